@@ -1,0 +1,33 @@
+// Time as a parameter, so that tests of aging and rate limits set it by hand.
+#pragma once
+
+#include <chrono>
+
+namespace heddle {
+
+using Clock = std::chrono::steady_clock;
+using TimePoint = Clock::time_point;
+using Duration = Clock::duration;
+
+class TimeSource {
+ public:
+  virtual ~TimeSource() = default;
+  [[nodiscard]] virtual TimePoint now() const = 0;
+};
+
+class SteadyTime final : public TimeSource {
+ public:
+  [[nodiscard]] TimePoint now() const override { return Clock::now(); }
+};
+
+// Stands still until told otherwise. For tests; not thread safe.
+class FakeTime final : public TimeSource {
+ public:
+  [[nodiscard]] TimePoint now() const override { return now_; }
+  void advance(Duration by) { now_ += by; }
+
+ private:
+  TimePoint now_{std::chrono::hours(1000)};
+};
+
+}  // namespace heddle

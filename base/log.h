@@ -1,0 +1,35 @@
+// Logging: spdlog's macros and formatting, set up once by main(). Levels: error = an operator must act, warn =
+// something is not as configured, info = configuration changes, debug = decisions. Nothing is logged per packet.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+
+namespace heddle {
+
+// Sends the log to `file`, or to stderr when it is empty. `level`: trace, debug, info, warn, error or off.
+Result<> log_setup(const std::string& file, const std::string& level);
+
+// Lets through `burst` messages in every `period`, and says how many it held back. For conditions a peer can provoke.
+class LogLimit {
+ public:
+  explicit LogLimit(int burst = 5, std::chrono::seconds period = std::chrono::seconds(10))
+      : burst_(burst), period_(period) {}
+  // True when the caller may log; `held_back` is then how many were not logged since the last time. Thread safe.
+  bool allow(unsigned& held_back);
+
+ private:
+  std::mutex mutex_;
+  int burst_;
+  std::chrono::seconds period_;
+  std::chrono::steady_clock::time_point window_{};
+  int used_ = 0;
+  unsigned held_back_ = 0;
+};
+
+}  // namespace heddle

@@ -1,0 +1,178 @@
+// The seam between switching policy and forwarding mechanism. A Datapath holds ports, VLAN table, forwarding database
+// (FDB), flood lists and tunnels, and forwards frames by them; it decides nothing. Everything above it (ofproto-lite)
+// works through this interface alone and does not know which implementation it has.
+//
+// Threads. "control" configures ports and tunnels; "handler" owns the FDB and takes events. The two may call at the
+// same time, each only the functions of its group. No call blocks on traffic; a call may wait for an RCU grace period
+// (well under 10 ms).
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/drop_reason.h"
+#include "base/limits.h"
+#include "base/result.h"
+
+namespace heddle::dp {
+
+// A port's number in the datapath, 1 to limits::kPorts - 1. Not the OpenFlow number: that is per bridge, and policy's
+// affair.
+enum class PortNo : std::uint16_t { none = 0 };
+// A bridge's number, 0 to limits::kBridges - 1, handed out by policy.
+enum class BridgeId : std::uint16_t { none = 0xffff };
+
+using VlanId = std::uint16_t;                                    // 0 to 4095; 0 = untagged
+using VlanSet = std::bitset<limits::kVlanMax + std::size_t{1}>;  // bit n = VLAN n
+
+enum class PortKind {
+  netdev,    // an existing network device, taken over with XDP (or TC); PortSpec::name is its name
+  tap,       // a tap device that the datapath makes, and removes again
+  internal,  // the bridge's own device: a tap that outlives the daemon, so that its addresses survive a restart
+  vxlan,     // tunnel; no device of its own
+};
+
+// RFC 7348. Addresses are of one family. Defaults are those that Open vSwitch users know.
+struct VxlanSpec {
+  std::optional<IpAddr> remote;  // none: multipoint, remotes are learned or in the flood list
+  std::optional<IpAddr> local;   // none: the route to the remote decides
+  std::uint32_t vni = 0;         // 0 to limits::kVniMax
+  std::uint16_t dst_port = 4789;
+  std::uint8_t tos = 0;      // outer TOS or traffic class; the ECN bits always follow RFC 6040
+  bool tos_inherit = false;  // take the DSCP of an inner IP packet
+  std::uint8_t ttl = 64;
+  bool ttl_inherit = false;
+  bool df = true;  // IPv4: "don't fragment" on the outer header
+  bool csum = false;
+  bool split_horizon = true;  // frames from a tunnel do not leave through this one
+  bool v6 = false;            // underlay family; equals remote->is_v6() when there is a remote
+  bool operator==(const VxlanSpec&) const = default;
+};
+
+struct PortSpec {
+  std::string name;  // netdev name, or the tunnel's name; unique in the datapath
+  PortKind kind = PortKind::netdev;
+  VxlanSpec vxlan;              // kind == vxlan
+  std::optional<MacAddr> mac;   // kind == tap or internal: the device's address when it is made
+  std::optional<unsigned> mtu;  // kind == tap or internal: the device's MTU
+  bool operator==(const PortSpec&) const = default;
+};
+
+enum class VlanMode { access, trunk, native_tagged, native_untagged };
+
+// IEEE 802.1Q ingress and egress rules of a port, in the words of Open vSwitch's Port table.
+struct PortPolicy {
+  BridgeId bridge = BridgeId::none;
+  VlanMode vlan_mode = VlanMode::trunk;
+  VlanId tag = 0;  // access and native VLAN; 0 in trunk mode
+  VlanSet trunks;  // trunk and native modes; none set = all
+  bool protected_port = false;
+  bool learning = true;
+  bool operator==(const PortPolicy&) const = default;
+
+  // Whether the port carries `vlan` (after classification).
+  [[nodiscard]] bool carries(VlanId vlan) const {
+    if (vlan_mode == VlanMode::access) return vlan == tag;
+    if (vlan_mode != VlanMode::trunk && vlan == tag) return true;
+    return trunks.none() || trunks.test(vlan);
+  }
+};
+
+struct FdbKey {
+  BridgeId bridge = BridgeId::none;
+  VlanId vlan = 0;
+  MacAddr mac;
+  auto operator<=>(const FdbKey&) const = default;
+};
+
+// Where frames for a MAC go. `remote` only for a multipoint tunnel port.
+struct FdbTarget {
+  PortNo port = PortNo::none;
+  std::optional<IpAddr> remote;
+  bool operator==(const FdbTarget&) const = default;
+};
+
+// A source MAC that the FDB does not have, or has elsewhere. Reported at a bounded rate and fairly per port; the frame
+// that caused it has been forwarded all the same. The same source may be reported again until put_fdb() is called for
+// it.
+struct LearnEvent {
+  FdbKey key;
+  FdbTarget target;
+};
+
+struct PortCounters {
+  std::uint64_t rx_packets = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t learn_dropped = 0;  // learn events that found the port's queue full
+  std::uint64_t icmp_too_big = 0;   // answers sent to guests whose frames exceed a tunnel's MTU
+  std::array<std::uint64_t, kDropCount>
+      drops{};  // by Drop: on the ingress port, but for egress reasons on the egress port
+};
+
+// What is known of a port's device now.
+struct PortState {
+  bool present = false;  // the device exists and is taken over (tunnels: there is a route to the remote)
+  int ifindex = 0;       // 0 for tunnels
+  MacAddr mac;
+  unsigned mtu = 0;       // bytes of IP packet; tunnels: largest guest packet that fits the underlay, 0 = not known yet
+  bool admin_up = false;  //
+  bool link_up = false;   //
+  std::uint64_t link_speed = 0;  // bit/s, 0 = not known
+  bool full_duplex = false;
+  std::string driver;                                        //
+  std::vector<std::pair<std::string, std::string>> details;  // for the status column, e.g. {"xdp_mode","native"}
+  std::string error;                                         // why it is not present, with a remedy; empty when it is
+};
+
+struct FdbUse {
+  FdbKey key;
+  std::uint32_t idle_seconds = 0;  // since a frame with this source was last seen on the entry's port
+};
+
+class Datapath {
+ public:
+  virtual ~Datapath() = default;
+
+  // --- control ---
+  // Ports. add_port succeeds for a netdev that does not exist yet (PortState::error tells, and it is taken up when it
+  // appears); it fails for a request that can never work: name or number taken, limit reached, contradiction.
+  virtual Result<PortNo> add_port(const PortSpec& spec) = 0;
+  virtual Result<> set_port(PortNo port, const PortPolicy& policy) = 0;
+  // Removes the port and every FDB entry that leads to it.
+  virtual Result<> remove_port(PortNo port) = 0;
+  // Head-end replication list of a multipoint tunnel port, at most limits::kFloodList remotes.
+  virtual Result<> set_flood(PortNo multipoint, std::span<const IpAddr> remotes) = 0;
+  [[nodiscard]] virtual PortState port_state(PortNo port) const = 0;
+  [[nodiscard]] virtual PortCounters port_counters(PortNo port) const = 0;
+  // A descriptor that is readable when run_control() has work (devices, routes or neighbours changed). run_control()
+  // calls `changed` for every port whose PortState is another than before.
+  [[nodiscard]] virtual int control_fd() const = 0;
+  virtual void run_control(const std::function<void(PortNo)>& changed) = 0;
+
+  // --- handler ---
+  // Room for `entries` MACs in a bridge's FDB, from then on; existing entries stay. A bridge starts with
+  // limits::kFdbDefault.
+  virtual Result<> set_fdb_capacity(BridgeId bridge, std::size_t entries) = 0;
+  // Adds or replaces. Errc::limit when the table is full, Errc::not_found when the port does not exist (any more).
+  virtual Result<> put_fdb(const FdbKey& key, const FdbTarget& target) = 0;
+  virtual void remove_fdb(const FdbKey& key) = 0;
+  // Fills `idle_seconds` of each row; rows the datapath does not hold get UINT32_MAX.
+  virtual void fdb_use(std::span<FdbUse> rows) const = 0;
+  // Takes up to events.size() events, round robin over the ports; returns how many. Never blocks.
+  virtual std::size_t poll_events(std::span<LearnEvent> events) = 0;
+  // Readable when poll_events() may have something. Reading it is poll_events()'s affair.
+  [[nodiscard]] virtual int event_fd() const = 0;
+};
+
+}  // namespace heddle::dp
