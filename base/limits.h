@@ -30,6 +30,10 @@ inline constexpr std::size_t kFdbMax = 1'000'000;  //
 inline constexpr std::uint16_t kVlanMax = 4095;
 inline constexpr std::uint32_t kVniMax = (1U << 24) - 1;  // RFC 7348 section 5
 
+// Kernel
+inline constexpr int kNetlinkBuffer = 16 << 20;     // bytes of news from the kernel that may wait
+inline constexpr std::size_t kNetlinkDrain = 4096;  // datagrams taken from the kernel in one go
+
 // Management
 inline constexpr std::size_t kJsonMessage = 16U << 20;  // bytes of one JSON-RPC message
 inline constexpr std::size_t kJsonDepth = 64;           // nesting
