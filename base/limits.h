@@ -25,6 +25,17 @@ inline constexpr std::size_t kFloodList = 1024;       // remote VTEPs in one mul
 // Forwarding database, per bridge
 inline constexpr std::size_t kFdbDefault = 8192;   // other_config:mac-table-size
 inline constexpr std::size_t kFdbMax = 1'000'000;  //
+inline constexpr unsigned kAgingDefault = 300;     // other_config:mac-aging-time, seconds
+inline constexpr unsigned kAgingMin = 15;          //
+inline constexpr unsigned kAgingMax = 3600;        //
+inline constexpr std::size_t kAgingBatch = 4096;   // entries looked at in one go before commands get their turn
+inline constexpr std::size_t kEvictScan = 8;       // oldest entries of a port compared when one must go
+inline constexpr std::size_t kEventBatch = 256;    // learn events taken in one go before commands get their turn
+
+// OpenFlow port numbers, per bridge
+inline constexpr std::uint16_t kOfportMax = 0xfeff;    // highest ordinary number (OpenFlow 1.0 section 5.2.1)
+inline constexpr std::uint16_t kOfportLocal = 0xfffe;  // the bridge's own internal port
+inline constexpr std::size_t kOfportRest = 1024;       // freed numbers that are kept from being given out again
 
 // Protocol values
 inline constexpr std::uint16_t kVlanMax = 4095;
@@ -39,5 +50,13 @@ inline constexpr std::size_t kJsonMessage = 16U << 20;  // bytes of one JSON-RPC
 inline constexpr std::size_t kJsonDepth = 64;           // nesting
 inline constexpr std::size_t kClients = 256;            // connections to one socket
 inline constexpr std::size_t kClientQueue = 64U << 20;  // bytes waiting for a slow reader before it is cut off
+
+// Database
+inline constexpr std::size_t kMonitors = 256;             // per session
+inline constexpr std::size_t kWaits = 64;                 // transactions of one session waiting at the same time
+inline constexpr std::size_t kOperations = 65536;         // in one transaction
+inline constexpr std::size_t kTransactionRows = 1 << 20;  // rows changed by one transaction
+inline constexpr std::size_t kDatumAtoms = 1 << 20;       // elements in one column of one row
+inline constexpr int kRpcBacklog = 64;                    // connections not accepted yet
 
 }  // namespace heddle::limits

@@ -1,0 +1,53 @@
+// JSON as untrusted input: bounded parsing, framing of a stream of values, and printing, none of which throws.
+//
+// Use json.h's functions instead of nlohmann's own parse() and dump(): those throw on bad text and bad UTF-8. All
+// functions are pure; a JsonFramer belongs to one connection.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/limits.h"
+#include "base/result.h"
+
+namespace heddle::ovsdb {
+
+using Json = nlohmann::json;
+
+// Parses exactly one value. Refuses more than limits::kJsonMessage bytes, nesting beyond limits::kJsonDepth, numbers
+// out of range and ill-formed UTF-8.
+Result<Json> parse_json(std::string_view text);
+
+// One line; bytes that are not UTF-8 become U+FFFD.
+std::string dump_json(const Json& value);
+
+// A shortened dump for error and log texts.
+std::string dump_brief(const Json& value);
+
+// Cuts a byte stream into JSON objects and arrays, which follow one another with or without white space between them
+// (RFC 7047 section 4). Memory stays below limits::kJsonMessage plus one read.
+class JsonFramer {
+ public:
+  explicit JsonFramer(std::size_t max_bytes = limits::kJsonMessage, std::size_t max_depth = limits::kJsonDepth)
+      : max_bytes_(max_bytes), max_depth_(max_depth) {}
+  void append(std::string_view bytes) { buffer_.append(bytes); }
+  // The next complete value; nothing when more bytes are needed; an error when the stream cannot be followed any
+  // further (the connection is then of no use).
+  Result<std::optional<Json>> next();
+
+ private:
+  Result<bool> scan();  // true: buffer_[0, scanned_) is one whole value
+
+  std::size_t max_bytes_;
+  std::size_t max_depth_;
+  std::string buffer_;
+  std::size_t scanned_ = 0;
+  std::size_t depth_ = 0;
+  bool in_string_ = false;
+  bool escaped_ = false;
+};
+
+}  // namespace heddle::ovsdb
