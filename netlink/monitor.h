@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "netlink/types.h"
 
@@ -20,7 +21,8 @@ namespace heddle::netlink {
 
 class Monitor {
  public:
-  static Result<std::unique_ptr<Monitor>> open();
+  // `buffer`: bytes of news that may wait, as far as the kernel allows.
+  static Result<std::unique_ptr<Monitor>> open(int buffer = limits::kNetlinkBuffer);
   ~Monitor();
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;

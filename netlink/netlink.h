@@ -33,7 +33,8 @@ class Netlink {
   Result<std::vector<Address>> addresses();
 
   // RTM_GETROUTE with one destination, like `ip route get`: policy rules, metrics and learned path MTUs all apply. No
-  // route is an answer (Route::unreachable), not an error. `src` must be an address of this host, else Errc::invalid.
+  // route is an answer (Route::unreachable), not an error. An IPv4 `src` must be an address of this
+  // host, else Errc::invalid; the kernel does not hold an IPv6 one against its addresses.
   Result<Route> route(const IpAddr& dst, std::optional<IpAddr> src, int oif = 0);
 
   // Nothing when the table has no entry for the address.

@@ -1,0 +1,175 @@
+#include "netlink/wire.h"
+
+#include <linux/if.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <netlink/attr.h>
+
+#include <array>
+#include <cstring>
+#include <span>
+
+namespace heddle::netlink::wire {
+namespace {
+
+// An address attribute of the message's family; nothing if its length is another's.
+std::optional<IpAddr> ip(const nlattr* a, unsigned char family) {
+  if (a == nullptr) return std::nullopt;
+  if (family == AF_INET && nla_len(a) == 4) return IpAddr::v4_bytes(nla_data(a));
+  if (family == AF_INET6 && nla_len(a) == 16) return IpAddr::v6_bytes(nla_data(a));
+  return std::nullopt;
+}
+
+std::optional<MacAddr> mac(const nlattr* a) {
+  if (a == nullptr || nla_len(a) != 6) return std::nullopt;
+  MacAddr m;
+  std::memcpy(m.bytes.data(), nla_data(a), 6);
+  return m;
+}
+
+// RTA_VIA: a gateway of another family than the destination's (RFC 8950).
+std::optional<IpAddr> via(const nlattr* a) {
+  if (a == nullptr || nla_len(a) < 2) return std::nullopt;
+  const auto* bytes = static_cast<const unsigned char*>(nla_data(a));
+  __kernel_sa_family_t family = 0;
+  std::memcpy(&family, bytes, sizeof family);
+  if (family == AF_INET && nla_len(a) >= 6) return IpAddr::v4_bytes(bytes + 2);
+  if (family == AF_INET6 && nla_len(a) >= 18) return IpAddr::v6_bytes(bytes + 2);
+  return std::nullopt;
+}
+
+std::string kind(nlattr* linkinfo) {
+  std::array<nlattr*, IFLA_INFO_MAX + 1> tb{};
+  static const std::array<nla_policy, IFLA_INFO_MAX + 1> policy = [] {
+    std::array<nla_policy, IFLA_INFO_MAX + 1> p{};
+    p[IFLA_INFO_KIND].type = NLA_STRING;
+    return p;
+  }();
+  if (linkinfo == nullptr || nla_parse_nested(tb.data(), IFLA_INFO_MAX, linkinfo, policy.data()) < 0) return {};
+  return tb[IFLA_INFO_KIND] != nullptr ? nla_get_string(tb[IFLA_INFO_KIND]) : std::string{};
+}
+
+unsigned mtu_metric(nlattr* metrics) {
+  std::array<nlattr*, RTAX_MAX + 1> tb{};
+  static const std::array<nla_policy, RTAX_MAX + 1> policy = [] {
+    std::array<nla_policy, RTAX_MAX + 1> p{};
+    p[RTAX_MTU].type = NLA_U32;
+    return p;
+  }();
+  if (metrics == nullptr || nla_parse_nested(tb.data(), RTAX_MAX, metrics, policy.data()) < 0) return 0;
+  return tb[RTAX_MTU] != nullptr ? nla_get_u32(tb[RTAX_MTU]) : 0;
+}
+
+Neighbour::State state(unsigned nud) {
+  using enum Neighbour::State;
+  switch (nud) {
+    case NUD_INCOMPLETE:
+      return incomplete;
+    case NUD_REACHABLE:
+      return reachable;
+    case NUD_STALE:
+      return stale;
+    case NUD_DELAY:
+      return delay;
+    case NUD_PROBE:
+      return probe;
+    case NUD_FAILED:
+      return failed;
+    case NUD_NOARP:
+      return noarp;
+    case NUD_PERMANENT:
+      return permanent;
+    default:
+      return none;
+  }
+}
+
+}  // namespace
+
+std::optional<Link> link(nlmsghdr* message) {
+  static const std::array<nla_policy, IFLA_MAX + 1> policy = [] {
+    std::array<nla_policy, IFLA_MAX + 1> p{};
+    p[IFLA_IFNAME].type = NLA_STRING;
+    p[IFLA_MTU].type = NLA_U32;
+    p[IFLA_MASTER].type = NLA_U32;
+    p[IFLA_NUM_RX_QUEUES].type = NLA_U32;
+    p[IFLA_LINKINFO].type = NLA_NESTED;
+    return p;
+  }();
+  std::array<nlattr*, IFLA_MAX + 1> tb{};
+  if (nlmsg_parse(message, sizeof(ifinfomsg), tb.data(), IFLA_MAX, policy.data()) < 0) return std::nullopt;
+  const auto* header = static_cast<const ifinfomsg*>(nlmsg_data(message));
+  if (header->ifi_family != AF_UNSPEC || tb[IFLA_IFNAME] == nullptr) return std::nullopt;
+  Link l;
+  l.index = header->ifi_index;
+  l.name = nla_get_string(tb[IFLA_IFNAME]);
+  l.mac = mac(tb[IFLA_ADDRESS]).value_or(MacAddr{});
+  l.admin_up = (header->ifi_flags & IFF_UP) != 0;
+  l.lower_up = (header->ifi_flags & IFF_LOWER_UP) != 0;
+  l.kind = kind(tb[IFLA_LINKINFO]);
+  if (tb[IFLA_MTU] != nullptr) l.mtu = nla_get_u32(tb[IFLA_MTU]);
+  if (tb[IFLA_MASTER] != nullptr) l.master = static_cast<int>(nla_get_u32(tb[IFLA_MASTER]));
+  if (tb[IFLA_NUM_RX_QUEUES] != nullptr) l.rx_queues = nla_get_u32(tb[IFLA_NUM_RX_QUEUES]);
+  return l;
+}
+
+std::optional<Address> address(nlmsghdr* message) {
+  std::array<nlattr*, IFA_MAX + 1> tb{};
+  static const std::array<nla_policy, IFA_MAX + 1> policy = [] {
+    std::array<nla_policy, IFA_MAX + 1> p{};
+    p[IFA_FLAGS].type = NLA_U32;
+    return p;
+  }();
+  if (nlmsg_parse(message, sizeof(ifaddrmsg), tb.data(), IFA_MAX, policy.data()) < 0) return std::nullopt;
+  const auto* header = static_cast<const ifaddrmsg*>(nlmsg_data(message));
+  // On a point-to-point link IFA_ADDRESS is the peer's and IFA_LOCAL ours (linux/if_addr.h).
+  const auto addr = ip(tb[IFA_LOCAL] != nullptr ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], header->ifa_family);
+  if (!addr) return std::nullopt;
+  const unsigned flags = tb[IFA_FLAGS] != nullptr ? nla_get_u32(tb[IFA_FLAGS]) : header->ifa_flags;
+  // An address that failed duplicate detection stays tentative; an optimistic one may be used (RFC 4429).
+  const bool tentative = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
+  return Address{static_cast<int>(header->ifa_index), *addr, header->ifa_prefixlen, tentative};
+}
+
+std::optional<Neighbour> neighbour(nlmsghdr* message) {
+  std::array<nlattr*, NDA_MAX + 1> tb{};
+  if (nlmsg_parse(message, sizeof(ndmsg), tb.data(), NDA_MAX, nullptr) < 0) return std::nullopt;
+  const auto* header = static_cast<const ndmsg*>(nlmsg_data(message));
+  const auto addr = ip(tb[NDA_DST], header->ndm_family);
+  if (!addr || (header->ndm_flags & NTF_PROXY) != 0) return std::nullopt;
+  Neighbour n{header->ndm_ifindex, *addr, mac(tb[NDA_LLADDR]), state(header->ndm_state)};
+  if (message->nlmsg_type == RTM_DELNEIGH) n.state = Neighbour::State::none;
+  return n;
+}
+
+std::optional<Route> route(nlmsghdr* message) {
+  std::array<nlattr*, RTA_MAX + 1> tb{};
+  static const std::array<nla_policy, RTA_MAX + 1> policy = [] {
+    std::array<nla_policy, RTA_MAX + 1> p{};
+    p[RTA_OIF].type = NLA_U32;
+    p[RTA_METRICS].type = NLA_NESTED;
+    return p;
+  }();
+  if (nlmsg_parse(message, sizeof(rtmsg), tb.data(), RTA_MAX, policy.data()) < 0) return std::nullopt;
+  const auto* header = static_cast<const rtmsg*>(nlmsg_data(message));
+  const auto family = header->rtm_family;
+  if (family != AF_INET && family != AF_INET6) return std::nullopt;
+  constexpr std::array<std::uint8_t, 16> kAny{};
+  Route r;
+  r.source = family == AF_INET ? IpAddr{} : IpAddr::v6_bytes(kAny.data());
+  if (tb[RTA_OIF] != nullptr) r.ifindex = static_cast<int>(nla_get_u32(tb[RTA_OIF]));
+  r.gateway = ip(tb[RTA_GATEWAY], family);
+  if (!r.gateway) r.gateway = via(tb[RTA_VIA]);
+  if (const auto source = ip(tb[RTA_PREFSRC], family))
+    r.source = *source;
+  else if (const auto asked = ip(tb[RTA_SRC], family))
+    r.source = *asked;
+  r.mtu = mtu_metric(tb[RTA_METRICS]);
+  r.local = header->rtm_type == RTN_LOCAL;
+  r.unreachable = header->rtm_type == RTN_UNREACHABLE || header->rtm_type == RTN_BLACKHOLE ||
+                  header->rtm_type == RTN_PROHIBIT || header->rtm_type == RTN_THROW;
+  return r;
+}
+
+}  // namespace heddle::netlink::wire

@@ -1,0 +1,111 @@
+// Network namespaces for tests that need a real kernel network. A Netns is a fresh, nameless namespace with lo up; it
+// goes away, with the virtual devices in it, when its descriptor is closed. A PrivateNetns is one that the calling
+// thread moves into for the object's life. Nothing outside is touched. Needs root: see HEDDLE_NEEDS_NETNS().
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "base/fd.h"
+
+namespace heddle::test {
+
+// Why namespaces cannot be had here; empty when they can.
+inline std::string no_netns_because() {
+  if (::geteuid() != 0) return "needs root to make network namespaces (run it with sudo)";
+  return {};
+}
+
+#define HEDDLE_NEEDS_NETNS() \
+  if (const std::string why = heddle::test::no_netns_because(); !why.empty()) GTEST_SKIP() << why
+
+// Runs a shell command in the calling thread's namespace; a failure stops the test with the command in the message.
+inline void sh(const std::string& command) {
+  if (const int status = std::system(command.c_str()); status != 0)  // NOLINT(cert-env33-c)
+    throw std::runtime_error("`" + command + "` failed with status " + std::to_string(status));
+}
+
+class Netns {
+ public:
+  Netns() {
+    const Fd home = here();
+    if (::unshare(CLONE_NEWNET) != 0)
+      throw std::runtime_error(std::string("unshare(CLONE_NEWNET): ") + std::strerror(errno));
+    fd_ = here();
+    sh("ip link set lo up");
+    enter(home.get());
+  }
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  // For `ip link set X netns PATH`.
+  [[nodiscard]] std::string path() const {
+    return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd_.get());
+  }
+
+  // Runs `what` in this namespace, on the calling thread, and comes back.
+  template <typename F>
+  auto in(F&& what) const {
+    struct Back {
+      Fd home = here();
+      ~Back() { ::setns(home.get(), CLONE_NEWNET); }
+    } back;
+    enter(fd_.get());
+    return std::forward<F>(what)();
+  }
+
+  static Fd here() {
+    Fd fd(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (!fd) throw std::runtime_error(std::string("/proc/thread-self/ns/net: ") + std::strerror(errno));
+    return fd;
+  }
+  static void enter(int ns) {
+    if (::setns(ns, CLONE_NEWNET) != 0) throw std::runtime_error(std::string("setns: ") + std::strerror(errno));
+  }
+
+ private:
+  Fd fd_;
+};
+
+class PrivateNetns {
+ public:
+  PrivateNetns() { Netns::enter(ns_.fd()); }
+  ~PrivateNetns() { ::setns(home_.get(), CLONE_NEWNET); }
+  PrivateNetns(const PrivateNetns&) = delete;
+  PrivateNetns& operator=(const PrivateNetns&) = delete;
+
+  [[nodiscard]] const Netns& ns() const { return ns_; }
+
+ private:
+  Fd home_ = Netns::here();
+  Netns ns_;
+};
+
+// A veth pair, both ends up, IPv6 duplicate address detection off: `here` in the calling thread's namespace, `there` in
+// `peer`.
+inline void veth(const std::string& here, const Netns& peer, const std::string& there, unsigned mtu = 1500) {
+  const std::string size = " mtu " + std::to_string(mtu);
+  sh("ip link add " + here + size + " type veth peer name " + there + size + " netns " + peer.path());
+  const auto up = [](const std::string& name) {
+    return "echo 0 > /proc/sys/net/ipv6/conf/" + name + "/accept_dad && ip link set " + name + " up";
+  };
+  sh(up(here));
+  peer.in([&] { sh(up(there)); });
+}
+
+// A veth pair with both ends in the calling thread's namespace, both up.
+inline void veth(const std::string& a, const std::string& b, unsigned mtu = 1500) {
+  const std::string size = " mtu " + std::to_string(mtu);
+  sh("ip link add " + a + size + " type veth peer name " + b + size);
+  sh("ip link set " + a + " up && ip link set " + b + " up");
+}
+
+}  // namespace heddle::test
