@@ -37,6 +37,10 @@ inline constexpr std::uint16_t kOfportMax = 0xfeff;    // highest ordinary numbe
 inline constexpr std::uint16_t kOfportLocal = 0xfffe;  // the bridge's own internal port
 inline constexpr std::size_t kOfportRest = 1024;       // freed numbers that are kept from being given out again
 
+// Parser
+inline constexpr std::size_t kInnerVlanTags = 2;   // tags skipped behind the outer one
+inline constexpr std::size_t kIpv6Extensions = 8;  // IPv6 extension headers followed in one packet
+
 // Protocol values
 inline constexpr std::uint16_t kVlanMax = 4095;
 inline constexpr std::uint32_t kVniMax = (1U << 24) - 1;  // RFC 7348 section 5
