@@ -247,13 +247,8 @@ Result<Route> Netlink::route(const IpAddr& dst, std::optional<IpAddr> src, int o
     if (h->nlmsg_type == RTM_NEWROUTE) found = wire::route(h);
   });
   if (!v) return std::unexpected(v.error());
-  if (v->err == EINVAL && src) {
-    // IPv4: a blackhole route, or a source that is not ours. Without the source only the first is left.
-    auto again = route(dst, std::nullopt, oif);
-    if (!again) return again;
-    if (!again->unreachable) return fail(Errc::invalid, src->to_string() + " is not an address of this host");
-    return again;
-  }
+  if (v->err != 0 && src && !is_ours(*src))
+    return fail(Errc::invalid, src->to_string() + " is not an address of this host");
   // fib_props[] in the kernel's fib_semantics.c: how unreachable, prohibit and blackhole routes answer.
   if (v->err == ENETUNREACH || v->err == EHOSTUNREACH || v->err == EACCES || v->err == EINVAL) {
     Route none;
@@ -269,6 +264,13 @@ Result<Route> Netlink::route(const IpAddr& dst, std::optional<IpAddr> src, int o
     found->mtu = out->mtu;
   }
   return *found;
+}
+
+// Kernels differ in how they refuse a foreign IPv4 source (EINVAL, ENETUNREACH), so it is told from a missing route by
+// asking where packets to it would go.
+bool Netlink::is_ours(const IpAddr& addr) {
+  const auto r = route(addr, std::nullopt);
+  return r && r->local;
 }
 
 Result<std::optional<Neighbour>> Netlink::neighbour(int ifindex, const IpAddr& addr) {

@@ -49,6 +49,8 @@ class Netlink {
   Result<> remove_link(int index);
 
  private:
+  bool is_ours(const IpAddr& addr);
+
   class Impl;
   explicit Netlink(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

@@ -36,7 +36,7 @@ struct Address {
 // The kernel's answer to "where would a packet to this address go?".
 struct Route {
   int ifindex = 0;
-  std::optional<IpAddr> gateway;  // none: the destination is on the link
+  std::optional<IpAddr> gateway;  // none: the destination is on the link; may be of the other family (RFC 8950)
   IpAddr source;                  // preferred source address; 0.0.0.0 or :: when the kernel names none
   unsigned mtu = 0;               // the route's MTU metric (path MTU discovery included) or the device's MTU
   bool local = false;             // the destination is this host itself

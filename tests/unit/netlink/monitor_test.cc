@@ -83,7 +83,7 @@ TEST_F(MonitorTest, TellsOfALinkThatComesChangesAndGoes) {
 
 TEST_F(MonitorTest, LeavingABridgeIsNotGoing) {
   test::veth("va", "vb");
-  sh("ip link add br type bridge && ip link set va master br");
+  sh("ip link add br0 type bridge && ip link set va master br0");
   watch();
   sh("ip link set va nomaster");
   EXPECT_TRUE(

@@ -51,12 +51,12 @@ TEST_F(NetlinkTest, SeesALinkByNameByIndexAndInTheList) {
 
 TEST_F(NetlinkTest, ChangesALinkAndRemovesIt) {
   test::veth("va", "vb");
-  sh("ip link add br type bridge && ip link set va master br");
+  sh("ip link add br0 type bridge && ip link set va master br0");
   auto va = nl_->link("va");
   ASSERT_TRUE(va) << va.error().text;
   EXPECT_TRUE(va->admin_up);
   EXPECT_TRUE(va->lower_up);
-  EXPECT_EQ(va->master, nl_->link("br")->index);
+  EXPECT_EQ(va->master, nl_->link("br0")->index);
 
   EXPECT_TRUE(nl_->set_up(nl_->link("vb")->index, false));
   EXPECT_TRUE(nl_->set_mtu(va->index, 9000));
