@@ -1,0 +1,109 @@
+#include "bench/floor/forward.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+namespace heddle::bench {
+namespace {
+
+constexpr std::uint32_t kHeader = 50;  // Ethernet, IPv4, UDP and VXLAN
+
+// Addresses to 02:00:00:00:00:02, 192.0.2.1 > 192.0.2.2, UDP 4789, VNI 10. Lengths and the IP checksum stay zero: the
+// far end of the benchmark looks for the inner frame only.
+constexpr std::array<std::uint8_t, kHeader> kOuter = {
+    2, 0,   0, 0, 0, 2,   2, 0, 0, 0,    0, 1,    8,    0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0,
+    0, 192, 0, 2, 1, 192, 0, 2, 2, 0xc0, 0, 0x12, 0xb5, 0, 0,    0, 0, 8, 0, 0, 0, 0, 0,  10, 0};
+
+}  // namespace
+
+Result<std::unique_ptr<Forwarder>> Forwarder::make(const std::array<NetDevice, 2>& devices, bool huge_pages,
+                                                   const XskOptions& sockets, const ForwardOptions& options) {
+  auto umem = Umem::make(sockets.ring * 2, huge_pages);
+  if (!umem) return std::unexpected(umem.error());
+  std::unique_ptr<Forwarder> f(new Forwarder(std::move(*umem), options));
+  for (std::size_t i = 0; i < 2; ++i) {
+    auto port = Xsk::open(devices[i], f->umem_, i == 0 ? nullptr : f->ports_[0].get(), sockets);
+    if (!port) return std::unexpected(port.error());
+    f->ports_[i] = std::move(*port);
+    auto& fill = f->ports_[i]->fill;
+    for (std::uint32_t n = 0; n < sockets.ring; ++n) fill.at(n) = std::uint64_t{i * sockets.ring + n} * kFrameSize;
+    fill.produced(sockets.ring);
+  }
+  return f;
+}
+
+void Forwarder::rewrite(std::size_t from, xdp_desc& frame) const {
+  if (from == 0) {  // the kernel leaves XDP_PACKET_HEADROOM (256 bytes) before what it receives
+    frame.addr -= kHeader;
+    frame.len += kHeader;
+    std::memcpy(umem_.at(frame.addr), kOuter.data(), kHeader);
+  } else if (frame.len > kHeader) {
+    frame.addr += kHeader;
+    frame.len -= kHeader;
+  }
+}
+
+std::uint32_t Forwarder::move_batch(std::size_t from) {
+  Xsk& in = *ports_[from];
+  Xsk& out = *ports_[1 - from];
+  std::uint32_t count = in.rx.waiting(options_.batch);
+  if (count != 0) count = out.tx.room(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    xdp_desc frame = in.rx.at(in.rx.next + i);
+    if (options_.wrap) rewrite(from, frame);
+    out.tx.at(out.tx.next + i) = {frame.addr, frame.len, 0};
+  }
+  if (count != 0) {
+    out.tx.produced(count);
+    in.rx.consumed(count);
+    out.unsent += count;
+    if (!options_.kick_per_round) kick(out);
+  }
+  recycle(from);
+  return count;
+}
+
+// In copy mode the system call is what sends.
+void Forwarder::kick(Xsk& port) {
+  if (options_.always_kick || port.tx.needs_wakeup()) (void)::sendto(port.fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0);
+}
+
+// Frames that have left through the other port are filled in again where they came from.
+void Forwarder::recycle(std::size_t from) {
+  Xsk& in = *ports_[from];
+  Xsk& out = *ports_[1 - from];
+  const std::uint32_t count = out.completion.waiting(in.fill.size);
+  if (count == 0) return;
+  for (std::uint32_t i = 0; i < count; ++i)
+    in.fill.at(in.fill.next + i) = out.completion.at(out.completion.next + i) & ~std::uint64_t{kFrameSize - 1};
+  in.fill.produced(count);
+  out.completion.consumed(count);
+  out.unsent -= count;
+}
+
+void Forwarder::sleep() {
+  std::array<pollfd, 2> wait{};
+  for (std::size_t i = 0; i < 2; ++i) wait[i] = {ports_[i]->fd(), POLLIN, 0};
+  ::poll(wait.data(), wait.size(), -1);
+}
+
+void Forwarder::run(const volatile bool& stop) {
+  std::uint32_t idle = 0;
+  while (!stop) {
+    std::uint32_t moved = move_batch(0) + move_batch(1);
+    if (options_.kick_per_round || moved == 0) {
+      for (auto& port : ports_)
+        if (port->unsent != 0) kick(*port);
+    }
+    if (moved != 0) {
+      idle = 0;
+    } else if (!options_.spin && ++idle >= options_.idle_rounds && ports_[0]->unsent + ports_[1]->unsent == 0) {
+      sleep();
+      idle = 0;
+    }
+  }
+}
+
+}  // namespace heddle::bench

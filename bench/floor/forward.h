@@ -1,0 +1,41 @@
+// The forwarder: what comes in at one port goes out at the other, frame memory and all. No parsing, no lookups.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "bench/floor/xsk.h"
+
+namespace heddle::bench {
+
+struct ForwardOptions {
+  std::uint32_t batch = 32;
+  bool wrap = false;               // port 0 to 1: prepend 50 constant bytes; port 1 to 0: strip 50
+  bool kick_per_round = false;     // one transmit call a port after all ports were read, instead of after each batch
+  bool always_kick = false;        // the ring's wakeup flag means nothing
+  bool spin = false;               // never sleep
+  std::uint32_t idle_rounds = 64;  // empty rounds before sleeping
+};
+
+class Forwarder {
+ public:
+  static Result<std::unique_ptr<Forwarder>> make(const std::array<NetDevice, 2>& devices, bool huge_pages,
+                                                 const XskOptions& sockets, const ForwardOptions& options);
+  // Until `stop` becomes true (looked at about once a millisecond when idle) or poll() is interrupted by a signal.
+  void run(const volatile bool& stop);
+
+ private:
+  Forwarder(Umem umem, const ForwardOptions& options) : umem_(std::move(umem)), options_(options) {}
+  std::uint32_t move_batch(std::size_t from);
+  void kick(Xsk& port);
+  void recycle(std::size_t from);
+  void rewrite(std::size_t from, xdp_desc& frame) const;
+  void sleep();
+
+  Umem umem_;
+  ForwardOptions options_;
+  std::array<std::unique_ptr<Xsk>, 2> ports_;
+};
+
+}  // namespace heddle::bench
