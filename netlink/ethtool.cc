@@ -39,7 +39,8 @@ class Device {
 
 void speed(Device& device, EthtoolInfo& info) {
   // The kernel answers the first call with the (negated) size it wants for the link mode masks that follow the struct.
-  alignas(ethtool_link_settings) std::array<std::byte, sizeof(ethtool_link_settings) + 3 * 4 * 127> room{};
+  alignas(ethtool_link_settings) std::array<std::byte, sizeof(ethtool_link_settings) + sizeof(std::uint32_t[3][127])>
+      room{};
   auto* ask = reinterpret_cast<ethtool_link_settings*>(room.data());
   ask->cmd = ETHTOOL_GLINKSETTINGS;
   if (!device.ask(ask) || ask->link_mode_masks_nwords >= 0) return;
