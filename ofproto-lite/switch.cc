@@ -1,0 +1,284 @@
+#include "ofproto-lite/switch.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/log.h"
+
+namespace heddle::ofproto {
+namespace {
+
+bool is_local(const std::string& bridge, const PortConfig& config) {
+  return config.spec.kind == dp::PortKind::internal && config.spec.name == bridge;
+}
+
+bool same_vlans(const dp::PortPolicy& a, const dp::PortPolicy& b) {
+  return a.vlan_mode == b.vlan_mode && a.tag == b.tag && a.trunks == b.trunks;
+}
+
+}  // namespace
+
+// --- OpenFlow port numbers ---
+
+std::optional<OfPort> OfPortNumbers::take(std::optional<OfPort> wish) {
+  const auto use = [this](OfPort number) {
+    used_.insert(number);
+    std::erase(resting_, number);
+    return number;
+  };
+  if (wish && *wish > 0 && *wish <= limits::kOfportMax && !used_.contains(*wish)) return use(*wish);
+  const std::set<OfPort> resting(resting_.begin(), resting_.end());
+  for (OfPort n = 1; n <= limits::kOfportMax; ++n)
+    if (!used_.contains(n) && !resting.contains(n)) return use(n);
+  if (resting_.empty()) return std::nullopt;
+  return use(resting_.front());
+}
+
+void OfPortNumbers::give_back(OfPort number) {
+  if (used_.erase(number) == 0) return;
+  resting_.push_back(number);
+  if (resting_.size() > limits::kOfportRest) resting_.pop_front();
+}
+
+// --- bridges ---
+
+Switch::Switch(dp::Datapath& datapath, Handler& handler) : datapath_(datapath), handler_(handler) {}
+
+Switch::~Switch() = default;
+
+std::string Switch::known_bridges() const {
+  if (bridges_.empty()) return "there are no bridges";
+  return fmt::format("bridges: {}", fmt::join(std::views::keys(bridges_), ", "));
+}
+
+Result<const Switch::Bridge*> Switch::find(const std::string& name) const {
+  const auto it = bridges_.find(name);
+  if (it != bridges_.end()) return &it->second;
+  return fail(Errc::not_found, "bridge " + name + " does not exist; " + known_bridges());
+}
+
+Result<Switch::Bridge*> Switch::find(const std::string& name) {
+  auto found = std::as_const(*this).find(name);
+  if (!found) return std::unexpected(found.error());
+  return const_cast<Bridge*>(*found);
+}
+
+Result<> Switch::push_bridge(const std::string& name, const Bridge& bridge) {
+  FdbConfig config{name, bridge.config.aging, bridge.config.fdb_capacity, bridge.mac, dp::PortNo::none};
+  if (const SwitchPort* local = port(name)) config.local = local->number;
+  return handler_.call([&](Fdb& fdb) { return fdb.set_bridge(bridge.id, std::move(config)); });
+}
+
+Result<> Switch::add_bridge(const std::string& name, const BridgeConfig& config) {
+  if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
+  std::set<dp::BridgeId> used;
+  for (const auto& [other, bridge] : bridges_) used.insert(bridge.id);
+  std::uint16_t id = 0;
+  while (used.contains(static_cast<dp::BridgeId>(id))) ++id;
+  if (id >= limits::kBridges)
+    return fail(Errc::limit, fmt::format("bridge {}: a switch has at most {} bridges", name, limits::kBridges));
+  Bridge& bridge = bridges_[name];
+  bridge.id = static_cast<dp::BridgeId>(id);
+  bridge.config = config;
+  auto r = push_bridge(name, bridge);
+  if (!r) bridges_.erase(name);
+  return r;
+}
+
+Result<> Switch::set_bridge(const std::string& name, const BridgeConfig& config) {
+  auto bridge = find(name);
+  if (!bridge) return std::unexpected(bridge.error());
+  const BridgeConfig old = std::exchange((*bridge)->config, config);
+  auto r = push_bridge(name, **bridge);
+  if (!r) (*bridge)->config = old;
+  return r;
+}
+
+void Switch::remove_bridge(const std::string& name) {
+  const auto it = bridges_.find(name);
+  if (it == bridges_.end()) return;
+  for (const std::string& port : ports())
+    if (ports_.at(port).bridge == name) drop_port(port);
+  handler_.call([id = it->second.id](Fdb& fdb) { fdb.remove_bridge(id); });
+  bridges_.erase(it);
+}
+
+const BridgeConfig* Switch::bridge(const std::string& name) const {
+  const auto it = bridges_.find(name);
+  return it == bridges_.end() ? nullptr : &it->second.config;
+}
+
+std::vector<std::string> Switch::bridges() const {
+  const auto names = std::views::keys(bridges_);
+  return {names.begin(), names.end()};
+}
+
+// --- ports ---
+
+const SwitchPort* Switch::port(const std::string& name) const {
+  const auto it = ports_.find(name);
+  return it == ports_.end() ? nullptr : &it->second;
+}
+
+const std::string* Switch::port_name(dp::PortNo number) const {
+  const auto it = names_.find(number);
+  return it == names_.end() ? nullptr : &it->second;
+}
+
+std::vector<std::string> Switch::ports() const {
+  const auto names = std::views::keys(ports_);
+  return {names.begin(), names.end()};
+}
+
+Result<> Switch::add_port(const std::string& bridge_name, const PortConfig& config) {
+  auto bridge = find(bridge_name);
+  if (!bridge) return std::unexpected(bridge.error());
+  const std::string& name = config.spec.name;
+  if (const SwitchPort* other = port(name))
+    return fail(Errc::exists, "port " + name + " is already in bridge " + other->bridge + "; remove it there first");
+  const bool local = is_local(bridge_name, config);
+  const auto ofport = local ? limits::kOfportLocal : (*bridge)->numbers.take(config.ofport_request);
+  if (!ofport) return fail(Errc::limit, "port " + name + ": bridge " + bridge_name + " has no port number left");
+  const auto number = datapath_.add_port(config.spec);
+  if (!number) {
+    (*bridge)->numbers.give_back(*ofport);
+    return std::unexpected(number.error());
+  }
+  SwitchPort& port = ports_[name];
+  port = {bridge_name, config, *number, *ofport};
+  port.config.policy.bridge = (*bridge)->id;
+  names_[*number] = name;
+  auto known = handler_.call([&](Fdb& fdb) { return fdb.add_port(*number, (*bridge)->id, name); });
+  if (known) known = configure(port, std::nullopt);
+  if (!known) drop_port(name);
+  if (known && local) refresh(*number);
+  return known;
+}
+
+Result<> Switch::configure(const SwitchPort& port, const std::optional<PortConfig>& old) {
+  if (!old || old->policy != port.config.policy)
+    if (auto r = datapath_.set_port(port.number, port.config.policy); !r) return r;
+  const bool multipoint = port.config.spec.kind == dp::PortKind::vxlan && !port.config.spec.vxlan.remote;
+  if (multipoint && (!old || old->remotes != port.config.remotes))
+    if (auto r = datapath_.set_flood(port.number, port.config.remotes); !r) return r;
+  return {};
+}
+
+Result<> Switch::set_port(const PortConfig& config) {
+  const auto it = ports_.find(config.spec.name);
+  if (it == ports_.end()) return fail(Errc::not_found, "port " + config.spec.name + " does not exist");
+  SwitchPort& port = it->second;
+  if (port.config.spec != config.spec)
+    return fail(Errc::invalid, "port " + config.spec.name + ": another kind of port needs remove and add");
+  const PortConfig old = std::exchange(port.config, config);
+  port.config.policy.bridge = old.policy.bridge;
+  if (auto r = configure(port, old); !r) {
+    port.config = old;
+    // What can be undone is: the old values were accepted once.
+    if (auto undo = configure(port, config); !undo)
+      spdlog::warn("port {}: restoring its former settings: {}", config.spec.name, undo.error().text);
+    return r;
+  }
+  // What was learned under other VLAN rules may name VLANs that the port no longer carries.
+  if (!same_vlans(old.policy, port.config.policy))
+    handler_.call([&](Fdb& fdb) { return fdb.flush({.port = port.number}); });
+  auto& numbers = bridges_.at(port.bridge).numbers;
+  const auto wish = config.ofport_request;
+  if (port.ofport != limits::kOfportLocal && wish && *wish != port.ofport && wish != old.ofport_request) {
+    const OfPort before = port.ofport;
+    port.ofport = numbers.take(wish).value_or(before);
+    if (port.ofport != before) numbers.give_back(before);
+  }
+  return {};
+}
+
+// Out of the bridge first, so that no more is learned; then the entries; then the port itself. When its number is given
+// out again nothing of it is left.
+void Switch::drop_port(const std::string& name) {
+  const auto it = ports_.find(name);
+  const SwitchPort port = it->second;
+  if (auto r = datapath_.set_port(port.number, {}); !r) spdlog::debug("port {}: {}", name, r.error().text);
+  handler_.call([&](Fdb& fdb) { fdb.remove_port(port.number); });
+  if (auto r = datapath_.remove_port(port.number); !r) spdlog::warn("removing port {}: {}", name, r.error().text);
+  bridges_.at(port.bridge).numbers.give_back(port.ofport);
+  names_.erase(port.number);
+  ports_.erase(it);
+}
+
+Result<> Switch::remove_port(const std::string& name) {
+  if (!ports_.contains(name)) return fail(Errc::not_found, "port " + name + " does not exist");
+  drop_port(name);
+  return {};
+}
+
+void Switch::refresh(dp::PortNo number) {
+  const std::string* name = port_name(number);
+  if (name == nullptr) return;
+  const SwitchPort& port = ports_.at(*name);
+  if (!is_local(port.bridge, port.config)) return;
+  Bridge& bridge = bridges_.at(port.bridge);
+  const dp::PortState now = state(port);
+  if (!now.present || now.mac == bridge.mac) return;
+  bridge.mac = now.mac;
+  if (auto r = push_bridge(port.bridge, bridge); !r) spdlog::warn("bridge {}: {}", port.bridge, r.error().text);
+}
+
+// --- forwarding database, by name ---
+
+Result<std::vector<FdbLine>> Switch::fdb_lines(const std::string& name) const {
+  const auto bridge = find(name);
+  if (!bridge) return std::unexpected(bridge.error());
+  auto rows = handler_.call([&](Fdb& fdb) { return fdb.rows((*bridge)->id); });
+  std::ranges::sort(rows, {}, &FdbRow::key);
+  std::vector<FdbLine> lines;
+  lines.reserve(rows.size());
+  for (FdbRow& row : rows) {
+    const std::string* port = port_name(row.target.port);
+    lines.push_back({port != nullptr ? *port : "?", std::move(row)});
+  }
+  return lines;
+}
+
+Result<FdbStats> Switch::fdb_stats(const std::string& name) const {
+  const auto bridge = find(name);
+  if (!bridge) return std::unexpected(bridge.error());
+  return handler_.call([&](Fdb& fdb) { return fdb.stats((*bridge)->id); });
+}
+
+Result<std::size_t> Switch::fdb_flush(const std::string& name) {
+  FdbFilter which;
+  if (!name.empty()) {
+    const auto bridge = find(name);
+    if (!bridge) return std::unexpected(bridge.error());
+    which.bridge = (*bridge)->id;
+  }
+  return handler_.call([&](Fdb& fdb) { return fdb.flush(which); });
+}
+
+Result<> Switch::fdb_add(const std::string& name, const std::string& port_name, dp::VlanId vlan, MacAddr mac) {
+  const auto bridge = find(name);
+  if (!bridge) return std::unexpected(bridge.error());
+  const SwitchPort* to = port(port_name);
+  if (to == nullptr || to->bridge != name) {
+    std::vector<std::string> known;
+    for (const auto& [other, p] : ports_)
+      if (p.bridge == name) known.push_back(other);
+    return fail(Errc::not_found,
+                fmt::format("port {} is not in bridge {}; its ports: {}", port_name, name, fmt::join(known, ", ")));
+  }
+  if (!to->config.policy.carries(vlan))
+    return fail(Errc::invalid, fmt::format("port {} does not carry VLAN {}", port_name, vlan));
+  return handler_.call([&](Fdb& fdb) {
+    return fdb.add_static({(*bridge)->id, vlan, mac}, {to->number, std::nullopt});
+  });
+}
+
+Result<> Switch::fdb_remove(const std::string& name, dp::VlanId vlan, MacAddr mac) {
+  const auto bridge = find(name);
+  if (!bridge) return std::unexpected(bridge.error());
+  auto r = handler_.call([&](Fdb& fdb) { return fdb.remove({(*bridge)->id, vlan, mac}); });
+  if (!r) return fail(r.error().code, "bridge " + name + ": " + r.error().text);
+  return {};
+}
+
+}  // namespace heddle::ofproto

@@ -1,0 +1,130 @@
+// A switch: bridges and ports by name over one datapath. It hands out bridge, datapath and OpenFlow numbers, keeps the
+// handler's FDB in step with ports that come and go, and gives names to what the FDB knows by number.
+//
+// Threads: control only. What concerns the FDB runs on the handler thread through Handler::call(), so a function here
+// may wait for one batch of handler work. Datapath and Handler must outlive the Switch.
+//
+// Failures leave everything as it was before the call, and the text names the object.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/result.h"
+#include "datapath/datapath.h"
+#include "ofproto-lite/fdb.h"
+#include "ofproto-lite/handler.h"
+
+namespace heddle::ofproto {
+
+using OfPort = std::uint16_t;
+
+// The OpenFlow port numbers of one bridge. A freed number rests until kOfportRest others were freed after it, so that a
+// flow or a script that still names the old port does not hit a new one.
+class OfPortNumbers {
+ public:
+  // `wish` when it is free, else the lowest number that is free and does not rest. None: all are in use.
+  std::optional<OfPort> take(std::optional<OfPort> wish);
+  void give_back(OfPort number);
+
+ private:
+  std::set<OfPort> used_;
+  std::deque<OfPort> resting_;
+};
+
+struct BridgeConfig {
+  std::chrono::seconds aging{limits::kAgingDefault};
+  std::size_t fdb_capacity = limits::kFdbDefault;
+  bool operator==(const BridgeConfig&) const = default;
+};
+
+struct PortConfig {
+  dp::PortSpec spec;            // spec.name is the port's name
+  dp::PortPolicy policy;        // `bridge` is filled in here
+  std::vector<IpAddr> remotes;  // flood list of a multipoint tunnel
+  std::optional<OfPort> ofport_request;
+  bool operator==(const PortConfig&) const = default;
+};
+
+struct SwitchPort {
+  std::string bridge;
+  PortConfig config;
+  dp::PortNo number = dp::PortNo::none;
+  OfPort ofport = 0;
+};
+
+// A line of fdb-show.
+struct FdbLine {
+  std::string port;
+  FdbRow row;
+};
+
+class Switch {
+ public:
+  Switch(dp::Datapath& datapath, Handler& handler);
+  ~Switch();
+  Switch(const Switch&) = delete;
+  Switch& operator=(const Switch&) = delete;
+
+  Result<> add_bridge(const std::string& name, const BridgeConfig& config);
+  Result<> set_bridge(const std::string& name, const BridgeConfig& config);
+  // Removes its ports first.
+  void remove_bridge(const std::string& name);
+
+  // The internal port that bears the bridge's name gets the OpenFlow number LOCAL.
+  Result<> add_port(const std::string& bridge, const PortConfig& config);
+  // Policy, flood list and ofport_request change in place; another spec means remove_port() and add_port().
+  Result<> set_port(const PortConfig& config);
+  Result<> remove_port(const std::string& name);
+
+  [[nodiscard]] const SwitchPort* port(const std::string& name) const;
+  [[nodiscard]] const std::string* port_name(dp::PortNo number) const;
+  [[nodiscard]] bool has_bridge(const std::string& name) const { return bridges_.contains(name); }
+  [[nodiscard]] const BridgeConfig* bridge(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> bridges() const;
+  [[nodiscard]] std::vector<std::string> ports() const;
+  [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return datapath_.port_state(port.number); }
+  [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const { return datapath_.port_counters(port.number); }
+
+  // A device changed: the bridge's own address may be another now.
+  void refresh(dp::PortNo number);
+
+  // Sorted by VLAN, then MAC.
+  Result<std::vector<FdbLine>> fdb_lines(const std::string& bridge) const;
+  Result<FdbStats> fdb_stats(const std::string& bridge) const;
+  // Learned entries of one bridge, or of all when `bridge` is empty; returns how many went.
+  Result<std::size_t> fdb_flush(const std::string& bridge);
+  Result<> fdb_add(const std::string& bridge, const std::string& port, dp::VlanId vlan, MacAddr mac);
+  Result<> fdb_remove(const std::string& bridge, dp::VlanId vlan, MacAddr mac);
+
+ private:
+  struct Bridge {
+    dp::BridgeId id = dp::BridgeId::none;
+    BridgeConfig config;
+    MacAddr mac;  // of its internal port; zero when there is none
+    OfPortNumbers numbers;
+  };
+
+  Result<Bridge*> find(const std::string& name);
+  Result<const Bridge*> find(const std::string& name) const;
+  Result<> push_bridge(const std::string& name, const Bridge& bridge);
+  Result<> configure(const SwitchPort& port, const std::optional<PortConfig>& old);
+  void drop_port(const std::string& name);
+  [[nodiscard]] std::string known_bridges() const;
+
+  dp::Datapath& datapath_;
+  Handler& handler_;
+  std::map<std::string, Bridge> bridges_;
+  std::map<std::string, SwitchPort> ports_;
+  std::map<dp::PortNo, std::string> names_;
+};
+
+}  // namespace heddle::ofproto

@@ -1,0 +1,212 @@
+// A Datapath without packets, for tests of what stands above the seam: naive maps under one lock. Tests play the world:
+// source_seen() is a frame's arrival, device() a network device that comes, changes or goes.
+#pragma once
+
+#include <sys/eventfd.h>
+
+#include <deque>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/fd.h"
+#include "datapath/datapath.h"
+
+namespace heddle::test {
+
+class FakeDatapath final : public dp::Datapath {
+ public:
+  explicit FakeDatapath(const TimeSource& time) : time_(time) {}
+
+  // --- the world ---
+  void source_seen(dp::FdbKey key, dp::FdbTarget target) {
+    const std::lock_guard lock(mutex_);
+    const auto it = fdb_.find(key);
+    if (it != fdb_.end() && it->second.target == target) {
+      it->second.seen = time_.now();
+      return;
+    }
+    events_.push_back({key, target});
+    eventfd_write(events_fd_.get(), 1);
+  }
+  void device(const std::string& name, std::optional<dp::PortState> state) {
+    const std::lock_guard lock(mutex_);
+    if (state) {
+      state->present = true;
+      devices_[name] = *state;
+    } else {
+      devices_.erase(name);
+    }
+    for (const auto& [number, port] : ports_)
+      if (port.spec.name == name) changed_.insert(number);
+    eventfd_write(control_fd_.get(), 1);
+  }
+  void count(dp::PortNo port, const dp::PortCounters& counters) {
+    const std::lock_guard lock(mutex_);
+    ports_.at(port).counters = counters;
+  }
+  struct Port {
+    dp::PortSpec spec;
+    dp::PortPolicy policy;
+    std::vector<IpAddr> flood;
+    dp::PortCounters counters;
+  };
+  std::map<std::string, Port> ports() const {
+    const std::lock_guard lock(mutex_);
+    std::map<std::string, Port> out;
+    for (const auto& [number, port] : ports_) out[port.spec.name] = port;
+    return out;
+  }
+  dp::PortNo number(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [number, port] : ports_)
+      if (port.spec.name == name) return number;
+    return dp::PortNo::none;
+  }
+  std::map<dp::FdbKey, dp::FdbTarget> fdb() const {
+    const std::lock_guard lock(mutex_);
+    std::map<dp::FdbKey, dp::FdbTarget> out;
+    for (const auto& [key, entry] : fdb_) out[key] = entry.target;
+    return out;
+  }
+  std::size_t add_calls() const {
+    const std::lock_guard lock(mutex_);
+    return add_calls_;
+  }
+  std::size_t set_calls() const {
+    const std::lock_guard lock(mutex_);
+    return set_calls_;
+  }
+
+  // --- control ---
+  Result<dp::PortNo> add_port(const dp::PortSpec& spec) override {
+    const std::lock_guard lock(mutex_);
+    ++add_calls_;
+    for (const auto& [number, port] : ports_)
+      if (port.spec.name == spec.name) return fail(Errc::exists, "port " + spec.name + " exists already");
+    std::uint16_t number = 1;
+    while (ports_.contains(static_cast<dp::PortNo>(number))) ++number;
+    if (number >= limits::kPorts) return fail(Errc::limit, "no port number left");
+    ports_[static_cast<dp::PortNo>(number)].spec = spec;
+    return static_cast<dp::PortNo>(number);
+  }
+  Result<> set_port(dp::PortNo number, const dp::PortPolicy& policy) override {
+    const std::lock_guard lock(mutex_);
+    ++set_calls_;
+    const auto it = ports_.find(number);
+    if (it == ports_.end()) return fail(Errc::not_found, "no such port");
+    it->second.policy = policy;
+    return {};
+  }
+  Result<> remove_port(dp::PortNo number) override {
+    const std::lock_guard lock(mutex_);
+    if (ports_.erase(number) == 0) return fail(Errc::not_found, "no such port");
+    std::erase_if(fdb_, [&](const auto& item) { return item.second.target.port == number; });
+    return {};
+  }
+  Result<> set_flood(dp::PortNo number, std::span<const IpAddr> remotes) override {
+    const std::lock_guard lock(mutex_);
+    ports_.at(number).flood.assign(remotes.begin(), remotes.end());
+    return {};
+  }
+  dp::PortState port_state(dp::PortNo number) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = ports_.find(number);
+    if (it == ports_.end()) return {};
+    const dp::PortSpec& spec = it->second.spec;
+    if (const auto device = devices_.find(spec.name); device != devices_.end()) return device->second;
+    dp::PortState state;
+    if (spec.kind == dp::PortKind::netdev) {
+      state.error = "network device " + spec.name + " not found: it will be taken up when it appears";
+      return state;
+    }
+    state.present = state.admin_up = state.link_up = true;
+    state.ifindex = spec.kind == dp::PortKind::vxlan ? 0 : 1000 + static_cast<int>(number);
+    state.mac = spec.mac.value_or(MacAddr{});
+    state.mtu = spec.mtu.value_or(1500);
+    return state;
+  }
+  dp::PortCounters port_counters(dp::PortNo number) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = ports_.find(number);
+    return it == ports_.end() ? dp::PortCounters{} : it->second.counters;
+  }
+  int control_fd() const override { return control_fd_.get(); }
+  void run_control(const std::function<void(dp::PortNo)>& changed) override {
+    std::set<dp::PortNo> now;
+    {
+      const std::lock_guard lock(mutex_);
+      eventfd_t ignored = 0;
+      eventfd_read(control_fd_.get(), &ignored);
+      now.swap(changed_);
+    }
+    for (const dp::PortNo number : now) changed(number);
+  }
+
+  // --- handler ---
+  Result<> set_fdb_capacity(dp::BridgeId bridge, std::size_t entries) override {
+    const std::lock_guard lock(mutex_);
+    capacity_[bridge] = entries;
+    return {};
+  }
+  Result<> put_fdb(const dp::FdbKey& key, const dp::FdbTarget& target) override {
+    const std::lock_guard lock(mutex_);
+    if (!ports_.contains(target.port)) return fail(Errc::not_found, "no such port");
+    if (!fdb_.contains(key)) {
+      std::size_t held = 0;
+      for (auto it = fdb_.lower_bound({key.bridge, 0, {}}); it != fdb_.end() && it->first.bridge == key.bridge; ++it)
+        ++held;
+      const auto room = capacity_.find(key.bridge);
+      if (held >= (room == capacity_.end() ? limits::kFdbDefault : room->second))
+        return fail(Errc::limit, "table is full");
+    }
+    fdb_[key] = {target, time_.now()};
+    return {};
+  }
+  void remove_fdb(const dp::FdbKey& key) override {
+    const std::lock_guard lock(mutex_);
+    fdb_.erase(key);
+  }
+  void fdb_use(std::span<dp::FdbUse> rows) const override {
+    const std::lock_guard lock(mutex_);
+    for (dp::FdbUse& row : rows) {
+      const auto it = fdb_.find(row.key);
+      row.idle_seconds = UINT32_MAX;
+      if (it != fdb_.end())
+        row.idle_seconds = static_cast<std::uint32_t>(
+            std::chrono::duration_cast<std::chrono::seconds>(time_.now() - it->second.seen).count());
+    }
+  }
+  std::size_t poll_events(std::span<dp::LearnEvent> events) override {
+    const std::lock_guard lock(mutex_);
+    std::size_t n = 0;
+    for (; n < events.size() && !events_.empty(); ++n) {
+      events[n] = events_.front();
+      events_.pop_front();
+    }
+    eventfd_t ignored = 0;
+    if (events_.empty()) eventfd_read(events_fd_.get(), &ignored);
+    return n;
+  }
+  int event_fd() const override { return events_fd_.get(); }
+
+ private:
+  struct Entry {
+    dp::FdbTarget target;
+    TimePoint seen;
+  };
+  const TimeSource& time_;
+  mutable std::mutex mutex_;
+  std::map<dp::PortNo, Port> ports_;
+  std::map<std::string, dp::PortState> devices_;
+  std::set<dp::PortNo> changed_;
+  std::map<dp::FdbKey, Entry> fdb_;
+  std::map<dp::BridgeId, std::size_t> capacity_;
+  std::deque<dp::LearnEvent> events_;
+  std::size_t add_calls_ = 0;
+  std::size_t set_calls_ = 0;
+  Fd events_fd_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  Fd control_fd_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+};
+
+}  // namespace heddle::test

@@ -1,0 +1,95 @@
+#include "ofproto-lite/handler.h"
+
+#include <gtest/gtest.h>
+
+#include <latch>
+
+#include "ofproto-lite/switch.h"
+#include "tests/support/fake_datapath.h"
+
+namespace heddle::ofproto {
+namespace {
+
+struct World {
+  SteadyTime time;
+  test::FakeDatapath dp{time};
+  Handler handler{dp, time};
+  Switch sw{dp, handler};
+
+  dp::PortNo add(const std::string& name) {
+    PortConfig config;
+    config.spec.name = name;
+    EXPECT_TRUE(sw.add_port("br0", config));
+    return dp.number(name);
+  }
+};
+
+// Every command is answered after the events that were there before it, since both are served in one round.
+TEST(Handler, LearnsWhatTheDatapathReports) {
+  World w;
+  ASSERT_TRUE(w.handler.start());
+  ASSERT_TRUE(w.sw.add_bridge("br0", {}));
+  const auto vm1 = w.add("vm1");
+  for (std::uint64_t mac = 1; mac <= 1000; ++mac)
+    w.dp.source_seen({dp::BridgeId{0}, 0, MacAddr::from_u64(mac << 8)}, {vm1, std::nullopt});
+  while (w.handler.call([](Fdb& fdb) { return fdb.stats(dp::BridgeId{0}).learned; }) < 1000) std::this_thread::yield();
+  EXPECT_EQ(w.dp.fdb().size(), 1000U);
+}
+
+TEST(Handler, SleepsWhenThereIsNothingToDo) {
+  World w;
+  ASSERT_TRUE(w.handler.start());
+  ASSERT_TRUE(w.sw.add_bridge("br0", {}));
+  w.handler.call([](Fdb&) { return 0; });
+  const auto before = w.handler.wakeups();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a span in which nothing may happen
+  EXPECT_LE(w.handler.wakeups(), before + 1);
+}
+
+TEST(Handler, CallRunsInPlaceWithoutAThread) {
+  World w;
+  EXPECT_EQ(w.handler.call([](Fdb&) { return std::this_thread::get_id(); }), std::this_thread::get_id());
+  ASSERT_TRUE(w.handler.start());
+  EXPECT_NE(w.handler.call([](Fdb&) { return std::this_thread::get_id(); }), std::this_thread::get_id());
+  w.handler.stop();
+  w.handler.stop();
+  EXPECT_EQ(w.handler.call([](Fdb&) { return std::this_thread::get_id(); }), std::this_thread::get_id());
+}
+
+// Control adds and removes ports while sources appear on them. For the thread sanitizer; and at the end nothing may be
+// left of ports that are gone.
+TEST(Handler, ControlAndEventsInterleave) {
+  World w;
+  ASSERT_TRUE(w.handler.start());
+  ASSERT_TRUE(w.sw.add_bridge("br0", {.fdb_capacity = 64}));
+  const auto stays = w.add("stays");
+  std::atomic<bool> done{false};
+  std::latch running{1};
+  std::thread world([&] {
+    std::uint64_t n = 0;
+    do {
+      ++n;
+      const auto port = n % 2 == 0 ? stays : dp::PortNo{2};
+      w.dp.source_seen({dp::BridgeId{0}, 0, MacAddr::from_u64((n % 100 + 1) << 8)}, {port, std::nullopt});
+      if (n == 1) running.count_down();
+      if (n % 64 == 0) std::this_thread::yield();
+    } while (!done);
+  });
+  running.wait();
+  for (int round = 0; round < 50; ++round) {
+    w.add("comes");
+    EXPECT_TRUE(w.sw.fdb_lines("br0"));
+    EXPECT_TRUE(w.sw.fdb_flush("br0"));
+    EXPECT_TRUE(w.sw.remove_port("comes"));
+  }
+  done = true;
+  world.join();
+  w.handler.stop();
+  const auto left = w.sw.fdb_lines("br0").value();
+  for (const FdbLine& line : left) EXPECT_EQ(line.port, "stays");
+  EXPECT_LE(w.dp.fdb().size(), 64U);
+  EXPECT_EQ(w.dp.fdb().size(), w.sw.fdb_stats("br0")->entries);
+}
+
+}  // namespace
+}  // namespace heddle::ofproto

@@ -1,0 +1,155 @@
+#include "ofproto-lite/switch.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_datapath.h"
+
+namespace heddle::ofproto {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct World {
+  FakeTime time;
+  test::FakeDatapath dp{time};
+  Handler handler{dp, time};  // not started: its work runs where it is called
+  Switch sw{dp, handler};
+
+  static PortConfig port(const std::string& name, dp::PortKind kind = dp::PortKind::netdev) {
+    PortConfig config;
+    config.spec.name = name;
+    config.spec.kind = kind;
+    return config;
+  }
+  void bridge(const std::string& name, MacAddr mac = {}) {
+    ASSERT_TRUE(sw.add_bridge(name, {}));
+    PortConfig local = port(name, dp::PortKind::internal);
+    local.spec.mac = mac;
+    ASSERT_TRUE(sw.add_port(name, local));
+  }
+  void seen(const std::string& port, std::uint64_t mac, dp::VlanId vlan = 0) {
+    const dp::PortNo number = dp.number(port);
+    dp.source_seen({dp.ports().at(port).policy.bridge, vlan, MacAddr::from_u64(mac)}, {number, std::nullopt});
+    handler.work();
+  }
+};
+
+TEST(OfPortNumbers, LowestFreeAndRested) {
+  OfPortNumbers numbers;
+  EXPECT_EQ(numbers.take({}), 1);
+  EXPECT_EQ(numbers.take({}), 2);
+  EXPECT_EQ(numbers.take(7), 7);
+  EXPECT_EQ(numbers.take(7), 3) << "a wish that is taken gets the lowest";
+  numbers.give_back(1);
+  EXPECT_EQ(numbers.take({}), 4) << "a freed number rests";
+  EXPECT_EQ(numbers.take(1), 1) << "unless it is asked for";
+  EXPECT_EQ(numbers.take(0), 5);
+  EXPECT_EQ(numbers.take(0xfff0), 6) << "reserved numbers are not given";
+}
+
+TEST(OfPortNumbers, RestedNumbersServeWhenAllElseIsUsed) {
+  OfPortNumbers numbers;
+  for (unsigned n = 1; n <= limits::kOfportMax; ++n) ASSERT_EQ(numbers.take(static_cast<OfPort>(n)), n);
+  EXPECT_EQ(numbers.take({}), std::nullopt);
+  numbers.give_back(500);
+  numbers.give_back(400);
+  EXPECT_EQ(numbers.take({}), 500);
+}
+
+TEST(Switch, GivesNumbersAndTellsThemApart) {
+  World w;
+  w.bridge("br0");
+  w.bridge("br1");
+  ASSERT_TRUE(w.sw.add_port("br0", w.port("vm1")));
+  ASSERT_TRUE(w.sw.add_port("br1", w.port("vm2")));
+  EXPECT_EQ(w.sw.port("br0")->ofport, limits::kOfportLocal);
+  EXPECT_EQ(w.sw.port("vm1")->ofport, 1);
+  EXPECT_EQ(w.sw.port("vm2")->ofport, 1) << "numbers are per bridge";
+  EXPECT_NE(w.dp.ports().at("vm1").policy.bridge, w.dp.ports().at("vm2").policy.bridge);
+  const auto twice = w.sw.add_port("br1", w.port("vm1"));
+  EXPECT_THAT(twice.error().text, HasSubstr("already in bridge br0"));
+  EXPECT_THAT(w.sw.add_port("br9", w.port("vm9")).error().text, HasSubstr("bridges: br0, br1"));
+}
+
+TEST(Switch, RemovingABridgeTakesItsPortsAndEntries) {
+  World w;
+  w.bridge("br0");
+  w.bridge("br1");
+  ASSERT_TRUE(w.sw.add_port("br0", w.port("vm1")));
+  ASSERT_TRUE(w.sw.add_port("br1", w.port("vm2")));
+  w.seen("vm1", 0x020000000001);
+  w.seen("vm2", 0x020000000002);
+  ASSERT_EQ(w.dp.fdb().size(), 2U);
+  w.sw.remove_bridge("br0");
+  EXPECT_EQ(w.dp.fdb().size(), 1U);
+  EXPECT_THAT(w.sw.ports(), ElementsAre("br1", "vm2"));
+  EXPECT_EQ(w.dp.ports().size(), 2U);
+}
+
+TEST(Switch, NewVlanRulesForgetWhatWasLearned) {
+  World w;
+  w.bridge("br0");
+  PortConfig vm1 = w.port("vm1");
+  ASSERT_TRUE(w.sw.add_port("br0", vm1));
+  w.seen("vm1", 0x020000000001);
+  vm1.policy.protected_port = true;
+  ASSERT_TRUE(w.sw.set_port(vm1));
+  EXPECT_EQ(w.dp.fdb().size(), 1U);
+  vm1.policy.vlan_mode = dp::VlanMode::access;
+  vm1.policy.tag = 10;
+  ASSERT_TRUE(w.sw.set_port(vm1));
+  EXPECT_EQ(w.dp.ports().at("vm1").policy.tag, 10);
+  EXPECT_TRUE(w.dp.fdb().empty());
+}
+
+TEST(Switch, OfportRequestMovesThePort) {
+  World w;
+  w.bridge("br0");
+  PortConfig vm1 = w.port("vm1");
+  ASSERT_TRUE(w.sw.add_port("br0", vm1));
+  vm1.ofport_request = 42;
+  ASSERT_TRUE(w.sw.set_port(vm1));
+  EXPECT_EQ(w.sw.port("vm1")->ofport, 42);
+  ASSERT_TRUE(w.sw.add_port("br0", w.port("vm2")));
+  EXPECT_EQ(w.sw.port("vm2")->ofport, 2) << "1 was freed just now and rests";
+}
+
+TEST(Switch, FdbByName) {
+  World w;
+  const MacAddr own = *MacAddr::parse("02:00:00:00:00:ff");
+  w.bridge("br0", own);
+  PortConfig vm1 = w.port("vm1");
+  ASSERT_TRUE(w.sw.add_port("br0", vm1));
+  w.seen("vm1", 0x020000000002, 5);
+  w.seen("vm1", 0x020000000003);
+  w.seen("vm1", own.to_u64());
+  ASSERT_TRUE(w.sw.fdb_add("br0", "br0", 0, *MacAddr::parse("02:00:00:00:00:01")));
+  const auto lines = w.sw.fdb_lines("br0").value();
+  ASSERT_EQ(lines.size(), 3U) << "the bridge's own address is not learned elsewhere";
+  EXPECT_EQ(lines[0].port, "br0");
+  EXPECT_TRUE(lines[0].row.is_static);
+  EXPECT_EQ(lines[1].port, "vm1");
+  EXPECT_EQ(lines[2].row.key.vlan, 5);
+  EXPECT_EQ(w.sw.fdb_stats("br0")->own_mac, 1U);
+  EXPECT_EQ(w.sw.fdb_flush(""), 2U);
+  EXPECT_THAT(w.sw.fdb_add("br0", "vm7", 0, {}).error().text, HasSubstr("its ports: br0, vm1"));
+  EXPECT_THAT(w.sw.fdb_remove("br0", 0, MacAddr::from_u64(7)).error().text, HasSubstr("bridge br0: there is no entry"));
+  EXPECT_THAT(w.sw.fdb_lines("br7").error().text, HasSubstr("bridge br7 does not exist; bridges: br0"));
+}
+
+TEST(Switch, FloodListOfAMultipointTunnel) {
+  World w;
+  w.bridge("br0");
+  PortConfig vx = w.port("vx", dp::PortKind::vxlan);
+  vx.remotes = {*IpAddr::parse("192.0.2.1"), *IpAddr::parse("192.0.2.2")};
+  ASSERT_TRUE(w.sw.add_port("br0", vx));
+  EXPECT_EQ(w.dp.ports().at("vx").flood.size(), 2U);
+  vx.remotes.pop_back();
+  ASSERT_TRUE(w.sw.set_port(vx));
+  EXPECT_EQ(w.dp.ports().at("vx").flood.size(), 1U);
+}
+
+}  // namespace
+}  // namespace heddle::ofproto
