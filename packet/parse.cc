@@ -28,8 +28,9 @@ std::optional<Drop> parse_tcp(const Walk& walk, std::size_t at, L3L4& out) {
   const std::size_t len = static_cast<std::size_t>(walk.data[at + 12] >> 4) * 4;
   if (len < sizeof(TcpHeader)) return Drop::bad_header;
   if (auto drop = walk.need(at, len)) {
-    if (!out.fragment) return drop;
+    if (!out.fragment || *drop != Drop::bad_length) return drop;
     out.l4_offset = 0;  // options go on in the next fragment
+    out.l4_len = 0;
     return std::nullopt;
   }
   out.l4_header_len = static_cast<std::uint8_t>(len);
