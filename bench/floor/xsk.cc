@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "floor_xdp.skel.h"
 
 #ifndef SO_PREFER_BUSY_POLL
@@ -80,8 +82,13 @@ Result<> Xsk::set_up(const NetDevice& device, const Umem& umem, const Xsk* first
     address.sxdp_flags = XDP_SHARED_UMEM;
     address.sxdp_shared_umem_fd = static_cast<__u32>(first->fd());
   }
-  if (::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return fail_errno(errno, "binding an AF_XDP socket to " + device.name);
+  // The kernel frees a queue some time after its last socket was closed.
+  const auto give_up = Clock::now() + std::chrono::seconds(3);
+  while (::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno != EBUSY || Clock::now() > give_up)
+      return fail_errno(errno, "binding an AF_XDP socket to " + device.name);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   if (auto r = set_busy_poll(o); !r) return r;
   return attach(device, o);
 }
