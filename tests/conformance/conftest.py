@@ -1,0 +1,74 @@
+"""pytest set-up: the datapath parameter, the `lab` fixture, logs of failed tests.
+
+    sudo /usr/bin/python3 -m pytest tests/conformance [--datapath user] [-k switching]
+"""
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import lab as laboratory  # noqa: E402
+
+LOGS = laboratory.SOURCE / "build/conformance"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--datapath", action="append", choices=sorted(laboratory.DATAPATHS),
+                     help="datapath to test; may be given more than once (default: all)")
+
+
+def pytest_generate_tests(metafunc):
+    if "datapath" in metafunc.fixturenames:
+        metafunc.parametrize("datapath", metafunc.config.getoption("datapath") or sorted(laboratory.DATAPATHS),
+                             scope="module")
+
+
+def pytest_sessionstart(session):
+    if os.geteuid() != 0:
+        pytest.exit("the conformance tests make network namespaces: run them as root (sudo)", returncode=4)
+    for program in ("vswitchd", "vsctl"):
+        if not (laboratory.BIN / program).exists():
+            pytest.exit(f"{laboratory.BIN / program} is missing: build it (cmake --preset release && cmake --build build/release)"
+                        " or set HEDDLE_BIN", returncode=4)
+    laboratory.remove_left_overs()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that fixtures are torn down
+
+
+def pytest_sessionfinish(session):
+    laboratory.remove_own()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        item.failed = True
+        for lab in getattr(item, "labs", []):
+            where = LOGS / item.name.replace("/", "_")
+            report.sections.append(("daemon logs", lab.keep_logs(where)))
+
+
+@pytest.fixture
+def lab(request, datapath, tmp_path):
+    """A laboratory of the test's own."""
+    made = laboratory.Lab(tmp_path, datapath)
+    request.node.labs = [made]
+    yield made
+    made.close(check=not getattr(request.node, "failed", False))
+
+
+@pytest.fixture(scope="module")
+def shared_lab(request, datapath, tmp_path_factory):
+    """A laboratory that all tests of a file use. They must leave it as they found it."""
+    made = laboratory.Lab(tmp_path_factory.mktemp("lab"), datapath)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def _report_shared(request):
+    if "shared_lab" in request.fixturenames:
+        request.node.labs = [request.getfixturevalue("shared_lab")]

@@ -1,0 +1,400 @@
+"""A laboratory for the switch: hosts that run it, guests on their ports, an underlay between them.
+
+    with Lab(tmp, "user") as lab:
+        a = lab.host("a").start()
+        a.add_br("br0")
+        one, two = a.guest("br0", "vm1", "10.0.0.1/24"), a.guest("br0", "vm2", "10.0.0.2/24", tag=20)
+
+A Host is a network namespace in which `vswitchd` runs; a Guest is a namespace joined to it by a veth pair. All of it is
+removed by Lab.close(), also after a failure or ctrl-C; close() also holds every daemon to a clean life and end.
+"""
+import contextlib
+import glob
+import hashlib
+import ipaddress
+import itertools
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from net import BROADCAST, PREFIX, Failure, Namespace, frame, mac, run, split_tag, wait_until
+
+SOURCE = Path(__file__).resolve().parents[2]
+BIN = Path(os.environ.get("HEDDLE_BIN", SOURCE / "build/release/bin"))
+# Datapaths that the suite runs on: name for --datapath -> Bridge.datapath_type.
+DATAPATHS = {"user": "user"}
+
+_marks = itertools.count(1)
+
+
+class Guest:
+    """A namespace with one device eth0, the far end of a veth pair whose near end is a port's netdev."""
+
+    def __init__(self, host, device, address=None, mac_address=None, mtu=1500, ipv6=None):
+        addresses = [address] if isinstance(address, str) else list(address or [])
+        if ipv6 is None:
+            ipv6 = any(":" in a for a in addresses)
+        self.host, self.device = host, device
+        self.ns = Namespace(f"{host.short}-{device}", ipv6=ipv6)
+        self.mac = mac_address or mac(next(_marks) << 8 | 0x5)
+        self.mtu = mtu
+        self.plug()
+        for a in addresses:
+            self.ns.ip(f"addr add {a} dev eth0")
+        self.address = addresses[0].split("/")[0] if addresses else None
+        self._raw = None
+
+    def plug(self):
+        """Makes the veth pair (again, after unplug())."""
+        self.host.ns.ip(f"link add {self.device} mtu {self.mtu} type veth peer name eth0 mtu {self.mtu} address {self.mac}"
+                        f" netns {self.ns.name}")
+        self.host.ns.ip(f"link set {self.device} up")
+        self.ns.ip("link set eth0 up")
+
+    def unplug(self):
+        self.host.ns.ip(f"link del {self.device}")
+        self._raw = None
+
+    @property
+    def raw(self):
+        if self._raw is None:
+            self._raw = self.ns.raw("eth0")
+        return self._raw
+
+    def send(self, data):
+        self.raw.send(data)
+
+    def ping(self, address, count=1, size=None, df=False, timeout=1):
+        """True when all of `count` pings were answered."""
+        return self.ping_output(address, count, size, df, timeout).returncode == 0
+
+    def ping_output(self, address, count=1, size=None, df=False, timeout=1):
+        extra = (["-s", size] if size else []) + (["-M", "do"] if df else [])
+        return self.ns.run("ping", "-n", "-c", count, "-i", "0.05", "-W", timeout, *extra, address, check=False)
+
+    def reaches(self, address, timeout=10, **kw):
+        """Waits for the first answer, then wants three in a row."""
+        wait_until(lambda: self.ping(address, **kw), timeout, f"{self.ns.name} reaches {address}")
+        if not self.ping(address, count=3, **kw):
+            raise Failure(f"{self.ns.name}: pings to {address} are lost after the first was answered")
+
+
+class Host:
+    """A namespace that runs the switch. Configuration goes through vsctl, as an operator would do it."""
+
+    def __init__(self, lab, name, ipv6=True):
+        self.lab, self.short = lab, name
+        self.ns = Namespace(name, ipv6=ipv6)
+        self.dir = lab.dir / name
+        self.dir.mkdir(parents=True)
+        self.rundir, self.db, self.log = self.dir / "run", self.dir / "conf.db", self.dir / "vswitchd.log"
+        self.process = None
+        self.guests = {}
+        self.address = {}  # underlay: family (4 or 6) -> address
+
+    # --- the daemon ---
+
+    def spawn(self, *extra, rundir=None, db=None):
+        """Starts a daemon and does not wait for it."""
+        argv = [BIN / "vswitchd", "--rundir", rundir or self.rundir, "--db", db or self.db, "--log-level", "debug", *extra]
+        with open(self.log, "ab") as log:
+            return subprocess.Popen(["ip", "netns", "exec", self.ns.name, *map(str, argv)], stdout=log, stderr=log)
+
+    def start(self, *extra):
+        self.process = self.spawn(*extra)
+        wait_until(self.serving, 15, f"vswitchd of host {self.short} serves {self.rundir}/db.sock")
+        return self
+
+    def serving(self):
+        if self.process.poll() is not None:
+            raise Failure(f"vswitchd of host {self.short} ended with {self.process.returncode}:\n{self.log_tail()}")
+        return (self.rundir / "db.sock").exists() and self.vsctl("list-br", check=False).returncode == 0
+
+    def stop(self, timeout=10):
+        """SIGTERM; returns the exit status."""
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise Failure(f"vswitchd of host {self.short} did not end within {timeout} s of SIGTERM") from None
+
+    def kill(self):
+        process, self.process = self.process, None
+        process.kill()
+        process.wait()
+
+    def log_tail(self, lines=40):
+        with contextlib.suppress(FileNotFoundError):
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return "(no log)"
+
+    # --- configuration ---
+
+    def vsctl(self, *args, check=True, timeout=30):
+        """vsctl("add-br", "br0") or vsctl("add-br br0"); `--` separates commands."""
+        argv = shlex.split(args[0]) if len(args) == 1 else [str(a) for a in args]
+        return run(BIN / "vsctl", f"--rundir={self.rundir}", "--timeout=20", *argv, check=check, timeout=timeout)
+
+    def ask(self, *args):
+        return self.vsctl(*args).stdout.strip()
+
+    def get(self, table, record, column):
+        return self.ask("get", table, record, column).strip('"')
+
+    def add_br(self, name, **other_config):
+        extra = [f"other_config:{k.replace('_', '-')}={v}" for k, v in other_config.items()]
+        self.vsctl("add-br", name, "--", "set", "Bridge", name, f"datapath_type={self.lab.datapath_type}", *extra)
+
+    def add_port(self, bridge, device, **columns):
+        self.vsctl("add-port", bridge, device, *[f"{k}={v}" for k, v in columns.items()])
+
+    def guest(self, bridge, device, address=None, mac_address=None, mtu=1500, ipv6=None, **columns):
+        """A new guest on a new port of `bridge`."""
+        guest = Guest(self, device, address, mac_address, mtu, ipv6)
+        self.guests[device] = guest
+        self.lab.namespaces.append(guest.ns)
+        self.add_port(bridge, device, **columns)
+        return guest
+
+    def vxlan(self, bridge, name, columns=None, **options):
+        """A VXLAN port; key=10 becomes options:key=10."""
+        port = [f"{k}={v}" for k, v in (columns or {}).items()]
+        tunnel = [f"options:{k}={v}" for k, v in options.items()]
+        self.vsctl("add-port", bridge, name, *port, "--", "set", "Interface", name, "type=vxlan", *tunnel)
+
+    # --- what the switch knows ---
+
+    def fdb(self, bridge="br0"):
+        """[{port, vlan, mac, age, remote}] as fdb-show prints it."""
+        rows = []
+        for line in self.ask("fdb-show", bridge).splitlines():
+            m = re.match(r"\s*(\S+)\s+(\d+)\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s+(\S+)\s*(\S*)", line)
+            if m:
+                port, vlan, address, age, remote = m.groups()
+                rows.append({"port": port, "vlan": int(vlan), "mac": address, "age": age, "remote": remote})
+        return rows
+
+    def entry(self, address, bridge="br0", vlan=None):
+        """The FDB entry of a MAC address, or None."""
+        found = [r for r in self.fdb(bridge) if r["mac"] == address and vlan in (None, r["vlan"])]
+        return found[0] if found else None
+
+    def wait_learned(self, address, port, bridge="br0", vlan=None, remote=None):
+        def learned():
+            row = self.entry(address, bridge, vlan)
+            return row and row["port"] == port and (remote is None or row["remote"] == remote) and row
+        return wait_until(learned, 5, f"{address} learned on {port} of host {self.short}")
+
+    def drops(self, port, reason):
+        """The port's counter of one drop reason."""
+        m = re.search(rf"\b{reason}\b\D*?(\d+)", self.ask("drops", port))
+        return int(m.group(1)) if m else 0
+
+    def wait_drop(self, port, reason, more_than=0):
+        return wait_until(lambda: self.drops(port, reason) > more_than, 5,
+                          f"drop reason {reason} of port {port} counts past {more_than}")
+
+    def xdp_devices(self):
+        """Names of the devices of this host that have an XDP program."""
+        out = self.ns.ip("-d link show")
+        return sorted(m.group(1) for m in re.finditer(r"^\d+: ([^:@]+)[^\n]*(?:\n\s[^\n]*)*?prog/xdp", out, re.M))
+
+
+class Lab:
+    def __init__(self, directory, datapath="user"):
+        self.dir = Path(directory)
+        self.datapath_type = DATAPATHS[datapath]
+        self.hosts, self.namespaces = [], []
+        self._subnets = itertools.count(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.close(check=kind is None)
+
+    def host(self, name, ipv6=True):
+        host = Host(self, name, ipv6)
+        self.hosts.append(host)
+        self.namespaces.append(host.ns)
+        return host
+
+    def namespace(self, name, **kw):
+        ns = Namespace(name, **kw)
+        self.namespaces.append(ns)
+        return ns
+
+    def underlay(self, *hosts, mtu=1550, name="ul0"):
+        """One link that joins the hosts: a veth pair for two, a Linux bridge in the middle for more. Addresses
+        192.0.2.N (or 198.18.K.N for further links) and 2001:db8:K::N, N counting from 1; also in host.address."""
+        k = next(self._subnets)
+        middle = None
+        if len(hosts) == 2:
+            a, b = hosts
+            a.ns.ip(f"link add {name} mtu {mtu} type veth peer name {name} mtu {mtu} netns {b.ns.name}")
+        else:
+            middle = self.namespace(f"{name}-mid")
+            middle.ip(f"link add sw mtu {mtu} type bridge")
+            middle.ip("link set sw up")
+        for n, host in enumerate(hosts, 1):
+            if middle:
+                host.ns.ip(f"link add {name} mtu {mtu} type veth peer name p{n} mtu {mtu} netns {middle.name}")
+                middle.ip(f"link set p{n} up master sw")
+            host.ns.ip(f"link set {name} up")
+            v4 = f"192.0.2.{n}" if k == 1 else f"198.18.{k}.{n}"
+            host.ns.ip(f"addr add {v4}/24 dev {name}")
+            host.ns.ip(f"addr add 2001:db8:{k}::{n}/64 dev {name} nodad")
+            host.address = {4: v4, 6: f"2001:db8:{k}::{n}"}
+        return middle
+
+    def close(self, check=True):
+        """Ends all daemons and removes all namespaces. With `check`, a daemon that died, did not end well or whose log
+        holds a sanitizer's report is a failure."""
+        complaints = []
+        for host in self.hosts:
+            if host.process is None:
+                continue
+            status = host.process.poll()
+            if status is not None:
+                complaints.append(f"vswitchd of host {host.short} died on the way with {status}")
+                continue
+            try:
+                if (status := host.stop()) != 0:
+                    complaints.append(f"vswitchd of host {host.short} ended with {status} on SIGTERM")
+            except Failure as e:
+                complaints.append(str(e))
+        for host in self.hosts:
+            if host.log.exists() and re.search(r"(Address|Leak|Thread)Sanitizer|runtime error:",
+                                               host.log.read_text(errors="replace")):
+                complaints.append(f"sanitizer report in the log of host {host.short}:\n{host.log_tail(60)}")
+        for ns in reversed(self.namespaces):
+            ns.delete()
+        self.namespaces.clear()
+        if check and complaints:
+            raise Failure("\n".join(complaints))
+
+    def keep_logs(self, where):
+        """Copies the daemons' logs and databases to `where`; returns the tails, for the report."""
+        tails = []
+        for host in self.hosts:
+            if host.log.exists():
+                target = Path(where) / host.short
+                target.mkdir(parents=True, exist_ok=True)
+                for f in glob.glob(f"{host.dir}/*.log") + glob.glob(f"{host.dir}/conf.db*"):
+                    shutil.copy(f, target)
+                tails.append(f"--- vswitchd of host {host.short} (all of it: {target}) ---\n{host.log_tail()}")
+        return "\n".join(tails)
+
+
+def remove_left_overs():
+    """Namespaces of runs that were killed before they could clean up."""
+    for path in glob.glob("/run/netns/hd*-*"):
+        m = re.match(r"hd(\d+)-", os.path.basename(path))
+        if m and not os.path.exists(f"/proc/{m.group(1)}"):
+            run("ip", "netns", "del", os.path.basename(path), check=False)
+
+
+def remove_own():
+    """What is left of this very run, whatever happened."""
+    for path in glob.glob(f"/run/netns/{PREFIX}*"):
+        run("ip", "netns", "del", os.path.basename(path), check=False)
+
+
+# --- traffic ---
+
+QUIET = 0.15  # seconds without a copy after which a frame counts as not delivered
+
+
+def who_gets(sender, guests, src, dst=BROADCAST, vlan=None, size=60, **kw):
+    """Sends one frame from `sender` and tells who got it: {device: [VLAN of each copy]}. Waits until QUIET has passed
+    without a copy. Every copy must have come unharmed."""
+    mark = f"mark-{PREFIX}{next(_marks)}-".encode()
+    sent = frame(src, dst, mark + bytes(range(64)), vlan, size=size, **kw)
+    for g in guests:
+        g.raw.drain()
+    sender.send(sent)
+    got = {}
+    end = time.monotonic() + QUIET
+    while time.monotonic() < end:
+        idle = True
+        for g in guests:
+            while (data := g.raw.receive()) is not None:
+                idle = False
+                tag, _, inner = split_tag(data)
+                if mark not in inner:
+                    continue
+                expected = split_tag(sent)[2]
+                if inner[:len(expected)] != expected[:len(inner)] or len(inner) < len(expected) - 4:
+                    raise Failure(f"{g.device} got a changed frame: {inner.hex()} instead of {expected.hex()}")
+                got.setdefault(g.device, []).append(tag)
+                end = time.monotonic() + QUIET
+        if idle:
+            time.sleep(0.005)
+    return got
+
+
+def untagged(*guests):
+    """What who_gets() says when exactly these got one untagged copy each."""
+    return {g.device: [None] for g in guests}
+
+
+def settle(host, bridge, guests):
+    """Waits until frames pass from every guest to every other, then forgets what was learned by it."""
+    def passing():
+        return all(set(who_gets(g, guests, mac(0xFFFF00 + i))) >= {o.device for o in guests if o is not g}
+                   for i, g in enumerate(guests))
+    wait_until(passing, 10, "frames pass between all guests")
+    host.vsctl("fdb-flush", bridge)
+
+
+def transfer(source, sink, address, megabytes, port=5001, timeout=120):
+    """Sends so many MB by TCP from guest `source` to `sink` at `address`; both sides' SHA-1 must agree. Returns
+    seconds."""
+    family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+    listener = sink.ns.socket(family, socket.SOCK_STREAM)
+    sender = source.ns.socket(family, socket.SOCK_STREAM)
+    block = hashlib.sha256(PREFIX.encode()).digest() * 32768  # 1 MiB
+    result = {}
+
+    def receive():
+        connection, _ = listener.accept()
+        connection.settimeout(timeout)
+        digest, size = hashlib.sha1(), 0
+        while data := connection.recv(1 << 20):
+            digest.update(data)
+            size += len(data)
+        result.update(digest=digest.hexdigest(), size=size)
+        connection.close()
+
+    with listener, sender:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.settimeout(timeout)
+        listener.bind((address, port))
+        listener.listen(1)
+        thread = threading.Thread(target=receive, daemon=True)
+        thread.start()
+        sender.settimeout(timeout)
+        begin = time.monotonic()
+        sender.connect((address, port))
+        digest, size = hashlib.sha1(), 0
+        for i in range(megabytes):
+            piece = i.to_bytes(8, "big") + block[8:]
+            digest.update(piece)
+            sender.sendall(piece)
+            size += len(piece)
+        sender.shutdown(socket.SHUT_WR)
+        thread.join(timeout)
+        seconds = time.monotonic() - begin
+    if result.get("size") != size or result.get("digest") != digest.hexdigest():
+        raise Failure(f"sent {size} bytes with SHA-1 {digest.hexdigest()}, the far end has {result or 'nothing'}")
+    return seconds

@@ -1,0 +1,199 @@
+"""Network namespaces, raw frames and sockets: the ground that lab.py stands on.
+
+Everything is made in namespaces of this run's own (names "hd<pid>-..."), never in the machine's. A socket belongs for
+good to the namespace that it was made in, so one thread can hold sockets in many of them.
+"""
+import contextlib
+import ctypes
+import os
+import re
+import socket
+import struct
+import subprocess
+import time
+
+PREFIX = f"hd{os.getpid()}-"
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
+
+
+class Failure(AssertionError):
+    """A command failed or a condition did not come true; the text says which."""
+
+
+def run(*argv, check=True, timeout=60, stdin=None, env=None):
+    """Runs a command; returns its CompletedProcess. With `check`, a failure raises with everything it printed."""
+    argv = [str(a) for a in argv]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, input=stdin, env=env)
+    if check and done.returncode != 0:
+        raise Failure(f"`{' '.join(argv)}` exited with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def wait_until(condition, timeout=10, what=None):
+    """Polls until condition() is true and returns its value. A Failure that it raises meanwhile counts as not yet."""
+    end = time.monotonic() + timeout
+    why = None
+    while True:
+        try:
+            value = condition()
+            if value:
+                return value
+        except Failure as e:
+            why = e
+        if time.monotonic() > end:
+            raise Failure(f"not within {timeout} s: {what or condition.__doc__ or condition}" + (f"\n{why}" if why else ""))
+        time.sleep(0.02)
+
+
+class Namespace:
+    """A named network namespace with lo up. IPv6 is off unless asked for: an idle kernel then sends nothing by itself."""
+
+    def __init__(self, name, ipv6=False):
+        self.name = PREFIX + name
+        self.path = f"/run/netns/{self.name}"
+        run("ip", "netns", "add", self.name)
+        self.ip("link set lo up")
+        if not ipv6:
+            self.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
+            self.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        self.sysctl("net.ipv6.conf.all.accept_dad", 0)
+        self.sysctl("net.ipv6.conf.default.accept_dad", 0)
+
+    def run(self, *argv, **kw):
+        return run("ip", "netns", "exec", self.name, *argv, **kw)
+
+    def ip(self, command, **kw):
+        return run("ip", "-n", self.name, *command.split(), **kw).stdout
+
+    def sysctl(self, key, value):
+        self.write("/proc/sys/" + key.replace(".", "/"), value)
+
+    def write(self, path, value):
+        with self.entered(), open(path, "w", encoding="ascii") as f:
+            f.write(str(value))
+
+    @contextlib.contextmanager
+    def entered(self):
+        """The calling thread is in this namespace for the length of the block."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(self.path, os.O_RDONLY)
+        try:
+            _setns(there)
+            yield
+        finally:
+            _setns(home)
+            os.close(there)
+            os.close(home)
+
+    def socket(self, *args):
+        with self.entered():
+            return socket.socket(*args)
+
+    def raw(self, device):
+        return RawSocket(self, device)
+
+    def mac(self, device):
+        return re.search(r"link/ether (\S+)", self.ip(f"link show {device}")).group(1)
+
+    def delete(self):
+        for pid in run("ip", "netns", "pids", self.name, check=False).stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), 9)
+        run("ip", "netns", "del", self.name, check=False)
+
+
+def _setns(fd):
+    if _libc.setns(fd, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class RawSocket:
+    """Sends and receives whole frames at a device, VLAN tag included, as they were on the wire (packet(7))."""
+
+    _ETH_P_ALL, _SOL_PACKET, _AUXDATA, _IGNORE_OUTGOING = 3, 263, 8, 23
+    _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
+
+    def __init__(self, namespace, device):
+        self.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self.socket.setsockopt(self._SOL_PACKET, self._AUXDATA, 1)
+        self.socket.setsockopt(self._SOL_PACKET, self._IGNORE_OUTGOING, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE if hasattr(socket, "SO_RCVBUFFORCE") else 33,
+                               8 << 20)
+        self.socket.bind((device, self._ETH_P_ALL))
+
+    def fileno(self):
+        return self.socket.fileno()
+
+    def send(self, frame):
+        self.socket.send(frame)
+
+    def receive(self, timeout=0.0):
+        """The next frame, or None when there is none within `timeout` seconds."""
+        self.socket.settimeout(timeout)
+        try:
+            data, extra, _, _ = self.socket.recvmsg(70000, 256)
+        except (BlockingIOError, TimeoutError):
+            return None
+        for level, kind, aux in extra:
+            if level == self._SOL_PACKET and kind == self._AUXDATA:
+                status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", aux[:20])
+                if status & self._VLAN_VALID:  # the kernel moved the tag out of the frame
+                    tpid = tpid if status & self._TPID_VALID else 0x8100
+                    data = data[:12] + struct.pack("!HH", tpid, tci) + data[12:]
+        return data
+
+    def drain(self):
+        while self.receive() is not None:
+            pass
+
+    def wait_for(self, match, timeout=5, what="a frame"):
+        """The first frame that match() likes."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            frame = self.receive(left)
+            if frame is not None and match(frame):
+                return frame
+        raise Failure(f"{what} did not arrive within {timeout} s")
+
+    def close(self):
+        self.socket.close()
+
+
+# --- frames ---
+
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+TEST_TYPE = 0x88B5  # IEEE Std 802 local experimental EtherType
+
+
+def mac_bytes(text):
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def mac(n):
+    """The n-th made-up, locally administered MAC address."""
+    return "02:fe:" + ":".join(f"{n >> s & 0xff:02x}" for s in (24, 16, 8, 0))
+
+
+def frame(src, dst=BROADCAST, payload=b"", vlan=None, pcp=0, ethertype=TEST_TYPE, size=60):
+    """An Ethernet frame, padded to `size`. `vlan`: an 802.1Q tag; None = untagged, 0 = priority tag."""
+    tag = b"" if vlan is None else struct.pack("!HH", 0x8100, pcp << 13 | vlan)
+    return (mac_bytes(dst) + mac_bytes(src) + tag + struct.pack("!H", ethertype) + payload).ljust(size, b"\0")
+
+
+def split_tag(data):
+    """(VLAN or None, PCP, the frame without its outer 802.1Q tag)"""
+    if data[12:14] != b"\x81\x00":
+        return None, 0, data
+    tci = struct.unpack("!H", data[14:16])[0]
+    return tci & 0xFFF, tci >> 13, data[:12] + data[16:]
+
+
+def checksum(data):
+    """The Internet checksum (RFC 1071) over `data`."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total > 0xFFFF:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
