@@ -1,6 +1,7 @@
 // links: packet
 // Any bytes as a guest's frame: what the parser accepts must lie within the frame, and everything that works on an
-// accepted frame must stay there too. The first two bytes say where the first buffer ends.
+// accepted frame must stay there too. The first two bytes say where the first buffer ends and
+// whether the IPv4 header checksum is put right.
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "packet/flow_hash.h"
 #include "packet/icmp_error.h"
 #include "packet/parse.h"
+#include "tests/fuzz/ipv4_checksum.h"
 
 using namespace heddle;
 using namespace heddle::packet;
@@ -70,9 +72,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   if (size < 2) return 0;
   const std::size_t frame_len = size - 2;
   const std::size_t cut = load_be16(input) % 8 == 0 ? load_be16(input) % (frame_len + 1) : frame_len;
-  const std::uint8_t* frame = input + 2;
-  const std::vector<std::uint8_t> head(frame, frame + cut);  // exactly as long as what may be read
-  const std::vector<std::uint8_t> tail(frame + cut, frame + frame_len);
+  std::vector<std::uint8_t> frame(input + 2, input + size);
+  if ((input[0] & 0x80) != 0) fix_ipv4_checksum(frame);
+  const auto split = frame.begin() + static_cast<std::ptrdiff_t>(cut);
+  const std::vector<std::uint8_t> head(frame.begin(), split);  // exactly as long as what may be read
+  const std::vector<std::uint8_t> tail(split, frame.end());
 
   L2 l2;
   if (parse_l2(head.data(), head.size(), l2)) return 0;

@@ -10,6 +10,7 @@
 #include "packet/ecn.h"
 #include "packet/flow_hash.h"
 #include "packet/vxlan.h"
+#include "tests/fuzz/ipv4_checksum.h"
 
 using namespace heddle;
 using namespace heddle::packet;
@@ -18,17 +19,6 @@ namespace {
 
 void require(bool holds) {
   if (!holds) std::abort();
-}
-
-void fix_ipv4_checksum(std::vector<std::uint8_t>& frame) {
-  L2 l2;
-  if (parse_l2(frame.data(), frame.size(), l2) || l2.eth_type != kEthIpv4) return;
-  if (frame.size() < l2.l3_offset + sizeof(Ipv4Header)) return;
-  std::uint8_t* ip = frame.data() + l2.l3_offset;
-  const std::size_t len = std::size_t{ip[0] & 0xfU} * 4;
-  if (len < sizeof(Ipv4Header) || frame.size() < l2.l3_offset + len) return;
-  store(ip + offsetof(Ipv4Header, checksum), be16(0));
-  store(ip + offsetof(Ipv4Header, checksum), ipv4_header_checksum(ip, len));
 }
 
 void check_inner(std::vector<std::uint8_t>& head, std::size_t frame_len, const VxlanOuter& outer) {
