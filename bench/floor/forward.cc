@@ -20,7 +20,7 @@ constexpr std::array<std::uint8_t, kHeader> kOuter = {
 
 Result<std::unique_ptr<Forwarder>> Forwarder::make(const std::array<NetDevice, 2>& devices, bool huge_pages,
                                                    const XskOptions& sockets, const ForwardOptions& options) {
-  auto umem = Umem::make(sockets.ring * 2, huge_pages);
+  auto umem = Umem::make(options.fill * 2, huge_pages);
   if (!umem) return std::unexpected(umem.error());
   std::unique_ptr<Forwarder> f(new Forwarder(std::move(*umem), options));
   for (std::size_t i = 0; i < 2; ++i) {
@@ -28,8 +28,8 @@ Result<std::unique_ptr<Forwarder>> Forwarder::make(const std::array<NetDevice, 2
     if (!port) return std::unexpected(port.error());
     f->ports_[i] = std::move(*port);
     auto& fill = f->ports_[i]->fill;
-    for (std::uint32_t n = 0; n < sockets.ring; ++n) fill.at(n) = std::uint64_t{i * sockets.ring + n} * kFrameSize;
-    fill.produced(sockets.ring);
+    for (std::uint32_t n = 0; n < options.fill; ++n) fill.at(n) = std::uint64_t{i * options.fill + n} * kFrameSize;
+    fill.produced(options.fill);
   }
   return f;
 }
@@ -59,15 +59,17 @@ std::uint32_t Forwarder::move_batch(std::size_t from) {
     out.tx.produced(count);
     in.rx.consumed(count);
     out.unsent += count;
-    if (!options_.kick_per_round) kick(out);
+    if (options_.kick_per_batch) kick(out);
   }
   recycle(from);
   return count;
 }
 
-// In copy mode the system call is what sends.
+// In copy mode the system call is what sends, 32 frames at most (Documentation/networking/af_xdp.rst).
 void Forwarder::kick(Xsk& port) {
-  if (options_.always_kick || port.tx.needs_wakeup()) (void)::sendto(port.fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0);
+  const bool waiting = port.tx.room(port.tx.size) != port.tx.size;
+  if (waiting && (options_.always_kick || port.tx.needs_wakeup()))
+    (void)::sendto(port.fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0);
 }
 
 // Frames that have left through the other port are filled in again where they came from.
@@ -83,23 +85,25 @@ void Forwarder::recycle(std::size_t from) {
   out.unsent -= count;
 }
 
+// Frames that a receiver still holds come back without waking us: look again soon, or the fill rings could run dry.
 void Forwarder::sleep() {
   std::array<pollfd, 2> wait{};
   for (std::size_t i = 0; i < 2; ++i) wait[i] = {ports_[i]->fd(), POLLIN, 0};
-  ::poll(wait.data(), wait.size(), -1);
+  ::poll(wait.data(), wait.size(), ports_[0]->unsent + ports_[1]->unsent != 0 ? 1 : -1);
 }
 
 void Forwarder::run(const volatile bool& stop) {
   std::uint32_t idle = 0;
   while (!stop) {
-    std::uint32_t moved = move_batch(0) + move_batch(1);
-    if (options_.kick_per_round || moved == 0) {
-      for (auto& port : ports_)
-        if (port->unsent != 0) kick(*port);
+    const std::uint32_t moved = move_batch(0) + move_batch(1);
+    bool sending = false;
+    for (auto& port : ports_) {
+      kick(*port);
+      sending = sending || port->tx.room(port->tx.size) != port->tx.size;
     }
-    if (moved != 0) {
+    if (moved != 0 || sending || options_.spin) {
       idle = 0;
-    } else if (!options_.spin && ++idle >= options_.idle_rounds && ports_[0]->unsent + ports_[1]->unsent == 0) {
+    } else if (++idle >= options_.idle_rounds) {
       sleep();
       idle = 0;
     }

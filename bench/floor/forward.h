@@ -12,7 +12,8 @@ namespace heddle::bench {
 struct ForwardOptions {
   std::uint32_t batch = 32;
   bool wrap = false;               // port 0 to 1: prepend 50 constant bytes; port 1 to 0: strip 50
-  bool kick_per_round = false;     // one transmit call a port after all ports were read, instead of after each batch
+  bool kick_per_batch = false;     // a transmit call after every batch, instead of one a port and round
+  std::uint32_t fill = 1024;       // frames that wait in each fill ring; a small set stays in the caches
   bool always_kick = false;        // the ring's wakeup flag means nothing
   bool spin = false;               // never sleep
   std::uint32_t idle_rounds = 64;  // empty rounds before sleeping
@@ -22,7 +23,7 @@ class Forwarder {
  public:
   static Result<std::unique_ptr<Forwarder>> make(const std::array<NetDevice, 2>& devices, bool huge_pages,
                                                  const XskOptions& sockets, const ForwardOptions& options);
-  // Until `stop` becomes true (looked at about once a millisecond when idle) or poll() is interrupted by a signal.
+  // Until `stop` becomes true (looked at between batches and whenever poll() ends, which a signal makes it do).
   void run(const volatile bool& stop);
 
  private:

@@ -30,7 +30,9 @@ po::options_description describe(Options& o) {
   add("batch", po::value(&o.forward.batch)->default_value(32), "frames read at once");
   add("ring", po::value(&o.socket.ring)->default_value(2048), "entries of each ring");
   add("wrap", po::bool_switch(&o.forward.wrap), "first to second: prepend 50 bytes; back: strip 50");
-  add("kick-per-round", po::bool_switch(&o.forward.kick_per_round), "one transmit call a round, not a batch");
+  add("kick-per-batch", po::bool_switch(&o.forward.kick_per_batch),
+      "a transmit call after every batch, not every round");
+  add("fill", po::value(&o.forward.fill)->default_value(1024), "frames in each fill ring");
   add("spin", po::bool_switch(&o.forward.spin), "never sleep");
   add("idle-rounds", po::value(&o.forward.idle_rounds)->default_value(64), "empty rounds before sleeping");
   add("no-need-wakeup", po::bool_switch(&o.no_wakeup), "without XDP_USE_NEED_WAKEUP");
@@ -51,6 +53,7 @@ Result<> forward(const std::vector<std::string>& ports, const Options& o) {
     if (!device) return std::unexpected(device.error());
     devices[i] = *device;
   }
+  if (o.forward.fill > o.socket.ring) return fail(Errc::invalid, "--fill is at most --ring");
   auto forwarder = Forwarder::make(devices, o.huge_pages, o.socket, o.forward);
   if (!forwarder) return std::unexpected(forwarder.error());
   if (auto r = pin_thread(o.cpu); !r) return r;

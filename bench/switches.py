@@ -1,0 +1,222 @@
+"""The switches that are compared, all behind one interface: start() on a host with guest ports and perhaps a VXLAN
+tunnel to the other host, idle_pids(), stop(). Each gets `pin`, the CPU for its packet thread, or None."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from lab import UNDERLAY_IP, run
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / "build" / "release" / "bin"
+PEER = ROOT / "build" / "peer"
+VNI = 10
+
+
+def other(host):
+    return "h2" if host == "h1" else "h1"
+
+
+def wait_for(what, condition, seconds=15):
+    give_up = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"{what}: not after {seconds} s")
+        time.sleep(0.02)
+
+
+class Switch:
+    """Keeps processes and a scratch directory, and ends them."""
+
+    name = ""
+    underlay = "u0"  # the device that holds the host's underlay address
+    tcp_needs_offloads_off = False
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.processes = []
+        self.directory = None
+        self.host = None
+
+    def start(self, host, ports, tunnel, pin):
+        self.host = host  # also what stop() cleans
+        self.directory = Path(tempfile.mkdtemp(prefix=f"heddle-bench-{self.name}-"))
+        try:
+            self.set_up(ports, tunnel, pin)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        if self.host is None:
+            return
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+        for device in ("vx", "br0", "brphy"):  # taps and bridges outlive their makers
+            run("ip", "-n", self.lab.ns(self.host), "link", "del", device, check=False)
+        self.tear_down()
+        if self.directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            self.directory = None
+        self.host = None
+
+    def set_up(self, ports, tunnel, pin):
+        raise NotImplementedError
+
+    def tear_down(self):
+        pass
+
+    def spawn(self, command, pin=None, env=None):
+        """In the host's namespace; what it prints goes to a file in the scratch directory."""
+        if pin is not None:
+            command = ("taskset", "-c", str(pin), *command)
+        log = open(self.directory / f"{len(self.processes)}.out", "w")
+        whole = self.lab.inside(self.host, *map(str, command))
+        process = subprocess.Popen(whole, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=False)
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def output(self):
+        return "\n".join(p.read_text()[-2000:] for p in sorted(self.directory.glob("*.out")))
+
+    def wait_alive(self, what, condition):
+        def check():
+            for process in self.processes:
+                if process.poll() is not None:
+                    raise RuntimeError(f"{what}: ended with {process.returncode}: {self.output()}")
+            return condition()
+
+        wait_for(what, check)
+
+
+class Heddle(Switch):
+    name = "heddle"
+
+    def set_up(self, ports, tunnel, pin):
+        self.lab.set_underlay_ip(self.host, self.underlay if tunnel else None)
+        socket = self.directory / "db.sock"
+        self.spawn((BIN / "vswitchd", "--rundir", self.directory, "--db", self.directory / "conf.db"), pin)
+        self.wait_alive("vswitchd", socket.exists)
+        self.vsctl("add-br", "br0")
+        for port in ports:
+            self.vsctl("add-port", "br0", port)
+        if tunnel:
+            remote = UNDERLAY_IP[other(self.host)]
+            self.vsctl("add-port", "br0", "vx", "--", "set", "Interface", "vx", "type=vxlan",
+                       f"options:remote_ip={remote}", f"options:key={VNI}")
+
+    def vsctl(self, *words):
+        run(str(BIN / "vsctl"), "--rundir", str(self.directory), "--timeout=15", *words)
+
+
+class OpenVSwitch(Switch):
+    """Debian's package, unpacked and not installed. One PMD; `type=afxdp` ports on a netdev bridge. A tunnel's underlay
+    address lives on a bridge of its own, as the user-space datapath demands. With two of them on one machine each
+    polling thread would starve the other's, so there `relaxed` lets them sleep (pmd-maxsleep)."""
+
+    name = "ovs"
+    tcp_needs_offloads_off = True
+    relaxed = False
+
+    def set_up(self, ports, tunnel, pin):
+        tree = PEER / "root"
+        directory = self.directory
+        self.env = dict(os.environ, OVS_RUNDIR=str(directory), OVS_LOGDIR=str(directory), OVS_DBDIR=str(directory),
+                        OVS_SYSCONFDIR=str(directory), OVS_PKGDATADIR=str(tree / "usr/share/openvswitch"))
+        self.database = f"unix:{directory}/db.sock"
+        run(str(tree / "usr/bin/ovsdb-tool"), "create", str(directory / "conf.db"),
+            str(tree / "usr/share/openvswitch/vswitch.ovsschema"))
+        self.spawn((tree / "usr/sbin/ovsdb-server", directory / "conf.db", f"--remote=p{self.database}",
+                    f"--pidfile={directory}/ovsdb-server.pid", f"--unixctl={directory}/ovsdb.ctl"), env=self.env)
+        self.wait_alive("ovsdb-server", (directory / "db.sock").exists)
+        core = 1 if pin is None else pin
+        self.vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", f"other_config:pmd-cpu-mask={1 << core:#x}")
+        if self.relaxed:
+            self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:pmd-maxsleep=50")
+        self.spawn((tree / "usr/lib/openvswitch-switch/ovs-vswitchd", self.database,
+                    f"--pidfile={directory}/ovs-vswitchd.pid", f"--unixctl={directory}/vswitchd.ctl"), env=self.env)
+        self.vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev")
+        for port in ports:
+            self.vsctl("add-port", "br0", port, "--", "set", "Interface", port, "type=afxdp")
+        self.underlay = "u0"
+        if tunnel:
+            self.add_tunnel()
+
+    def add_tunnel(self):
+        self.vsctl("add-br", "brphy", "--", "set", "Bridge", "brphy", "datapath_type=netdev",
+                   f"other_config:hwaddr={self.lab.mac(self.host, 'u0')}")
+        self.vsctl("add-port", "brphy", "u0", "--", "set", "Interface", "u0", "type=afxdp")
+        self.lab.ip(self.host, "link", "set", "brphy", "mtu", "1600", "up")
+        self.lab.set_underlay_ip(self.host, "brphy")
+        self.underlay = "brphy"
+        self.vsctl("add-port", "br0", "vx", "--", "set", "Interface", "vx", "type=vxlan",
+                   f"options:remote_ip={UNDERLAY_IP[other(self.host)]}", f"options:key={VNI}")
+
+    def vsctl(self, *words):
+        run(str(PEER / "root/usr/bin/ovs-vsctl"), f"--db={self.database}", "--timeout=15", *words)
+
+    @staticmethod
+    def fetch():
+        """Downloads and unpacks the packages once."""
+        if (PEER / "root/usr/lib/openvswitch-switch/ovs-vswitchd").exists():
+            return
+        print("fetching Open vSwitch to compare with", flush=True)
+        PEER.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(["apt-get", "download", "openvswitch-switch", "openvswitch-common"], cwd=PEER,
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"apt-get download: {done.stderr.strip()}; does apt-get update help?")
+        for package in PEER.glob("*.deb"):
+            run("dpkg", "-x", str(package), str(PEER / "root"))
+
+
+class Floor(Switch):
+    """The bare forwarder. For a tunnel it prepends 50 constant bytes in one direction and strips them in the other."""
+
+    name = "floor"
+    tcp_needs_offloads_off = True  # it completes no checksums either
+
+    def set_up(self, ports, tunnel, pin):
+        self.lab.set_underlay_ip(self.host, self.underlay if tunnel else None)
+        pair = (ports[0], "u0") if tunnel else ports[:2]
+        words = [self.lab.device(self.host, port) for port in pair] + (["--wrap"] if tunnel else [])
+        self.spawn((BIN / "heddle-floor", *words), pin)
+        self.wait_alive("heddle-floor", lambda: "ready" in self.output())
+
+
+class LinuxBridge(Switch):
+    """For orientation: the kernel's bridge and vxlan device. It works in the sender's context, on the sender's CPU."""
+
+    name = "bridge"
+
+    def set_up(self, ports, tunnel, pin):
+        self.lab.set_underlay_ip(self.host, self.underlay if tunnel else None)
+        self.lab.ip(self.host, "link", "add", "br0", "type", "bridge")
+        self.lab.ip(self.host, "link", "set", "br0", "up")
+        if tunnel:
+            self.lab.ip(self.host, "link", "add", "vx", "type", "vxlan", "id", str(VNI), "dstport", "4789", "local",
+                        UNDERLAY_IP[self.host], "remote", UNDERLAY_IP[other(self.host)], "dev", "u0")
+            self.lab.ip(self.host, "link", "set", "vx", "up")
+            run(*self.lab.inside(self.host, "ethtool", "-K", "u0", "gro", "on"))
+        for port in [*ports, *(["vx"] if tunnel else [])]:
+            self.lab.ip(self.host, "link", "set", port, "master", "br0")
+        for port in ports:  # a frame that XDP sends into a veth needs GRO there, or a program
+            run(*self.lab.inside(self.host, "ethtool", "-K", port, "gro", "on"))
+
+    def tear_down(self):
+        for port in ("p0", "p1", "u0"):
+            run(*self.lab.inside(self.host, "ethtool", "-K", port, "gro", "off"), check=False)
+
+
+ALL = {switch.name: switch for switch in (Heddle, OpenVSwitch, Floor, LinuxBridge)}
