@@ -1,0 +1,158 @@
+"""TCP with every offload as the kernel sets it: nothing to be done with ethtool in the guest."""
+import json
+import shutil
+import subprocess
+
+import pytest
+from far_end import KernelVtep
+from lab import transfer, wait_until
+from net import Failure, run
+
+FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
+MEGABYTES = 100
+
+
+def addresses(n):
+    return [f"10.0.0.{n}/24", f"fd00::{n}/64"]
+
+
+def at(n, family):
+    return f"10.0.0.{n}" if family == 4 else f"fd00::{n}"
+
+
+def both_ways(one, two, family, megabytes=MEGABYTES):
+    one.reaches(at(2, family))
+    transfer(one, two, at(2, family), megabytes)
+    transfer(two, one, at(1, family), megabytes // 4)
+
+
+@FAMILIES
+def test_between_guests(lab, family):
+    host = lab.host("h").start()
+    host.add_br("br0")
+    one, two = (host.guest("br0", f"vm{n}", addresses(n)) for n in (1, 2))
+    both_ways(one, two, family)
+
+
+@FAMILIES
+def test_guest_and_host(lab, family):
+    """Through the bridge's own device."""
+    host = lab.host("h").start()
+    host.add_br("br0")
+    guest = host.guest("br0", "vm1", addresses(1))
+    for a in addresses(2):
+        host.ns.ip(f"addr add {a} dev br0" + (" nodad" if ":" in a else ""))
+    host.ns.ip("link set br0 up")
+    guest.reaches(at(2, family))
+    transfer(guest, host, at(2, family), MEGABYTES)
+    transfer(host, guest, at(1, family), MEGABYTES)
+
+
+@FAMILIES
+@pytest.mark.parametrize("underlay", [4, 6], ids=["over-ipv4", "over-ipv6"])
+def test_through_vxlan(lab, family, underlay):
+    a, b = lab.host("a"), lab.host("b")
+    lab.underlay(a, b, mtu=1570)
+    guests = []
+    for n, (host, other) in enumerate(((a, b), (b, a)), 1):
+        host.start()
+        host.add_br("br0")
+        host.vxlan("br0", "vx", remote_ip=other.address[underlay], key=10)
+        guests.append(host.guest("br0", "vm1", addresses(n)))
+    both_ways(*guests, family)
+
+
+@FAMILIES
+def test_through_vxlan_to_the_kernel(lab, family):
+    """The kernel's vxlan device sends unfinished checksums inside and segments of its own."""
+    host, far = lab.host("h"), KernelVtep(lab, "far")
+    lab.underlay(host, far, mtu=1550)
+    host.start()
+    host.add_br("br0")
+    guest = host.guest("br0", "vm1", addresses(1))
+    host.vxlan("br0", "vx", remote_ip=far.address[4], key=10)
+    far.vxlan("vx", 10, at(2, 6) + "/64", far.address[4], host.address[4])
+    far.ns.ip(f"addr add {at(2, 4)}/24 dev vx")
+    guest.reaches(at(2, family))
+    transfer(guest, far, at(2, family), MEGABYTES)
+    transfer(far, guest, at(1, family), MEGABYTES)
+
+
+@FAMILIES
+def test_mtu_smaller_than_the_guests(lab, family):
+    """Underlay 1500, guests 1500: the switch tells the guests what fits, and TCP goes on with that."""
+    a, b = lab.host("a"), lab.host("b")
+    lab.underlay(a, b, mtu=1500)
+    guests = []
+    for n, (host, other) in enumerate(((a, b), (b, a)), 1):
+        host.start()
+        host.add_br("br0")
+        host.vxlan("br0", "vx", remote_ip=other.address[4], key=10)
+        guests.append(host.guest("br0", "vm1", addresses(n)))
+    both_ways(*guests, family, megabytes=20)
+
+
+@FAMILIES
+def test_jumbo(lab, family):
+    host = lab.host("h").start()
+    host.add_br("br0")
+    one, two = (host.guest("br0", f"vm{n}", addresses(n), mtu=9000) for n in (1, 2))
+    both_ways(one, two, family)
+
+
+_TAGGER = """
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+SEC("classifier/push") int push(struct __sk_buff *s) { bpf_skb_vlan_push(s, __builtin_bswap16(0x8100), 10); return TC_ACT_OK; }
+SEC("classifier/pop") int pop(struct __sk_buff *s) { bpf_skb_vlan_pop(s); return TC_ACT_OK; }
+char _license[] SEC("license") = "GPL";
+"""
+
+
+def make_tagged(guest, directory):
+    """What a VLAN device in the guest does, where the kernel has none: tags on the way out, as metadata of the packet,
+    the way 802.1Q devices leave them to a veth; and takes tags off on the way in."""
+    if not shutil.which("clang"):
+        pytest.skip("needs clang to make the guest tag its packets")
+    (directory / "tagger.c").write_text(_TAGGER)
+    arch = run("gcc", "-print-multiarch", check=False).stdout.strip() or "x86_64-linux-gnu"
+    run("clang", "-O2", "-target", "bpf", f"-I/usr/include/{arch}", "-c", directory / "tagger.c", "-o",
+        directory / "tagger.o")
+    guest.ns.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    for way, section in (("egress", "push"), ("ingress", "pop")):
+        guest.ns.run("tc", "filter", "add", "dev", "eth0", way, "bpf", "da", "obj", directory / "tagger.o", "sec",
+                     f"classifier/{section}")
+
+
+@FAMILIES
+@pytest.mark.parametrize("peer", ["access", "tagged"])
+def test_tagged_guest(lab, family, peer, tmp_path):
+    host = lab.host("h").start()
+    host.add_br("br0")
+    one = host.guest("br0", "vm1", addresses(1), trunks=10)
+    make_tagged(one, tmp_path)
+    two = host.guest("br0", "vm2", addresses(2), **({"tag": 10} if peer == "access" else {"trunks": 10}))
+    if peer == "tagged":
+        make_tagged(two, tmp_path)
+    both_ways(one, two, family)
+
+
+def test_iperf3_runs(lab):
+    """Four streams at once for two seconds: no stall, nothing resent without end."""
+    if not shutil.which("iperf3"):
+        pytest.skip("iperf3 is not installed (apt-get install iperf3)")
+    host = lab.host("h").start()
+    host.add_br("br0")
+    one, two = (host.guest("br0", f"vm{n}", addresses(n)) for n in (1, 2))
+    one.reaches(at(2, 4))
+    server = subprocess.Popen(["ip", "netns", "exec", two.ns.name, "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: ":5201" in two.ns.run("ss", "-Hltn").stdout, 5, "iperf3 listens")
+        report = json.loads(one.ns.run("iperf3", "-J", "-t", "2", "-P", "4", "-c", at(2, 4)).stdout)
+    finally:
+        server.terminate()
+        server.wait()
+    for stream in report["end"]["streams"]:
+        if stream["receiver"]["bytes"] < 1_000_000:
+            raise Failure(f"a stream starved: {stream}")
