@@ -17,6 +17,7 @@ inline constexpr std::size_t kFrameHeadroom = 256;    // room before a received 
 inline constexpr std::size_t kFrameChain = 20;        // buffers in one frame (64 kB and a bit)
 inline constexpr std::size_t kFrames = 32768;         // packet buffers in all (128 MiB)
 inline constexpr std::size_t kRing = 2048;            // entries of each AF_XDP ring
+inline constexpr std::size_t kFill = 1024;            // receive buffers given to one queue, at most
 inline constexpr std::size_t kLearnQueue = 128;       // learn events waiting per receive queue
 inline constexpr std::size_t kMailbox = 1024;         // frames under way from one worker to another
 inline constexpr std::size_t kTunnelRemotes = 65536;  // (tunnel port, remote VTEP) pairs
@@ -61,6 +62,8 @@ inline constexpr std::size_t kWaits = 64;                 // transactions of one
 inline constexpr std::size_t kOperations = 65536;         // in one transaction
 inline constexpr std::size_t kTransactionRows = 1 << 20;  // rows changed by one transaction
 inline constexpr std::size_t kDatumAtoms = 1 << 20;       // elements in one column of one row
+inline constexpr std::size_t kDatabaseRows = 1 << 20;     // in all tables together
 inline constexpr int kRpcBacklog = 64;                    // connections not accepted yet
+inline constexpr std::size_t kTransactRetries = 1000;     // of vsctl, when others change the same records
 
 }  // namespace heddle::limits

@@ -1,0 +1,52 @@
+// The commands vsctl knows, and the way from words to commands: words between "--" are one command; its options stand
+// before its name, its arguments after it. Tables of constants and pure functions.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/session.h"
+
+namespace heddle::cli {
+
+struct CommandInfo;
+
+// One command as it was given.
+struct Command {
+  const CommandInfo* info = nullptr;
+  std::map<std::string, std::string, std::less<>> options;  // "--may-exist" -> "", "--id" -> "@x"
+  std::vector<std::string> args;
+  [[nodiscard]] bool has(std::string_view option) const { return options.contains(option); }
+};
+
+enum class Target { database, daemon };
+
+struct CommandInfo {
+  std::string_view name;
+  std::size_t min_args = 0;
+  std::size_t max_args = 0;
+  std::string_view usage;    // the arguments, for messages
+  std::string_view options;  // separated by spaces; with a "=" those that take a value
+  Target target = Target::database;
+  bool waits = false;  // may answer Outcome::not_yet
+  // Says in session.interest what run() will look at. Null: nothing.
+  Result<> (*prepare)(Session&, const Command&) = nullptr;
+  // Appends what is to be printed to the string.
+  Result<Outcome> (*run)(Session&, const Command&, std::string&) = nullptr;
+};
+
+inline constexpr std::size_t kAnyNumber = SIZE_MAX;
+
+std::span<const CommandInfo> bridge_commands();
+std::span<const CommandInfo> record_commands();
+std::span<const CommandInfo> edit_commands();
+std::span<const CommandInfo> daemon_commands();
+const CommandInfo* find_command(std::string_view name);
+
+Result<std::vector<Command>> split_commands(std::span<const std::string> words);
+
+}  // namespace heddle::cli

@@ -1,0 +1,10 @@
+// The text of --help.
+#pragma once
+
+#include <string>
+
+namespace heddle::cli {
+
+std::string help_text();
+
+}  // namespace heddle::cli

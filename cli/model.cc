@@ -1,0 +1,226 @@
+#include "cli/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace heddle::cli {
+namespace {
+
+// An <id> for a new row (RFC 7047 section 3.1): letters, digits and '_'.
+std::string id_of(const Uuid& uuid) {
+  std::string id = "row" + uuid.to_string();
+  std::replace(id.begin(), id.end(), '-', '_');
+  return id;
+}
+
+Json where_uuid(const Uuid& uuid) { return Json::array({Json::array({"_uuid", "==", plain_uuid(uuid)})}); }
+
+const ColumnSchema* column_named(const TableSchema& table, std::string_view name) {
+  return name == Catalog::uuid_column().name ? &Catalog::uuid_column() : table.find(name);
+}
+
+}  // namespace
+
+Json Model::select_ops(const Interest& interest) const {
+  Json ops = Json::array();
+  for (const auto& [table, columns] : interest) {
+    Json names = Json::array({"_uuid"});
+    for (const auto& column : columns) {
+      if (column != "_uuid") names.push_back(column);
+    }
+    ops.push_back({{"op", "select"}, {"table", table}, {"where", Json::array()}, {"columns", std::move(names)}});
+  }
+  return ops;
+}
+
+Result<> Model::load(const Interest& interest, const Json& results) {
+  std::size_t i = 0;
+  for (const auto& [name, columns] : interest) {
+    const auto table = catalog_.need(name);
+    if (!table) return std::unexpected(table.error());
+    const Json rows = results.at(i++).value("rows", Json::array());
+    for (const Json& row : rows) {
+      auto record = std::make_unique<Record>();
+      record->table = *table;
+      for (const auto& [column_name, value] : row.items()) {
+        const auto* column = column_named(**table, column_name);
+        if (column == nullptr) continue;
+        auto datum = from_json(value, column->type);
+        if (!datum) {
+          return fail(Errc::invalid, fmt::format("column {} of table {}: {}", column_name, name, datum.error().text));
+        }
+        record->columns[column_name] = std::move(*datum);
+      }
+      const auto uuid = record->columns["_uuid"].uuid();
+      if (!uuid) return fail(Errc::invalid, "the database sent a record of table " + name + " without _uuid");
+      record->uuid = *uuid;
+      tables_[*table][*uuid] = std::move(record);
+    }
+  }
+  return {};
+}
+
+std::vector<Record*> Model::records(const TableSchema& table) const {
+  std::vector<Record*> out;
+  if (const auto it = tables_.find(&table); it != tables_.end()) {
+    for (const auto& [uuid, record] : it->second) {
+      if (!record->deleted) out.push_back(record.get());
+    }
+  }
+  if (Catalog::name_column(table) != nullptr) {
+    std::stable_sort(out.begin(), out.end(),
+                     [&](const Record* a, const Record* b) { return name_of(*a) < name_of(*b); });
+  }
+  return out;
+}
+
+Record* Model::find(const TableSchema& table, const Uuid& uuid) const {
+  const auto it = tables_.find(&table);
+  if (it == tables_.end()) return nullptr;
+  const auto row = it->second.find(uuid);
+  return row == it->second.end() || row->second->deleted ? nullptr : row->second.get();
+}
+
+Record* Model::find_by_name(const TableSchema& table, std::string_view name) const {
+  const auto* column = Catalog::name_column(table);
+  const auto it = tables_.find(&table);
+  if (column == nullptr || it == tables_.end()) return nullptr;
+  const Datum wanted = Datum::of(std::string(name));
+  for (const auto& [uuid, record] : it->second) {
+    if (!record->deleted && get(*record, *column) == wanted) return record.get();
+  }
+  return nullptr;
+}
+
+Datum Model::get(const Record& record, const ColumnSchema& column) const {
+  if (&column == &Catalog::uuid_column()) return Datum::of(record.uuid);
+  if (const auto it = record.changes.find(column.name); it != record.changes.end()) return it->second;
+  if (const auto it = record.columns.find(column.name); it != record.columns.end()) return it->second;
+  return default_datum(column.type);
+}
+
+Datum Model::get(const Record& record, std::string_view column) const {
+  const auto* found = column_named(*record.table, column);
+  return found == nullptr ? Datum{} : get(record, *found);
+}
+
+std::string Model::name_of(const Record& record) const {
+  const auto* column = Catalog::name_column(*record.table);
+  const auto name = column == nullptr ? std::nullopt : get(record, *column).string();
+  return name ? *name : record.uuid.to_string();
+}
+
+Record* Model::insert(const TableSchema& table, const std::optional<Uuid>& uuid) {
+  auto record = std::make_unique<Record>();
+  record->table = &table;
+  record->uuid = uuid ? *uuid : Uuid::random();
+  record->is_new = true;
+  new_.insert(record->uuid);
+  auto& slot = tables_[&table][record->uuid];
+  slot = std::move(record);
+  return slot.get();
+}
+
+void Model::set(Record& record, const ColumnSchema& column, Datum value) {
+  const auto loaded = record.columns.find(column.name);
+  if (loaded != record.columns.end() && loaded->second == value) {
+    record.changes.erase(column.name);
+  } else {
+    record.changes[column.name] = std::move(value);
+  }
+}
+
+void Model::set(Record& record, std::string_view column, Datum value) {
+  if (const auto* found = record.table->find(column)) set(record, *found, std::move(value));
+}
+
+void Model::rely_on(Record& record, std::string_view column) {
+  if (!record.is_new) record.relied_on.insert(std::string(column));
+}
+
+std::vector<const Record*> Model::all() const {
+  std::vector<const Record*> out;
+  for (const auto& [table, records] : tables_) {
+    for (const auto& [uuid, record] : records) out.push_back(record.get());
+  }
+  return out;
+}
+
+bool Model::changed() const {
+  const auto records = all();
+  return std::any_of(records.begin(), records.end(),
+                     [](const Record* r) { return r->is_new ? !r->deleted : r->deleted || !r->changes.empty(); });
+}
+
+std::vector<const Record*> Model::touched() const {
+  std::vector<const Record*> out;
+  for (const Record* record : all()) {
+    if (!record->deleted && (record->is_new || !record->changes.empty())) out.push_back(record);
+  }
+  return out;
+}
+
+Json Model::uuid_json(const Uuid& uuid) const {
+  return new_.contains(uuid) ? Json::array({"named-uuid", id_of(uuid)}) : plain_uuid(uuid);
+}
+
+Json Model::changed_row(const Record& record) const {
+  Json row = Json::object();
+  for (const auto& [name, value] : record.changes) {
+    const auto* column = record.table->find(name);
+    if (record.is_new && value == default_datum(column->type)) continue;
+    row[name] = to_json(value, column->type, [this](const Uuid& u) { return uuid_json(u); });
+  }
+  return row;
+}
+
+// A "wait" that is not to wait (timeout 0) fails the transaction unless the columns still have these values. Where the
+// changes rest on no value, the record itself must still be there: an "update" of nothing would pass unnoticed.
+void Model::add_waits(const Record& record, Json& ops) const {
+  const bool changes = record.deleted || !record.changes.empty();
+  if (record.is_new || (!changes && record.relied_on.empty())) return;
+  Json columns = Json::array();
+  Json row = Json::object();
+  for (const auto& name : record.relied_on) {
+    const auto loaded = record.columns.find(name);
+    if (loaded == record.columns.end()) continue;
+    columns.push_back(name);
+    row[name] = to_json(loaded->second, record.table->find(name)->type);
+  }
+  if (columns.empty()) {
+    columns.push_back("_uuid");
+    row["_uuid"] = plain_uuid(record.uuid);
+  }
+  ops.push_back({{"op", "wait"},
+                 {"table", record.table->name},
+                 {"where", where_uuid(record.uuid)},
+                 {"columns", std::move(columns)},
+                 {"until", "=="},
+                 {"rows", Json::array({std::move(row)})},
+                 {"timeout", 0}});
+}
+
+Transaction Model::transaction() const {
+  Transaction t;
+  const auto records = all();
+  for (const Record* r : records) add_waits(*r, t.ops);
+  for (const Record* r : records) {
+    if (!r->deleted || r->is_new) continue;
+    t.ops.push_back({{"op", "delete"}, {"table", r->table->name}, {"where", where_uuid(r->uuid)}});
+  }
+  for (const Record* r : records) {
+    if (!r->is_new || r->deleted) continue;
+    t.inserts.emplace_back(t.ops.size(), r->uuid);
+    t.ops.push_back(
+        {{"op", "insert"}, {"table", r->table->name}, {"row", changed_row(*r)}, {"uuid-name", id_of(r->uuid)}});
+  }
+  for (const Record* r : records) {
+    if (r->is_new || r->deleted || r->changes.empty()) continue;
+    t.ops.push_back(
+        {{"op", "update"}, {"table", r->table->name}, {"where", where_uuid(r->uuid)}, {"row", changed_row(*r)}});
+  }
+  return t;
+}
+
+}  // namespace heddle::cli

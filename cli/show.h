@@ -1,0 +1,13 @@
+// "show": the configuration as a tree, with what is wrong where it is wrong.
+#pragma once
+
+#include <string>
+
+#include "cli/commands.h"
+
+namespace heddle::cli {
+
+Result<> prepare_show(Session& session, const Command& command);
+Result<Outcome> show(Session& session, const Command& command, std::string& out);
+
+}  // namespace heddle::cli

@@ -1,0 +1,157 @@
+#include "ovsdb/client.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/limits.h"
+
+namespace heddle::ovsdb {
+namespace {
+
+// Milliseconds for poll(2): -1 for ever, rounded up so that poll never returns just before the deadline.
+int poll_timeout(Deadline deadline) {
+  if (!deadline) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()).count();
+  return static_cast<int>(std::clamp<long long>(left, 0, 1'000'000'000));
+}
+
+// A blocking connect(2) on a unix socket waits for room in the listener's queue as long as SO_SNDTIMEO says
+// (socket(7)).
+Result<> limit_connect_time(int fd, Deadline deadline) {
+  if (!deadline) return {};
+  const int ms = std::max(poll_timeout(deadline), 1);
+  const timeval tv{.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+  if (::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv) < 0) return fail_errno(errno, "SO_SNDTIMEO");
+  return {};
+}
+
+}  // namespace
+
+std::string error_text(const Json& error) {
+  if (error.is_string()) return error.get<std::string>();
+  if (error.is_object() && error.contains("error") && error["error"].is_string()) {
+    auto text = error["error"].get<std::string>();
+    if (error.contains("details") && error["details"].is_string()) {
+      text += ": " + error["details"].get<std::string>();
+    }
+    return text;
+  }
+  return dump_brief(error);
+}
+
+Result<Client> Client::connect(const std::string& path, Deadline deadline) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return fail(Errc::invalid,
+                fmt::format("cannot connect to unix:{}: a socket's path has 1 to {} bytes; use a shorter directory",
+                            path, sizeof address.sun_path - 1));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno(errno, "cannot create a unix socket");
+  if (auto ok = limit_connect_time(fd.get(), deadline); !ok) return std::unexpected(ok.error());
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+    return fail_errno(errno == EAGAIN ? ETIMEDOUT : errno, "cannot connect to unix:" + path);
+  }
+  return Client(std::move(fd), path);
+}
+
+Result<> Client::wait_for(short events, Deadline deadline) {
+  pollfd p{.fd = fd_.get(), .events = events, .revents = 0};
+  while (true) {
+    const int n = ::poll(&p, 1, poll_timeout(deadline));
+    if (n > 0) return {};
+    if (n == 0) return fail(Errc::system, name_ + ": no answer in time");
+    if (errno != EINTR) return fail_errno(errno, name_ + ": poll");
+  }
+}
+
+Result<> Client::send(const Json& message, Deadline deadline) {
+  const std::string text = dump_json(message);
+  if (text.size() > limits::kJsonMessage) {
+    return fail(Errc::limit, fmt::format("request of {} bytes exceeds the limit of {}; do it in smaller steps",
+                                         text.size(), limits::kJsonMessage));
+  }
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto n = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) {
+      rest.remove_prefix(static_cast<std::size_t>(n));
+    } else if (errno == EAGAIN) {
+      if (auto ok = wait_for(POLLOUT, deadline); !ok) return ok;
+    } else if (errno != EINTR) {
+      return fail_errno(errno, name_ + ": send");
+    }
+  }
+  return {};
+}
+
+Result<Json> Client::receive(Deadline deadline) {
+  std::array<char, 65536> buffer;  // NOLINT(*-member-init): filled by recv
+  while (true) {
+    auto message = framer_.next();
+    if (!message) return fail(Errc::system, name_ + ": " + message.error().text);
+    if (*message) return std::move(**message);
+    if (auto ok = wait_for(POLLIN, deadline); !ok) return std::unexpected(ok.error());
+    const auto n = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n > 0) {
+      framer_.append({buffer.data(), static_cast<std::size_t>(n)});
+    } else if (n == 0) {
+      return fail(Errc::system, name_ + ": connection closed by the server");
+    } else if (errno != EAGAIN && errno != EINTR) {
+      return fail_errno(errno, name_ + ": receive");
+    }
+  }
+}
+
+Result<Json> Client::call(std::string_view method, Json params, Deadline deadline) {
+  const Json id = ++last_id_;
+  if (auto ok = send({{"method", method}, {"params", std::move(params)}, {"id", id}}, deadline); !ok) {
+    return std::unexpected(ok.error());
+  }
+  while (true) {
+    auto message = receive(deadline);
+    if (!message) return message;
+    if (message->contains("method")) {
+      const auto request_id = message->value("id", Json());
+      if (request_id.is_null()) {
+        notifications_.push_back(std::move(*message));
+      } else if (message->value("method", "") == "echo") {
+        const Json reply{{"result", message->value("params", Json::array())}, {"error", nullptr}, {"id", request_id}};
+        if (auto ok = send(reply, deadline); !ok) return std::unexpected(ok.error());
+      }
+      continue;
+    }
+    if (message->value("id", Json()) != id) continue;
+    if (message->contains("error") && !message->at("error").is_null()) {
+      return fail(Errc::invalid, error_text(message->at("error")));
+    }
+    return message->value("result", Json());
+  }
+}
+
+Result<Json> Client::next_notification(Deadline deadline) {
+  while (notifications_.empty()) {
+    auto message = receive(deadline);
+    if (!message) return message;
+    if (message->contains("method") && message->value("id", Json()).is_null()) return message;
+    if (message->value("method", "") == "echo") {
+      const Json reply{
+          {"result", message->value("params", Json::array())}, {"error", nullptr}, {"id", message->at("id")}};
+      if (auto ok = send(reply, deadline); !ok) return std::unexpected(ok.error());
+    }
+  }
+  auto message = std::move(notifications_.front());
+  notifications_.pop_front();
+  return message;
+}
+
+}  // namespace heddle::ovsdb
