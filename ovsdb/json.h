@@ -33,17 +33,18 @@ class JsonFramer {
  public:
   explicit JsonFramer(std::size_t max_bytes = limits::kJsonMessage, std::size_t max_depth = limits::kJsonDepth)
       : max_bytes_(max_bytes), max_depth_(max_depth) {}
-  void append(std::string_view bytes) { buffer_.append(bytes); }
+  void append(std::string_view bytes);
   // The next complete value; nothing when more bytes are needed; an error when the stream cannot be followed any
   // further (the connection is then of no use).
   Result<std::optional<Json>> next();
 
  private:
-  Result<bool> scan();  // true: buffer_[0, scanned_) is one whole value
+  Result<bool> scan();  // true: the `scanned_` bytes from `start_` are one whole value
 
   std::size_t max_bytes_;
   std::size_t max_depth_;
   std::string buffer_;
+  std::size_t start_ = 0;  // bytes before it are done with
   std::size_t scanned_ = 0;
   std::size_t depth_ = 0;
   bool in_string_ = false;

@@ -26,7 +26,7 @@ struct RpcReply {
   Json error;
   static RpcReply ok(Json result) { return {std::move(result), nullptr}; }
   static RpcReply fail(Json error) { return {nullptr, std::move(error)}; }
-  // {"error": word, "details": text}, the form of RFC 7047 section 3.1.
+  // {"error": word, "details": text}, the form of an RFC 7047 <error>.
   static RpcReply fail(std::string_view word, std::string_view details);
 };
 
@@ -79,12 +79,18 @@ struct RpcCounters {
   std::uint64_t slow = 0;       // cut off for what they did not read
 };
 
+struct RpcLimits {
+  std::size_t clients = limits::kClients;
+  std::size_t message = limits::kJsonMessage;
+  std::size_t queue = limits::kClientQueue;
+};
+
 class JsonRpcServer {
  public:
   // Listens on `path` (mode 0600). A socket file left by a dead process is replaced; Errc::exists when somebody listens
   // there. The file is removed again by the destructor, which also closes all sessions.
   static Result<std::unique_ptr<JsonRpcServer>> listen(boost::asio::io_context& io, const std::string& path,
-                                                       RpcHandler& handler);
+                                                       RpcHandler& handler, const RpcLimits& limits = {});
   virtual ~JsonRpcServer() = default;
   [[nodiscard]] virtual RpcCounters counters() const = 0;
   [[nodiscard]] virtual std::size_t sessions() const = 0;

@@ -19,6 +19,10 @@
 
 namespace heddle::ovsdb {
 
+// ColumnSchema::index of the two columns that every row has and no table lists.
+inline constexpr std::size_t kUuidColumn = std::numeric_limits<std::size_t>::max();
+inline constexpr std::size_t kVersionColumn = kUuidColumn - 1;
+
 enum class AtomType : std::uint8_t { integer, real, boolean, string, uuid };
 std::string_view atom_type_name(AtomType type);
 
@@ -65,12 +69,16 @@ struct ColumnSchema {
 
 struct TableSchema {
   std::string name;
-  std::vector<ColumnSchema> columns;  // in order of their names; without _uuid and _version
-  std::vector<std::vector<std::size_t>> indexes;
+  std::size_t index = 0;                          // position among the tables, in order of their names
+  std::vector<ColumnSchema> columns;              // in order of their names; without _uuid and _version
+  std::vector<std::size_t> ref_columns;           // those that may hold references
+  std::vector<std::vector<std::size_t>> indexes;  // columns that are unique together
   std::uint64_t max_rows = std::numeric_limits<std::uint64_t>::max();
   bool is_root = true;
 
   [[nodiscard]] const ColumnSchema* find(std::string_view column) const;
+  // The same, but knows "_uuid" and "_version" too.
+  [[nodiscard]] const ColumnSchema* find_any(std::string_view column) const;
 };
 
 class Schema {
@@ -84,6 +92,8 @@ class Schema {
   [[nodiscard]] const TableSchema* find(std::string_view table) const;
 
  private:
+  Result<> link();  // resolves refTable and numbers the tables
+
   std::string name_;
   std::string version_;
   Json json_;

@@ -32,7 +32,7 @@ class OvsdbServer final : public RpcHandler {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // callbacks under way hold it weakly
 };
 
 }  // namespace heddle::ovsdb

@@ -1,0 +1,228 @@
+#include "ovsdb/database.h"
+
+#include <deque>
+#include <utility>
+
+#include "base/log.h"
+#include "ovsdb/integrity.h"
+#include "ovsdb/loader.h"
+#include "ovsdb/operations.h"
+#include "ovsdb/store.h"
+#include "ovsdb/tables.h"
+#include "ovsdb/transaction.h"
+#include "ovsdb/value.h"
+
+namespace heddle::ovsdb {
+
+namespace {
+
+class DatabaseImpl final : public Database {
+ public:
+  DatabaseImpl(std::unique_ptr<const Schema> schema, std::unique_ptr<Store> store)
+      : schema_(std::move(schema)), tables_(*schema_), store_(std::move(store)) {}
+
+  Result<> load();
+  [[nodiscard]] const Schema& schema() const override { return *schema_; }
+  [[nodiscard]] std::vector<RowRef> rows(std::string_view table) const override;
+  [[nodiscard]] RowRef find(std::string_view table, const Uuid& uuid) const override;
+  [[nodiscard]] RowRef find_by(std::string_view table, std::string_view column, const Datum& value) const override;
+  Json transact(const Json& operations) override;
+  TransactOutcome try_transact(const Json& operations, Duration elapsed) override;
+  Result<bool> update(std::span<const RowUpdate> updates) override;
+  ObserverId add_observer(Observer observer) override;
+  void remove_observer(ObserverId id) override { observers_.erase(id); }
+
+ private:
+  TransactOutcome run(const Json& operations, std::optional<Duration> elapsed);
+  Result<> stage(Transaction& transaction, const RowUpdate& update) const;
+  // True when something changed.
+  Expect<bool> commit(Transaction& transaction);
+  void notify(Change change);
+
+  std::unique_ptr<const Schema> schema_;
+  Tables tables_;
+  std::unique_ptr<Store> store_;  // null: in memory
+  // Held by pointer, so that an observer may remove itself while it runs.
+  std::map<ObserverId, std::shared_ptr<Observer>> observers_;
+  ObserverId next_observer_ = 1;
+  std::deque<Change> undelivered_;
+  bool delivering_ = false;
+};
+
+Result<> DatabaseImpl::load() {
+  if (!store_) return {};
+  auto stored_schema = store_->schema();
+  if (!stored_schema) return std::unexpected(stored_schema.error());
+  auto stored = store_->load();
+  if (!stored) return std::unexpected(stored.error());
+
+  Transaction transaction(*schema_, tables_);
+  auto altered = load_rows(*stored, transaction);
+  if (!altered) return std::unexpected(altered.error());
+  const Change change{transaction.changes()};
+  const std::string schema_text = dump_json(schema_->json());
+  if (*stored_schema != schema_text || *altered) {
+    if (!stored_schema->empty())
+      spdlog::info("database {}: the stored rows are taken over under schema version {}", schema_->name(),
+                   schema_->version());
+    std::vector<StoredRow> rows;
+    for (const RowChange& row : change.rows) rows.push_back(to_stored(row));
+    if (auto ok = store_->replace(schema_text, rows); !ok) return ok;
+  }
+  tables_.apply(change);
+  return {};
+}
+
+std::vector<RowRef> DatabaseImpl::rows(std::string_view table) const {
+  std::vector<RowRef> out;
+  const TableSchema* found = schema_->find(table);
+  if (found == nullptr) return out;
+  out.reserve(tables_.rows(*found).size());
+  for (const auto& [uuid, row] : tables_.rows(*found)) out.push_back(row);
+  return out;
+}
+
+RowRef DatabaseImpl::find(std::string_view table, const Uuid& uuid) const {
+  const TableSchema* found = schema_->find(table);
+  return found == nullptr ? nullptr : tables_.find(*found, uuid);
+}
+
+RowRef DatabaseImpl::find_by(std::string_view table, std::string_view column, const Datum& value) const {
+  const TableSchema* found = schema_->find(table);
+  const ColumnSchema* wanted = found == nullptr ? nullptr : found->find(column);
+  if (wanted == nullptr) return nullptr;
+  for (std::size_t i = 0; i < found->indexes.size(); ++i) {
+    if (found->indexes[i] != std::vector{wanted->index}) continue;
+    const auto uuid = tables_.find_index(*found, i, {value});
+    return uuid ? tables_.find(*found, *uuid) : nullptr;
+  }
+  for (const auto& [uuid, row] : tables_.rows(*found))
+    if (row->at(wanted->index) == value) return row;
+  return nullptr;
+}
+
+Json DatabaseImpl::transact(const Json& operations) { return run(operations, std::nullopt).reply; }
+
+TransactOutcome DatabaseImpl::try_transact(const Json& operations, Duration elapsed) {
+  return run(operations, elapsed);
+}
+
+TransactOutcome DatabaseImpl::run(const Json& operations, std::optional<Duration> elapsed) {
+  TransactOutcome out;
+  const auto refuse = [&](const std::unexpected<Failure>& why) {
+    out.reply = Json::array({why.error().to_json()});
+    return out;
+  };
+  if (!operations.is_array()) return refuse(syntax_error("the operations are not an array"));
+  if (operations.size() > limits::kOperations)
+    return refuse(failure("resources exhausted",
+                          "a transaction may have " + std::to_string(limits::kOperations) + " operations at most"));
+
+  Transaction transaction(*schema_, tables_);
+  Operations engine(transaction, elapsed);
+  const bool ran = engine.run(operations);
+  if (engine.blocked()) {
+    out.blocked = true;
+    out.wait_table = engine.wait_table();
+    out.wait_timeout = engine.wait_timeout();
+    return out;
+  }
+  out.reply = std::move(engine.results());
+  if (!ran) {  // RFC 7047 section 4.1.3: what was not tried any more is answered with null
+    while (out.reply.size() < operations.size()) out.reply.push_back(nullptr);
+    return out;
+  }
+  if (const std::string* name = engine.names().undefined()) {
+    out.reply.push_back(
+        Failure{"referential integrity violation", "named-uuid \"" + *name + "\" is the uuid-name of no insert"}
+            .to_json());
+    return out;
+  }
+  if (auto committed = commit(transaction); !committed) out.reply.push_back(committed.error().to_json());
+  return out;
+}
+
+Result<> DatabaseImpl::stage(Transaction& transaction, const RowUpdate& update) const {
+  const TableSchema* table = schema_->find(update.table);
+  if (table == nullptr) return fail(Errc::invalid, "database " + schema_->name() + " has no table " + update.table);
+  const RowRef row = transaction.find(*table, update.uuid);
+  if (!row) return {};
+  for (const auto& [name, value] : update.columns) {
+    const ColumnSchema* column = table->find(name);
+    const std::string place = "table " + table->name + ", column " + name + ": ";
+    if (column == nullptr) return fail(Errc::invalid, place + "there is no such column");
+    if (!column->is_mutable) return fail(Errc::invalid, place + "it cannot be changed after the insert");
+    auto ok = check_atoms(column->type, value);
+    if (ok) ok = check_size(column->type, value);
+    if (!ok) return fail(Errc::invalid, place + ok.error().details);
+    if (row->at(column->index) == value) continue;
+    auto edited = transaction.edit(*table, update.uuid);
+    if (!edited) return fail(Errc::limit, edited.error().details);
+    (*edited)->edit(column->index) = value;
+  }
+  return {};
+}
+
+Result<bool> DatabaseImpl::update(std::span<const RowUpdate> updates) {
+  Transaction transaction(*schema_, tables_);
+  for (const RowUpdate& one : updates)
+    if (auto ok = stage(transaction, one); !ok) return std::unexpected(ok.error());
+  auto committed = commit(transaction);
+  if (!committed) return fail(Errc::invalid, committed.error().details);
+  return *committed;
+}
+
+Expect<bool> DatabaseImpl::commit(Transaction& transaction) {
+  if (auto ok = enforce_integrity(transaction); !ok) return std::unexpected(ok.error());
+  Change change{transaction.changes()};
+  if (change.rows.empty()) return false;
+  if (store_ && change.durable()) {
+    std::vector<StoredRow> rows;
+    for (const RowChange& row : change.rows)
+      if (Change{{row}}.durable()) rows.push_back(to_stored(row));
+    if (auto written = store_->write(rows); !written) {
+      spdlog::error("{}", written.error().text);
+      return failure("I/O error", written.error().text);
+    }
+  }
+  tables_.apply(change);
+  notify(std::move(change));
+  return true;
+}
+
+Database::ObserverId DatabaseImpl::add_observer(Observer observer) {
+  observers_.emplace(next_observer_, std::make_shared<Observer>(std::move(observer)));
+  return next_observer_++;
+}
+
+void DatabaseImpl::notify(Change change) {
+  undelivered_.push_back(std::move(change));
+  if (delivering_) return;  // an observer committed: the loop below comes to it
+  delivering_ = true;
+  while (!undelivered_.empty()) {
+    const Change next = std::move(undelivered_.front());
+    undelivered_.pop_front();
+    const auto observers = observers_;
+    for (const auto& [id, observer] : observers)
+      if (observers_.contains(id)) (*observer)(next);
+  }
+  delivering_ = false;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Database>> Database::open(std::string_view schema_json, const std::string& path) {
+  auto schema = Schema::parse(schema_json);
+  if (!schema) return std::unexpected(schema.error());
+  std::unique_ptr<Store> store;
+  if (!path.empty()) {
+    auto opened = Store::open(path);
+    if (!opened) return std::unexpected(opened.error());
+    store = std::move(*opened);
+  }
+  auto database = std::make_unique<DatabaseImpl>(std::move(*schema), std::move(store));
+  if (auto loaded = database->load(); !loaded) return std::unexpected(loaded.error());
+  return std::unique_ptr<Database>(std::move(database));
+}
+
+}  // namespace heddle::ovsdb

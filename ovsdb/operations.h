@@ -1,0 +1,54 @@
+// The operations of a "transact" request (RFC 7047 section 5.2), run one after the other against a Transaction.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "ovsdb/failure.h"
+#include "ovsdb/transaction.h"
+#include "ovsdb/value.h"
+
+namespace heddle::ovsdb {
+
+class Operations {
+ public:
+  // `elapsed`: how long the request has been waiting already; none: no "wait" may wait.
+  Operations(Transaction& transaction, std::optional<Duration> elapsed)
+      : transaction_(transaction), elapsed_(elapsed) {}
+
+  // Runs all of them; the result of each is in results() in the same order. False when one failed (its error is the
+  // last result) or is blocked.
+  bool run(const Json& operations);
+
+  [[nodiscard]] const Json& results() const { return results_; }
+  [[nodiscard]] Json& results() { return results_; }
+  [[nodiscard]] bool blocked() const { return blocked_; }
+  [[nodiscard]] const std::string& wait_table() const { return wait_table_; }
+  [[nodiscard]] const std::optional<Duration>& wait_timeout() const { return wait_timeout_; }
+  [[nodiscard]] const NamedUuids& names() const { return names_; }
+
+ private:
+  class Members;
+  Expect<Json> run_one(const Json& operation);
+  Expect<Json> insert(Members& in);
+  Expect<Json> select(Members& in);
+  Expect<Json> update(Members& in);
+  Expect<Json> mutate(Members& in);
+  Expect<Json> erase(Members& in);
+  Expect<Json> wait(Members& in);
+  Expect<Json> commit(Members& in);
+  Expect<Json> abort(Members& in);
+  Expect<Json> comment(Members& in);
+  Expect<Json> assert_lock(Members& in);
+
+  Transaction& transaction_;
+  std::optional<Duration> elapsed_;
+  NamedUuids names_;
+  Json results_ = Json::array();
+  bool blocked_ = false;
+  std::string wait_table_;
+  std::optional<Duration> wait_timeout_;
+};
+
+}  // namespace heddle::ovsdb

@@ -1,0 +1,30 @@
+#include "ovsdb/database.h"
+#include "ovsdb/value.h"
+
+namespace heddle::ovsdb {
+
+Row::Row(const TableSchema& table, const Uuid& uuid) : table_(&table), uuid_(uuid) {
+  columns_.reserve(table.columns.size());
+  for (const ColumnSchema& column : table.columns) columns_.push_back(default_datum(column.type));
+}
+
+const Datum& Row::get(std::string_view column) const {
+  static const Datum empty;
+  const ColumnSchema* found = table_->find(column);
+  return found == nullptr ? empty : columns_[found->index];
+}
+
+bool RowChange::changed(std::string_view column) const {
+  return !before || !after || before->get(column) != after->get(column);
+}
+
+bool Change::durable() const {
+  for (const RowChange& row : rows) {
+    if (!row.before || !row.after) return true;
+    for (const ColumnSchema& column : row.table->columns)
+      if (!column.ephemeral && row.before->at(column.index) != row.after->at(column.index)) return true;
+  }
+  return false;
+}
+
+}  // namespace heddle::ovsdb

@@ -1,0 +1,163 @@
+#include "ovsdb/store.h"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+namespace heddle::ovsdb {
+
+namespace {
+
+// "PRAGMA user_version": the layout of the file.
+constexpr int kLayout = 1;
+
+std::string column_text(sqlite3_stmt* statement, int column) {
+  const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
+  return text == nullptr ? std::string()
+                         : std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(statement, column)));
+}
+
+void bind(sqlite3_stmt* statement, int index, const std::string& text) {
+  sqlite3_bind_text64(statement, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+}
+
+}  // namespace
+
+void Store::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+
+Store::~Store() {
+  put_.reset();
+  remove_.reset();
+  sqlite3_close(db_);
+}
+
+Error Store::error(const char* what) const {
+  const int code = db_ != nullptr ? sqlite3_errcode(db_) : SQLITE_NOMEM;
+  std::string text = "database file " + path_ + ": " + what + ": " +
+                     (db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(SQLITE_NOMEM));
+  if (code == SQLITE_BUSY) return {Errc::exists, text + " (another process uses it)"};
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+    text += " (restore it from a copy, or move it away to start with an empty database)";
+  if (code == SQLITE_FULL) text += " (make room on its file system)";
+  return {Errc::system, text};
+}
+
+Result<> Store::execute(const char* sql) {
+  if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
+  return std::unexpected(error(sql));
+}
+
+Result<Store::Statement> Store::prepare(const char* sql) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr) != SQLITE_OK) return std::unexpected(error(sql));
+  return Statement(statement);
+}
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
+  std::unique_ptr<Store> store(new Store(path));
+  constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  if (sqlite3_open_v2(path.c_str(), &store->db_, flags, nullptr) != SQLITE_OK)
+    return std::unexpected(store->error("cannot be opened"));
+  if (auto ok = store->initialize(); !ok) return std::unexpected(ok.error());
+  return store;
+}
+
+Result<> Store::initialize() {
+  // The exclusive lock keeps a second daemon away, and spares the shared-memory file.
+  for (const char* sql :
+       {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"})
+    if (auto ok = execute(sql); !ok) return ok;
+  auto layout = prepare("PRAGMA user_version");
+  if (!layout) return std::unexpected(layout.error());
+  sqlite3_step(layout->get());
+  const int found = sqlite3_column_int(layout->get(), 0);
+  layout->reset();
+  if (found != 0 && found != kLayout)
+    return fail(Errc::unsupported, "database file " + path_ + ": its layout " + std::to_string(found) +
+                                       " is from another version of this program (use that version, or another file)");
+  for (const char* sql : {"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+                          "CREATE TABLE IF NOT EXISTS rows(tab TEXT, uuid TEXT, columns TEXT NOT NULL, "
+                          "PRIMARY KEY(tab, uuid)) WITHOUT ROWID",
+                          "PRAGMA user_version=1", "COMMIT"})
+    if (auto ok = execute(sql); !ok) return ok;
+  static_assert(kLayout == 1, "PRAGMA user_version above");
+  ::chmod(path_.c_str(), S_IRUSR | S_IWUSR);
+
+  auto put = prepare("INSERT OR REPLACE INTO rows(tab, uuid, columns) VALUES(?1, ?2, ?3)");
+  if (!put) return std::unexpected(put.error());
+  auto remove = prepare("DELETE FROM rows WHERE tab = ?1 AND uuid = ?2");
+  if (!remove) return std::unexpected(remove.error());
+  put_ = std::move(*put);
+  remove_ = std::move(*remove);
+  return {};
+}
+
+Result<std::string> Store::schema() {
+  auto statement = prepare("SELECT value FROM meta WHERE name = 'schema'");
+  if (!statement) return std::unexpected(statement.error());
+  const int code = sqlite3_step(statement->get());
+  if (code == SQLITE_DONE) return std::string();
+  if (code != SQLITE_ROW) return std::unexpected(error("reading the schema"));
+  return column_text(statement->get(), 0);
+}
+
+Result<std::vector<StoredRow>> Store::load() {
+  auto statement = prepare("SELECT tab, uuid, columns FROM rows");
+  if (!statement) return std::unexpected(statement.error());
+  std::vector<StoredRow> out;
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(statement->get())) == SQLITE_ROW)
+    out.push_back(
+        {column_text(statement->get(), 0), column_text(statement->get(), 1), column_text(statement->get(), 2)});
+  if (code != SQLITE_DONE) return std::unexpected(error("reading the rows"));
+  return out;
+}
+
+Result<> Store::run(sqlite3_stmt* statement) {
+  const int code = sqlite3_step(statement);
+  if (code == SQLITE_DONE) {
+    sqlite3_reset(statement);
+    return {};
+  }
+  Error e = error("writing");
+  sqlite3_reset(statement);
+  return std::unexpected(std::move(e));
+}
+
+Result<> Store::write_row(const StoredRow& row) {
+  sqlite3_stmt* statement = row.columns ? put_.get() : remove_.get();
+  bind(statement, 1, row.table);
+  bind(statement, 2, row.uuid);
+  if (row.columns) bind(statement, 3, *row.columns);
+  auto done = run(statement);
+  sqlite3_clear_bindings(statement);
+  return done;
+}
+
+Result<> Store::transaction(const std::string* schema, std::span<const StoredRow> rows) {
+  if (schema != nullptr) {
+    if (auto ok = execute("DELETE FROM rows"); !ok) return ok;
+    auto statement = prepare("INSERT OR REPLACE INTO meta(name, value) VALUES('schema', ?1)");
+    if (!statement) return std::unexpected(statement.error());
+    bind(statement->get(), 1, *schema);
+    if (auto ok = run(statement->get()); !ok) return ok;
+  }
+  for (const StoredRow& row : rows)
+    if (auto ok = write_row(row); !ok) return ok;
+  return execute("COMMIT");
+}
+
+Result<> Store::write(std::span<const StoredRow> rows) {
+  if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
+  auto done = transaction(nullptr, rows);
+  if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  return done;
+}
+
+Result<> Store::replace(const std::string& schema, std::span<const StoredRow> rows) {
+  if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
+  auto done = transaction(&schema, rows);
+  if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  return done;
+}
+
+}  // namespace heddle::ovsdb

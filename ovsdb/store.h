@@ -1,0 +1,63 @@
+// Rows on disk: one SQLite file in WAL mode with synchronous=FULL, so that a transaction that was answered survives a
+// power failure, and one that was not leaves no trace. The file is locked for one process.
+//
+// Owned by the Database. Every failure has SQLite's reason and the file's path in its text.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace heddle::ovsdb {
+
+// A row as it lies in the file: `columns` is a JSON object of the columns that are not at their default.
+struct StoredRow {
+  std::string table;
+  std::string uuid;
+  std::optional<std::string> columns;  // none (only for write()): the row goes
+};
+
+class Store {
+ public:
+  static Result<std::unique_ptr<Store>> open(const std::string& path);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // The schema under which the rows were written; empty in a new file.
+  Result<std::string> schema();
+  Result<std::vector<StoredRow>> load();
+  // One transaction, on disk when it returns.
+  Result<> write(std::span<const StoredRow> rows);
+  // One transaction: replaces the schema and all rows.
+  Result<> replace(const std::string& schema, std::span<const StoredRow> rows);
+
+ private:
+  explicit Store(std::string path) : path_(std::move(path)) {}
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
+
+  Result<> initialize();
+  Result<> execute(const char* sql);
+  Result<Statement> prepare(const char* sql);
+  Result<> run(sqlite3_stmt* statement);
+  Result<> write_row(const StoredRow& row);
+  Result<> transaction(const std::string* schema, std::span<const StoredRow> rows);
+  [[nodiscard]] Error error(const char* what) const;
+
+  std::string path_;
+  sqlite3* db_ = nullptr;
+  Statement put_;
+  Statement remove_;
+};
+
+}  // namespace heddle::ovsdb

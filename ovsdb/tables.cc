@@ -1,0 +1,86 @@
+#include "ovsdb/tables.h"
+
+namespace heddle::ovsdb {
+
+IndexKey index_key(const Row& row, const std::vector<std::size_t>& columns) {
+  IndexKey key;
+  key.reserve(columns.size());
+  for (const std::size_t column : columns) key.push_back(row.at(column));
+  return key;
+}
+
+Tables::Tables(const Schema& schema) : tables_(schema.tables().size()) {
+  for (const auto& [name, table] : schema.tables()) tables_[table.index].indexes.resize(table.indexes.size());
+}
+
+RowRef Tables::find(const TableSchema& table, const Uuid& uuid) const {
+  const RowMap& all = rows(table);
+  const auto it = all.find(uuid);
+  return it == all.end() ? nullptr : it->second;
+}
+
+std::optional<Uuid> Tables::find_index(const TableSchema& table, std::size_t index, const IndexKey& key) const {
+  const auto& entries = tables_[table.index].indexes[index];
+  const auto it = entries.find(key);
+  return it == entries.end() ? std::nullopt : std::optional<Uuid>(it->second);
+}
+
+std::int64_t Tables::strong_refs(const RowKey& key) const {
+  const auto it = strong_.find(key);
+  return it == strong_.end() ? 0 : it->second;
+}
+
+std::vector<RowKey> Tables::weak_referrers(const RowKey& key) const {
+  std::vector<RowKey> out;
+  if (const auto it = weak_.find(key); it != weak_.end())
+    for (const auto& [referrer, count] : it->second) out.push_back(referrer);
+  return out;
+}
+
+void Tables::count_refs(const Row& row, std::int64_t sign) {
+  const RowKey self{&row.table(), row.uuid()};
+  for_each_ref(row, [&](const BaseType& base, const Uuid& uuid) {
+    const RowKey target{base.ref_table, uuid};
+    if (base.ref_strong) {
+      if (target == self) return;
+      if ((strong_[target] += sign) == 0) strong_.erase(target);
+      return;
+    }
+    Counts& referrers = weak_[target];
+    if ((referrers[self] += sign) == 0) referrers.erase(self);
+    if (referrers.empty()) weak_.erase(target);
+  });
+}
+
+void Tables::unindex(const RowChange& change) {
+  Table& table = tables_[change.table->index];
+  for (std::size_t i = 0; i < table.indexes.size(); ++i)
+    table.indexes[i].erase(index_key(*change.before, change.table->indexes[i]));
+}
+
+void Tables::index(const RowChange& change) {
+  Table& table = tables_[change.table->index];
+  for (std::size_t i = 0; i < table.indexes.size(); ++i)
+    table.indexes[i].emplace(index_key(*change.after, change.table->indexes[i]), change.uuid);
+}
+
+void Tables::apply(const Change& change) {
+  // All old keys go before any new one comes: two rows may swap their names.
+  for (const RowChange& row : change.rows) {
+    if (!row.before) continue;
+    count_refs(*row.before, -1);
+    unindex(row);
+  }
+  for (const RowChange& row : change.rows) {
+    RowMap& rows = tables_[row.table->index].rows;
+    if (!row.after) {
+      size_ -= rows.erase(row.uuid);
+      continue;
+    }
+    count_refs(*row.after, 1);
+    index(row);
+    size_ += rows.insert_or_assign(row.uuid, row.after).second ? 1 : 0;
+  }
+}
+
+}  // namespace heddle::ovsdb

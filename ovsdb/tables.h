@@ -1,0 +1,74 @@
+// The committed rows, with what is derived from them: unique indexes, counts of strong references, and who refers
+// weakly to whom. apply() is the only writer, so that the derived part always agrees with the rows.
+//
+// Owned by the Database; the engine's transactions read it and propose changes.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ovsdb/database.h"
+#include "ovsdb/schema.h"
+
+namespace heddle::ovsdb {
+
+struct RowKey {
+  const TableSchema* table = nullptr;
+  Uuid uuid;
+  bool operator==(const RowKey&) const = default;
+};
+struct RowKeyHash {
+  std::size_t operator()(const RowKey& k) const noexcept { return std::hash<Uuid>{}(k.uuid) ^ k.table->index; }
+};
+
+using IndexKey = std::vector<Datum>;
+IndexKey index_key(const Row& row, const std::vector<std::size_t>& columns);
+
+// Calls visit(BaseType, Uuid) for every reference in the row's column.
+template <typename Visit>
+void for_each_ref(const ColumnSchema& column, const Datum& datum, Visit&& visit) {
+  if (column.type.key.ref_table != nullptr)
+    for (const Atom& a : datum.keys()) visit(column.type.key, std::get<Uuid>(a));
+  if (column.type.value && column.type.value->ref_table != nullptr)
+    for (const Atom& a : datum.values()) visit(*column.type.value, std::get<Uuid>(a));
+}
+template <typename Visit>
+void for_each_ref(const Row& row, Visit&& visit) {
+  for (const std::size_t i : row.table().ref_columns) for_each_ref(row.table().columns[i], row.at(i), visit);
+}
+
+class Tables {
+ public:
+  using RowMap = std::map<Uuid, RowRef>;
+
+  explicit Tables(const Schema& schema);
+  [[nodiscard]] const RowMap& rows(const TableSchema& table) const { return tables_[table.index].rows; }
+  [[nodiscard]] RowRef find(const TableSchema& table, const Uuid& uuid) const;
+  [[nodiscard]] std::optional<Uuid> find_index(const TableSchema& table, std::size_t index, const IndexKey& key) const;
+  [[nodiscard]] std::size_t size() const { return size_; }
+  // Strong references to the row from rows other than itself.
+  [[nodiscard]] std::int64_t strong_refs(const RowKey& key) const;
+  [[nodiscard]] std::vector<RowKey> weak_referrers(const RowKey& key) const;
+
+  void apply(const Change& change);
+
+ private:
+  using Counts = std::unordered_map<RowKey, std::int64_t, RowKeyHash>;
+  struct Table {
+    RowMap rows;
+    std::vector<std::map<IndexKey, Uuid>> indexes;
+  };
+  void count_refs(const Row& row, std::int64_t sign);
+  void unindex(const RowChange& change);
+  void index(const RowChange& change);
+
+  std::vector<Table> tables_;
+  std::size_t size_ = 0;
+  Counts strong_;
+  std::unordered_map<RowKey, Counts, RowKeyHash> weak_;  // target -> referrer -> number of references
+};
+
+}  // namespace heddle::ovsdb
