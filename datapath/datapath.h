@@ -120,6 +120,12 @@ struct PortCounters {
       drops{};  // by Drop: on the ingress port, but for egress reasons on the egress port
 };
 
+// Of a device that carries tunnels: what is counted before a frame belongs to a tunnel port.
+struct UnderlayCounters {
+  std::string name;  // e.g. "eth1" or "udp:4789"
+  PortCounters counters;
+};
+
 // What is known of a port's device now.
 struct PortState {
   bool present = false;  // the device exists and is taken over (tunnels: there is a route to the remote)
@@ -155,6 +161,7 @@ class Datapath {
   virtual Result<> set_flood(PortNo multipoint, std::span<const IpAddr> remotes) = 0;
   [[nodiscard]] virtual PortState port_state(PortNo port) const = 0;
   [[nodiscard]] virtual PortCounters port_counters(PortNo port) const = 0;
+  [[nodiscard]] virtual std::vector<UnderlayCounters> underlay_counters() const { return {}; }
   // A descriptor that is readable when run_control() has work (devices, routes or neighbours changed). run_control()
   // calls `changed` for every port whose PortState is another than before.
   [[nodiscard]] virtual int control_fd() const = 0;

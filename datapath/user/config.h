@@ -1,0 +1,135 @@
+// What the workers know: an immutable snapshot, replaced as a whole under RCU when the control thread changes anything.
+// Only what hangs on the pointers to Shared objects changes in place: counters, learn queues, FDB entries, link state.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "datapath/datapath.h"
+#include "datapath/user/fdb_table.h"
+#include "datapath/user/port_io.h"
+#include "datapath/user/spsc.h"
+#include "packet/vxlan.h"
+
+namespace heddle::dp {
+
+// Where frames for one remote VTEP of one tunnel port go now. Immutable; replaced when route or neighbour changes.
+struct TunnelPath {
+  PortNo port = PortNo::none;
+  IpAddr remote;
+  bool usable = false;         // there is a route and a local address
+  unsigned mtu = 0;            // of the underlay: outer IP packet, bytes
+  std::uint32_t io = 0;        // slot of the underlay's PortIo: AF_XDP, or the socket while the neighbour is unresolved
+  packet::EncapTemplate head;  // outer headers
+};
+
+// The paths by number, read by workers while the control side replaces entries. Number 0 is never a path.
+class TunnelPaths {
+ public:
+  TunnelPaths() : slots_(std::make_unique<std::atomic<const TunnelPath*>[]>(limits::kTunnelRemotes)) {}
+  [[nodiscard]] const TunnelPath* at(std::uint32_t n) const { return slots_[n].load(std::memory_order_acquire); }
+  // Returns the old one, to be freed after a grace period.
+  const TunnelPath* replace(std::uint32_t n, const TunnelPath* next) {
+    return slots_[n].exchange(next, std::memory_order_acq_rel);
+  }
+
+ private:
+  std::unique_ptr<std::atomic<const TunnelPath*>[]> slots_;
+};
+
+struct LearnRecord {
+  std::uint64_t key = 0;  // fdb_key()
+  BridgeId bridge = BridgeId::none;
+  bool tunnelled = false;  // `remote` is set
+  IpAddr remote;
+};
+
+// What changes about a port without a new snapshot.
+struct PortShared {
+  struct PerWorker {
+    WorkerCounters counters;
+    Spsc<LearnRecord, limits::kLearnQueue> learned;
+  };
+  explicit PortShared(unsigned workers) : worker(workers) {}
+  std::vector<PerWorker> worker;
+  std::atomic<bool> up{false};
+  std::atomic<unsigned> mtu{0};  // of the device, 0 = no limit known
+};
+
+struct BridgeShared {
+  std::atomic<FdbTable*> fdb{nullptr};
+};
+
+inline constexpr std::uint32_t kNoIo = 0xffffffff;
+
+struct PortConf {
+  PortNo no = PortNo::none;
+  PortKind kind = PortKind::netdev;
+  std::uint32_t io = kNoIo;  // netdev, tap, internal: slot of its PortIo; kNoIo while there is no device
+  PortPolicy policy;
+  VxlanSpec vxlan;
+  std::uint32_t path = 0;            // point-to-point tunnel: its path
+  std::vector<std::uint32_t> flood;  // multipoint tunnel: paths of the flood list
+  PortShared* shared = nullptr;
+  BridgeShared* bridge = nullptr;
+
+  [[nodiscard]] bool tunnel() const { return kind == PortKind::vxlan; }
+  [[nodiscard]] bool multipoint() const { return tunnel() && !vxlan.remote; }
+};
+
+// A PortIo in the configuration and which worker serves each of its queues.
+struct IoConf {
+  std::shared_ptr<PortIo> io;
+  std::uint64_t generation = 0;  // tells a reused slot from the one a frame was meant for
+  PortNo port = PortNo::none;    // none: an underlay, whose frames are decapsulated
+  PortShared* shared = nullptr;  // counters of the device
+  std::vector<std::uint8_t> queue_worker;
+
+  // The queue that `worker` sends on, or nothing if another worker must do it (then: queue 0's).
+  [[nodiscard]] std::optional<unsigned> queue_for(unsigned worker) const {
+    for (unsigned q = 0; q < queue_worker.size(); ++q)
+      if (queue_worker[q] == worker) return q;
+    return std::nullopt;
+  }
+};
+
+struct TunnelKey {
+  std::uint32_t vni = 0;
+  std::uint16_t dst_port = 0;
+  IpAddr remote;  // of the family's "any" for a multipoint port
+  bool operator==(const TunnelKey&) const = default;
+};
+struct TunnelKeyHash {
+  std::size_t operator()(const TunnelKey& k) const noexcept {
+    return k.remote.hash() ^ (std::uint64_t{k.vni} << 16 | k.dst_port) * 0x9e3779b97f4a7c15ULL;
+  }
+};
+
+// "version" differs between any two snapshots; an address may come again.
+struct Config {
+  std::uint64_t version = 0;
+  struct RxQueue {
+    std::uint32_t io;
+    std::uint8_t queue;
+    bool cheap;
+  };
+  std::vector<std::shared_ptr<const PortConf>> ports;                 // by PortNo
+  std::vector<std::vector<std::shared_ptr<const PortConf>>> bridges;  // members, by BridgeId
+  std::vector<std::shared_ptr<const IoConf>> ios;                     // by slot
+  std::vector<std::vector<RxQueue>> rx;                               // by worker
+  // Several ports may share a key and differ in their local address.
+  std::unordered_map<TunnelKey, std::vector<const PortConf*>, TunnelKeyHash> tunnels;
+
+  [[nodiscard]] const PortConf* port(PortNo no) const {
+    const auto i = static_cast<std::size_t>(no);
+    return i < ports.size() ? ports[i].get() : nullptr;
+  }
+};
+
+}  // namespace heddle::dp

@@ -1,0 +1,419 @@
+#include "datapath/user/forwarder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "packet/flow_hash.h"
+#include "packet/headers.h"
+#include "packet/icmp_error.h"
+
+namespace heddle::dp {
+namespace {
+
+// IEEE 802.1D table 7-10: addresses that a bridge never forwards (spanning tree, pause, LLDP, ...).
+bool is_reserved(const MacAddr& m) { return (m.to_u64() & 0xfffffffffff0ULL) == 0x0180c2000000ULL; }
+
+constexpr std::uint16_t kVidMask = 0x0fff;
+constexpr std::size_t kTagSize = 4;
+constexpr std::size_t kAddresses = 12;
+
+// Gives the frame the outer tag `tci`, or none. The tag's protocol stays when there was one.
+void set_tag(FrameCache& cache, FrameRef f, packet::L2& l2, bool want, std::uint16_t tci) {
+  FrameMeta& m = cache.meta(f);
+  const bool has = l2.vlan_tpid != 0;
+  if (has && !want) {
+    std::uint8_t* at = cache.data(f);
+    std::memmove(at + kTagSize, at, kAddresses);
+    m.offset += kTagSize;
+    m.len -= kTagSize;
+    m.total -= kTagSize;
+    l2.vlan_tpid = l2.vlan_tci = 0;
+    l2.l3_offset -= kTagSize;
+  } else if (want && (!has || l2.vlan_tci != tci)) {
+    if (!has) {
+      m.offset -= kTagSize;
+      m.len += kTagSize;
+      m.total += kTagSize;
+      std::uint8_t* at = cache.data(f);
+      std::memmove(at, at + kTagSize, kAddresses);
+      l2.vlan_tpid = packet::kEthVlan;
+      l2.l3_offset += kTagSize;
+    }
+    l2.vlan_tci = tci;
+    const Be16 words[2] = {be16(l2.vlan_tpid), be16(tci)};
+    std::memcpy(cache.data(f) + kAddresses, words, sizeof words);
+  }
+}
+
+}  // namespace
+
+Forwarder::Forwarder(unsigned worker, FramePool& pool, const TunnelPaths& paths, Mailboxes& mail, Signal& learned)
+    : worker_(worker), cache_(pool), paths_(paths), mail_(mail), learned_(learned), icmp_(limits::kPorts) {}
+
+void Forwarder::begin(const Config& config, std::uint32_t now) {
+  now_ = now;
+  config_ = &config;
+  if (version_ != config.version) adopt(config);
+}
+
+void Forwarder::adopt(const Config& config) {
+  version_ = config.version;
+  // Queued frames were flushed under the guard of the configuration they belong to, so the queues are empty here.
+  tx_.resize(std::max(tx_.size(), config.ios.size()));
+  out_.assign(config.ios.size(), {});
+  pending_.clear();
+  for (std::size_t i = 0; i < config.ios.size(); ++i) {
+    const IoConf* io = config.ios[i].get();
+    if (io == nullptr) continue;
+    if (const auto q = io->queue_for(worker_)) {
+      out_[i].queue = static_cast<int>(*q);
+      out_[i].pending = true;  // not known: the next nudge() finds out
+      pending_.push_back(static_cast<std::uint32_t>(i));
+    } else {
+      out_[i].owner = io->queue_worker.front();
+    }
+  }
+}
+
+void Forwarder::drop(FrameRef f, const PortConf& at, Drop why) {
+  counters(at).drop(why);
+  cache_.free_chain(f);
+}
+
+void Forwarder::input(std::uint32_t slot, const Batch& batch) {
+  const IoConf& io = *config_->ios[slot];
+  const PortConf* port = config_->port(io.port);
+  std::uint64_t bytes = 0;
+  for (std::uint32_t i = 0; i < batch.n; ++i) {
+    __builtin_prefetch(cache_.data(batch.frames[i]));
+    bytes += cache_.meta(batch.frames[i]).total;
+  }
+  WorkerCounters& c = io.shared->worker[worker_].counters;
+  c.rx_packets.add(batch.n);
+  c.rx_bytes.add(bytes);
+  for (std::uint32_t i = 0; i < batch.n; ++i) {
+    if (port != nullptr) {
+      bridge(batch.frames[i], *port, nullptr);
+    } else {
+      decapsulate(batch.frames[i], io);
+    }
+  }
+}
+
+std::size_t Forwarder::segments(FrameRef f) {
+  chain_.clear();
+  for (; f != kNoFrame; f = cache_.meta(f).next) chain_.push_back({cache_.data(f), cache_.meta(f).len});
+  return chain_.size();
+}
+
+const PortConf* Forwarder::tunnel_for(const packet::VxlanOuter& outer) const {
+  const IpAddr src = outer.src_addr();
+  const IpAddr dst = outer.dst_addr();
+  const IpAddr any = src.is_v6() ? IpAddr::v6_bytes(std::array<std::uint8_t, 16>{}.data()) : IpAddr{};
+  for (const IpAddr& remote : {src, any}) {
+    const auto it = config_->tunnels.find({outer.vni, outer.dst_port, remote});
+    if (it == config_->tunnels.end()) continue;
+    const PortConf* open = nullptr;
+    for (const PortConf* p : it->second) {
+      if (p->vxlan.local == dst) return p;
+      if (!p->vxlan.local) open = p;
+    }
+    if (open != nullptr) return open;
+  }
+  return nullptr;
+}
+
+void Forwarder::decapsulate(FrameRef f, const IoConf& underlay) {
+  FrameMeta& m = cache_.meta(f);
+  WorkerCounters& c = underlay.shared->worker[worker_].counters;
+  packet::VxlanOuter outer;
+  std::optional<Drop> bad = packet::parse_vxlan(cache_.data(f), m.len, m.total, outer);
+  if (!bad && m.next != kNoFrame && m.len < outer.inner_offset + sizeof(packet::EthHeader)) bad = Drop::truncated;
+  if (!bad) {
+    segments(f);
+    if (!packet::udp_checksum_ok(chain_, outer)) bad = Drop::bad_udp_checksum;
+  }
+  const PortConf* port = bad ? nullptr : tunnel_for(outer);
+  if (!bad && port == nullptr) bad = Drop::unknown_vni;
+  if (bad) {
+    c.drop(*bad);
+    cache_.free_chain(f);
+    return;
+  }
+  const IpAddr source = outer.src_addr();
+  std::uint8_t* inner = cache_.data(f) + outer.inner_offset;
+  m.offset = static_cast<std::uint16_t>(m.offset + outer.inner_offset);
+  m.len = static_cast<std::uint16_t>(m.len - outer.inner_offset);
+  if (m.next == kNoFrame) m.len = static_cast<std::uint16_t>(outer.inner_len);  // padding ends here
+  m.total = m.next == kNoFrame ? outer.inner_len : m.total - outer.inner_offset;
+  WorkerCounters& pc = counters(*port);
+  pc.rx_packets.add(1);
+  pc.rx_bytes.add(m.total);
+  if ((outer.tos & packet::kEcnMask) != 0) {
+    packet::L2 l2;
+    bad = packet::parse_l2(inner, m.len, l2);
+    if (!bad) bad = packet::ecn_decap_frame(outer.tos, inner, m.len, l2);
+    if (bad) return drop(f, *port, *bad);
+  }
+  bridge(f, *port, port->multipoint() ? &source : nullptr);
+}
+
+void Forwarder::bridge(FrameRef f, const PortConf& in, const IpAddr* outer_source) {
+  Transit t{f, &in, outer_source, {}, 0};
+  if (const auto bad = packet::parse_l2(cache_.data(f), cache_.meta(f).len, t.l2)) return drop(f, in, *bad);
+  if (in.bridge == nullptr) return drop(f, in, Drop::no_bridge);
+  if (t.l2.src.is_multicast()) return drop(f, in, Drop::source_multicast);
+  if (is_reserved(t.l2.dst)) return drop(f, in, Drop::reserved_multicast);
+  if (!admit(t)) return;
+  if (in.policy.learning && !t.l2.src.is_zero()) look_at_source(t);
+  forward(t);
+}
+
+// IEEE 802.1Q 8.6.2 ingress rules; a tag with VLAN 0 carries a priority only.
+bool Forwarder::admit(Transit& t) {
+  const PortPolicy& p = t.in->policy;
+  const VlanId vid = t.l2.vlan_tpid != 0 ? t.l2.vlan_tci & kVidMask : 0;
+  if (vid != 0 && p.vlan_mode == VlanMode::access) {
+    drop(t.frame, *t.in, Drop::vlan_tagged_on_access);
+    return false;
+  }
+  t.vlan = vid != 0 || p.vlan_mode == VlanMode::trunk ? vid : p.tag;
+  if (p.carries(t.vlan)) return true;
+  drop(t.frame, *t.in, Drop::vlan_not_member);
+  return false;
+}
+
+void Forwarder::look_at_source(const Transit& t) {
+  FdbTable* fdb = t.in->bridge->fdb.load(std::memory_order_acquire);
+  const std::uint64_t key = fdb_key(t.vlan, t.l2.src);
+  FdbValue expected = fdb_value(t.in->no, t.in->path);
+  if (t.outer_source != nullptr) {
+    // The path's number is not known from the packet; an entry is right when its path leads to the packet's sender.
+    const FdbValue v = fdb->find(key);
+    const TunnelPath* path = fdb_port(v) == t.in->no ? paths_.at(fdb_path(v)) : nullptr;
+    expected = path != nullptr && path->remote == *t.outer_source ? v : 0;
+  }
+  if (expected != 0 && fdb->find_source(key, expected, now_) == expected) return;
+  auto& mine = t.in->shared->worker[worker_];
+  LearnRecord record{key, t.in->policy.bridge, t.outer_source != nullptr, {}};
+  if (t.outer_source != nullptr) record.remote = *t.outer_source;
+  if (mine.learned.push(record)) {
+    tell_handler_ = true;
+  } else {
+    mine.counters.learn_dropped.add(1);
+  }
+}
+
+void Forwarder::forward(Transit& t) {
+  if (t.l2.dst.is_multicast()) return flood(t);
+  const FdbValue v = t.in->bridge->fdb.load(std::memory_order_acquire)->find(fdb_key(t.vlan, t.l2.dst));
+  const PortConf* out = v == 0 ? nullptr : config_->port(fdb_port(v));
+  if (out == nullptr || out->bridge != t.in->bridge) return flood(t);
+  const Drop why = blocked(t, *out);
+  if (why != Drop::count_) {
+    const bool egress = why == Drop::egress_vlan || why == Drop::port_down;
+    return drop(t.frame, egress ? *out : *t.in, why);
+  }
+  deliver(t, t.frame, {out, fdb_path(v)});
+}
+
+// Drop::count_ when nothing forbids the frame to leave by `out`.
+Drop Forwarder::blocked(const Transit& t, const PortConf& out) const {
+  if (&out == t.in) {
+    return out.multipoint() ? Drop::split_horizon : Drop::same_port;
+  }
+  if (out.tunnel() && t.in->tunnel() && out.vxlan.split_horizon && t.in->vxlan.split_horizon)
+    return Drop::split_horizon;
+  if (out.policy.protected_port && t.in->policy.protected_port) return Drop::protected_port;
+  if (!out.policy.carries(t.vlan)) return Drop::egress_vlan;
+  if (!out.tunnel() && !out.shared->up.load(std::memory_order_relaxed)) return Drop::port_down;
+  return Drop::count_;
+}
+
+void Forwarder::flood(Transit& t) {
+  targets_.clear();
+  for (const auto& member : config_->bridges[static_cast<std::size_t>(t.in->policy.bridge)]) {
+    const PortConf& out = *member;
+    if (blocked(t, out) != Drop::count_) continue;
+    if (!out.multipoint()) {
+      targets_.push_back({&out, out.path});
+      continue;
+    }
+    for (const std::uint32_t path : out.flood) targets_.push_back({&out, path});
+  }
+  if (targets_.empty()) return drop(t.frame, *t.in, Drop::no_destination);
+  // The checksum is the same in every copy: finish it once. One target may be able to take it unfinished.
+  if (targets_.size() > 1) settle_checksum(t.frame, t.l2, false);
+  for (std::size_t i = 0; i + 1 < targets_.size(); ++i) {
+    const FrameRef copy = cache_.copy(t.frame);
+    if (copy == kNoFrame) {
+      counters(*targets_[i].port).drop(Drop::no_frame);
+      continue;
+    }
+    deliver(t, copy, targets_[i]);
+  }
+  deliver(t, t.frame, targets_.back());
+}
+
+void Forwarder::deliver(const Transit& t, FrameRef f, const Target& to) {
+  const PortPolicy& p = to.port->policy;
+  packet::L2 l2 = t.l2;
+  const bool untagged =
+      p.vlan_mode == VlanMode::access || t.vlan == 0 || (p.vlan_mode == VlanMode::native_untagged && t.vlan == p.tag);
+  const auto priority = static_cast<std::uint16_t>(l2.vlan_tpid != 0 ? l2.vlan_tci & ~kVidMask : 0);
+  set_tag(cache_, f, l2, !untagged, static_cast<std::uint16_t>(priority | t.vlan));
+  if (to.port->tunnel()) {
+    to_tunnel(t, f, l2, to);
+  } else {
+    to_device(f, l2, *to.port);
+  }
+}
+
+void Forwarder::to_device(FrameRef f, const packet::L2& l2, const PortConf& out) {
+  if (out.io == kNoIo) return drop(f, out, Drop::port_down);
+  const unsigned mtu = out.shared->mtu.load(std::memory_order_relaxed);
+  // As the kernel's bridge: one tag does not count.
+  if (mtu != 0 && cache_.meta(f).total > mtu + l2.l3_offset) return drop(f, out, Drop::oversize);
+  settle_checksum(f, l2, config_->ios[out.io]->io->takes_partial());
+  queue(out.io, f);
+}
+
+void Forwarder::settle_checksum(FrameRef f, const packet::L2& l2, bool receiver_can) {
+  FrameMeta& m = cache_.meta(f);
+  if (!m.maybe_partial) return;
+  m.maybe_partial = false;
+  packet::L3L4 l;
+  if (packet::parse_l3(cache_.data(f), m.len, m.total, l2, l)) return;
+  if (!packet::looks_partial(cache_.data(f), l)) return;
+  if (receiver_can && m.next == kNoFrame) {
+    constexpr std::uint8_t kTcpField = 16;
+    constexpr std::uint8_t kUdpField = 6;
+    m.csum_start = l.l4_offset;
+    m.csum_offset = l.l4_proto == packet::kProtoTcp ? kTcpField : kUdpField;
+    return;
+  }
+  segments(f);
+  packet::complete_partial(chain_, l);
+}
+
+void Forwarder::to_tunnel(const Transit& t, FrameRef f, const packet::L2& l2, const Target& to) {
+  const PortConf& out = *to.port;
+  const TunnelPath* path = to.path == 0 ? nullptr : paths_.at(to.path);
+  if (path == nullptr || !path->usable) return drop(f, out, Drop::no_route);
+  FrameMeta& m = cache_.meta(f);
+  const packet::EncapTemplate& head = path->head;
+  const unsigned overhead = head.len - static_cast<unsigned>(sizeof(packet::EthHeader));
+  if (m.total + overhead > path->mtu) {
+    const unsigned room = path->mtu > overhead + l2.l3_offset ? path->mtu - overhead - l2.l3_offset : 0;
+    answer_too_big(t, f, l2, room);
+    return drop(f, out, Drop::tunnel_mtu);
+  }
+  if (m.offset < head.len) return drop(f, out, Drop::no_frame);
+  settle_checksum(f, l2, false);
+  const std::uint32_t hash = packet::inner_hash(cache_.data(f), m.len, l2);
+  const auto inner = packet::inner_ip(cache_.data(f), m.len, l2);
+  std::uint8_t tos = out.vxlan.tos_inherit && inner ? inner->tos : out.vxlan.tos;
+  tos = packet::ecn_encap(tos, inner ? inner->tos : 0);
+  const std::uint8_t ttl = out.vxlan.ttl_inherit && inner ? inner->ttl : out.vxlan.ttl;
+  WorkerCounters& c = counters(out);
+  c.tx_packets.add(1);
+  c.tx_bytes.add(m.total);
+  packet::write_encap(cache_.data(f) - head.len, head, m.total, packet::vxlan_source_port(hash), tos, ttl, ip_id_++);
+  m.offset = static_cast<std::uint16_t>(m.offset - head.len);
+  m.len = static_cast<std::uint16_t>(m.len + head.len);
+  m.total += head.len;
+  if (out.vxlan.csum) {
+    segments(f);
+    packet::write_outer_udp_checksum(chain_, head);
+  }
+  queue(path->io, f);
+}
+
+// RFC 1812 4.3.2.8 asks for a limit on such answers; it is per ingress port, so that one guest cannot use up another's.
+void Forwarder::answer_too_big(const Transit& t, FrameRef f, const packet::L2& l2, unsigned mtu) {
+  constexpr unsigned kPerSecond = 100;
+  IcmpBudget& budget = icmp_[static_cast<std::size_t>(t.in->no)];
+  if (budget.second != now_) budget = {now_, 0};
+  if (budget.sent >= kPerSecond || t.in->tunnel()) return;
+  const FrameRef answer = cache_.alloc();
+  if (answer == kNoFrame) return;
+  const FrameMeta& m = cache_.meta(f);
+  const std::size_t size = packet::build_too_big({cache_.data(f), m.len}, m.total, l2, mtu,
+                                                 {cache_.data(answer), limits::kFrameSize - limits::kFrameHeadroom});
+  if (size == 0) {
+    cache_.free_one(answer);
+    return;
+  }
+  ++budget.sent;
+  counters(*t.in).icmp_too_big.add(1);
+  FrameMeta& am = cache_.meta(answer);
+  am.len = static_cast<std::uint16_t>(size);
+  am.total = static_cast<std::uint32_t>(size);
+  Transit back = t;
+  (void)packet::parse_l2(cache_.data(answer), size, back.l2);
+  deliver(back, answer, {t.in, 0});
+}
+
+void Forwarder::queue(std::uint32_t io, FrameRef f) {
+  TxQueue& q = tx_[io];
+  if (q.n == 0) dirty_.push_back(io);
+  q.frames[q.n++] = f;
+  if (q.n == q.frames.size()) send(io);
+}
+
+void Forwarder::resume(const Handover& item) {
+  const IoConf* io = item.io < config_->ios.size() ? config_->ios[item.io].get() : nullptr;
+  if (io == nullptr || io->generation != item.generation || out_[item.io].queue < 0) {
+    cache_.free_chain(item.frame);
+    if (io != nullptr) io->shared->worker[worker_].counters.drop(Drop::port_down);
+    return;
+  }
+  queue(item.io, item.frame);
+}
+
+void Forwarder::send(std::uint32_t slot) {
+  TxQueue& q = tx_[slot];
+  const std::uint32_t n = std::exchange(q.n, 0);
+  const IoConf* io = slot < config_->ios.size() ? config_->ios[slot].get() : nullptr;
+  if (io == nullptr) {
+    for (std::uint32_t i = 0; i < n; ++i) cache_.free_chain(q.frames[i]);
+    return;
+  }
+  WorkerCounters& c = io->shared->worker[worker_].counters;
+  WayOut& out = out_[slot];
+  if (out.queue >= 0) {
+    io->io->send(static_cast<unsigned>(out.queue), cache_, {q.frames.data(), n}, c);
+    if (!out.pending && io->io->pending(static_cast<unsigned>(out.queue))) {
+      out.pending = true;
+      pending_.push_back(slot);
+    }
+    return;
+  }
+  for (std::uint32_t i = 0; i < n; ++i) {
+    if (mail_.put(worker_, out.owner, {slot, q.frames[i], io->generation})) continue;
+    c.drop(Drop::mailbox_full);
+    cache_.free_chain(q.frames[i]);
+  }
+}
+
+void Forwarder::flush() {
+  for (const std::uint32_t slot : dirty_) {
+    if (tx_[slot].n > 0) send(slot);
+  }
+  dirty_.clear();
+  if (tell_handler_) learned_.raise();
+  tell_handler_ = false;
+}
+
+bool Forwarder::nudge() {
+  std::erase_if(pending_, [&](std::uint32_t slot) {
+    const auto q = static_cast<unsigned>(out_[slot].queue);
+    PortIo& io = *config_->ios[slot]->io;
+    io.nudge(q, cache_);
+    out_[slot].pending = io.pending(q);
+    return !out_[slot].pending;
+  });
+  return !pending_.empty();
+}
+
+}  // namespace heddle::dp

@@ -1,0 +1,37 @@
+// Wakes a thread that sleeps on a descriptor. Many raise() calls before the thread looks cost one system call.
+#pragma once
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/fd.h"
+
+namespace heddle::dp {
+
+class Signal {
+ public:
+  Signal() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  // Any thread. What was written before the call is seen by the thread after clear().
+  void raise() {
+    if (raised_.exchange(true, std::memory_order_acq_rel)) return;
+    const std::uint64_t one = 1;
+    // Fails only when the counter is at its maximum, and then the descriptor is readable anyway.
+    [[maybe_unused]] const ssize_t n = write(fd_.get(), &one, sizeof one);
+  }
+  // The sleeping thread, before it looks for work.
+  void clear() {
+    std::uint64_t n = 0;
+    [[maybe_unused]] const ssize_t got = read(fd_.get(), &n, sizeof n);
+    raised_.exchange(false, std::memory_order_acq_rel);
+  }
+
+ private:
+  Fd fd_;
+  std::atomic<bool> raised_{false};
+};
+
+}  // namespace heddle::dp

@@ -1,0 +1,254 @@
+// Ports and their devices.
+#include <algorithm>
+
+#include "base/log.h"
+#include "datapath/user/tap_port.h"
+#include "datapath/user/user_datapath_impl.h"
+
+namespace heddle::dp {
+
+UserDatapath::PortEntry* UserDatapath::find(PortNo no) {
+  const auto it = ports_.find(no);
+  return it == ports_.end() ? nullptr : &it->second;
+}
+
+const UserDatapath::PortEntry* UserDatapath::find(PortNo no) const {
+  const auto it = ports_.find(no);
+  return it == ports_.end() ? nullptr : &it->second;
+}
+
+// Round and round, so that a number is not soon another port's.
+Result<PortNo> UserDatapath::free_number() {
+  for (std::size_t tries = 1; tries < limits::kPorts; ++tries) {
+    last_number_ = static_cast<std::uint16_t>(last_number_ % (limits::kPorts - 1) + 1);
+    if (!ports_.contains(static_cast<PortNo>(last_number_))) return static_cast<PortNo>(last_number_);
+  }
+  return fail(Errc::limit, "the switch has its most ports, " + std::to_string(limits::kPorts - 1));
+}
+
+// Fill rings may take three quarters of the packet memory; each port's share gets smaller as there are more.
+std::size_t UserDatapath::fill_share() const {
+  const std::size_t most = pool_->count() * 3 / 4;
+  const std::size_t left = most > filled_ ? most - filled_ : 0;
+  const std::size_t fair = std::clamp<std::size_t>(pool_->count() / 8 / (queues_ + 1), 64, limits::kFill);
+  return std::min(fair, left) / FramePool::kBundle * FramePool::kBundle;
+}
+
+void UserDatapath::put_conf(const PortEntry& p) {
+  auto conf = std::make_shared<PortConf>();
+  conf->no = p.no;
+  conf->kind = p.spec.kind;
+  conf->io = p.slot;
+  conf->policy = p.policy;
+  conf->vxlan = p.spec.vxlan;
+  conf->path = p.path;
+  conf->flood = p.flood;
+  conf->shared = p.shared.get();
+  const auto bridge = static_cast<std::size_t>(p.policy.bridge);
+  conf->bridge = bridge < bridges_.size() ? &bridges_[bridge] : nullptr;
+  draft_->set_port(std::move(conf));
+}
+
+Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
+  if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
+  const auto no = free_number();
+  if (!no) return no;
+  PortEntry& p = ports_[*no];
+  p.no = *no;
+  p.spec = spec;
+  p.shared = std::make_unique<PortShared>(options_.workers);
+  if (spec.kind == PortKind::vxlan) {
+    if (auto ok = add_tunnel(p); !ok) {
+      ports_.erase(*no);
+      return std::unexpected(ok.error());
+    }
+  } else {
+    open_device(p);
+  }
+  by_name_[spec.name] = *no;
+  {
+    const std::lock_guard lock(fdb_mutex_);
+    known_ports_[*no] = p.path;
+    learners_[*no] = p.shared.get();
+  }
+  put_conf(p);
+  draft_->publish();
+  return no;
+}
+
+Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
+  PortEntry* p = find(no);
+  if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
+  if (policy.bridge != BridgeId::none && static_cast<std::size_t>(policy.bridge) >= limits::kBridges)
+    return fail(Errc::invalid, "bridge number out of range");
+  p->policy = policy;
+  put_conf(*p);
+  draft_->publish();
+  return {};
+}
+
+Result<> UserDatapath::remove_port(PortNo no) {
+  PortEntry* p = find(no);
+  if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
+  {
+    // The handler may be putting an entry for this port right now: from here on it finds no such port.
+    const std::lock_guard lock(fdb_mutex_);
+    known_ports_.erase(no);
+    learners_.erase(no);
+    for (std::size_t b = 0; b < bridges_.size(); ++b) bridges_[b].fdb.load(std::memory_order_relaxed)->remove_port(no);
+  }
+  draft_->remove_port(no);
+  if (p->spec.kind == PortKind::vxlan) {
+    draft_->publish();
+    remove_tunnel(*p);
+  } else {
+    close_device(*p, "");
+    draft_->publish();
+    if (p->spec.kind == PortKind::internal) TapPort::remove(p->spec.name);
+  }
+  by_name_.erase(p->spec.name);
+  ports_.erase(no);
+  return {};
+}
+
+Result<> UserDatapath::open_tap(PortEntry& p) {
+  TapConfig config;
+  config.device = p.spec.name;
+  config.outlive = p.spec.kind == PortKind::internal;
+  auto tap = TapPort::open(config);
+  if (!tap) return std::unexpected(tap.error());
+  auto link = kernel_->link(p.spec.name);
+  if (!link) return std::unexpected(link.error());
+  if (p.spec.mac && link->mac != *p.spec.mac) {
+    if (auto ok = kernel_->set_mac(link->index, *p.spec.mac); !ok) return ok;
+  }
+  if (p.spec.mtu && link->mtu != *p.spec.mtu) {
+    if (auto ok = kernel_->set_mtu(link->index, *p.spec.mtu); !ok) return ok;
+  }
+  p.io = std::move(*tap);
+  p.link = *link;
+  return {};
+}
+
+Result<> UserDatapath::open_netdev(PortEntry& p) {
+  const std::string& name = p.spec.name;
+  auto link = kernel_->link(name);
+  if (!link) {
+    if (link.error().code != Errc::not_found) return std::unexpected(link.error());
+    return fail(Errc::not_found, "network device " + name + " not found: it is taken up as soon as it appears");
+  }
+  if (link->name == "lo") return fail(Errc::unsupported, "the loopback device cannot be a port of a bridge");
+  if (link->master != 0) {
+    auto master = kernel_->link(link->master);
+    const std::string owner = master ? master->name : std::to_string(link->master);
+    return fail(Errc::exists, "network device " + name + " belongs to " + owner + ": release it (ip link set dev " +
+                                  name + " nomaster)");
+  }
+  // As a bridge port the device is wholly ours; what tunnels it carried go through the host's stack from now on.
+  close_underlay(link->index);
+  if (auto info = netlink::ethtool_info(name)) p.ethtool = *info;
+  AfxdpConfig config;
+  config.device = name;
+  config.ifindex = link->index;
+  config.queues = std::clamp<unsigned>(p.ethtool.rx_queues, 1, limits::kQueuesPerPort);
+  if (p.ethtool.rx_queues > limits::kQueuesPerPort)
+    return fail(Errc::unsupported, "network device " + name + " has " + std::to_string(p.ethtool.rx_queues) +
+                                       " receive queues; lower them to " + std::to_string(limits::kQueuesPerPort) +
+                                       " (ethtool -L " + name + ")");
+  config.virtual_device = link->kind == "veth" || link->kind == "tun";
+  config.fill = fill_share();
+  if (config.fill == 0)
+    return fail(Errc::limit,
+                "packet memory is used up, no buffers for " + name + ": start vswitchd with more --frames");
+  if (!link->admin_up) {
+    if (auto ok = kernel_->set_up(link->index, true); !ok) return ok;
+  }
+  auto io = AfxdpPort::open(*xsks_, config);
+  if (!io) return std::unexpected(io.error());
+  p.io = std::move(*io);
+  p.link = *link;
+  queues_ += config.queues;
+  filled_ += config.fill * config.queues;
+  p.filled = config.fill * config.queues;
+  return {};
+}
+
+// Tries to take the device over; p.error says why that failed.
+void UserDatapath::open_device(PortEntry& p) {
+  p.error.clear();
+  const auto opened = p.spec.kind == PortKind::netdev ? open_netdev(p) : open_tap(p);
+  Result<std::uint32_t> slot = fail(Errc::invalid, "");
+  if (opened) slot = draft_->add_io(p.io, p.no, p.shared.get());
+  if (!opened || !slot) {
+    p.io.reset();
+    p.link = {};
+    p.error = opened ? slot.error().text : opened.error().text;
+    spdlog::warn("port {}: {}", p.spec.name, p.error);
+    return;
+  }
+  p.slot = *slot;
+  if (p.spec.kind != PortKind::netdev) {
+    (void)kernel_->set_up(p.link.index, true);
+    if (auto info = netlink::ethtool_info(p.spec.name)) p.ethtool = *info;
+  }
+  auto link = kernel_->link(p.link.index);
+  see_link(p, link ? *link : p.link);
+  spdlog::info("port {}: device {} taken over ({})", p.spec.name, p.link.index,
+               p.io->info().size() > 1 ? p.io->info()[1].second : p.io->info()[0].second);
+}
+
+void UserDatapath::see_link(PortEntry& p, const netlink::Link& link) {
+  p.link = link;
+  p.shared->up.store(link.admin_up && link.lower_up, std::memory_order_relaxed);
+  p.shared->mtu.store(link.mtu, std::memory_order_relaxed);
+}
+
+// Gives the device back. The port stays, without one, unless the draft does not have it any more.
+void UserDatapath::close_device(PortEntry& p, const std::string& why) {
+  p.shared->up.store(false, std::memory_order_relaxed);
+  p.error = why;
+  if (p.slot == kNoIo) return;
+  const std::uint32_t slot = std::exchange(p.slot, kNoIo);
+  if (!why.empty()) put_conf(p);
+  draft_->remove_io(slot);
+  if (p.spec.kind == PortKind::netdev) {
+    queues_ -= p.io->queues();
+    filled_ -= std::exchange(p.filled, 0);
+  }
+  p.rx_lost_before += p.io->rx_lost();
+  p.io.reset();
+  p.link = {};
+}
+
+PortState UserDatapath::port_state(PortNo no) const {
+  PortState s;
+  const PortEntry* p = find(no);
+  if (p == nullptr) {
+    s.error = "no such port";
+    return s;
+  }
+  if (p->spec.kind == PortKind::vxlan) return tunnel_state(*p);
+  s.present = p->slot != kNoIo;
+  s.error = p->error;
+  s.ifindex = p->link.index;
+  s.mac = p->link.mac;
+  s.mtu = p->link.mtu;
+  s.admin_up = p->link.admin_up;
+  s.link_up = p->link.lower_up;
+  s.link_speed = p->ethtool.speed_bps;
+  s.full_duplex = p->ethtool.full_duplex;
+  s.driver = p->ethtool.driver;
+  if (p->io) s.details = p->io->info();
+  return s;
+}
+
+PortCounters UserDatapath::port_counters(PortNo no) const {
+  PortCounters sum;
+  const PortEntry* p = find(no);
+  if (p == nullptr) return sum;
+  for (const auto& w : p->shared->worker) w.counters.add_to(sum);
+  sum.drops[static_cast<std::size_t>(Drop::rx_queue_full)] += p->rx_lost_before + (p->io ? p->io->rx_lost() : 0);
+  return sum;
+}
+
+}  // namespace heddle::dp
