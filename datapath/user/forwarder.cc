@@ -123,6 +123,24 @@ const PortConf* Forwarder::tunnel_for(const packet::VxlanOuter& outer) const {
   return nullptr;
 }
 
+// A Linux sender computes the outer checksum as it will be once the inner one is finished ("local checksum offload",
+// Documentation/networking/checksum-offloads.rst): an unfinished inner one must be finished before the outer is judged.
+void Forwarder::finish_inner_checksum(FrameRef f, const packet::VxlanOuter& outer) {
+  FrameMeta& m = cache_.meta(f);
+  if (!m.maybe_partial || m.len < outer.inner_offset) return;
+  std::uint8_t* inner = cache_.data(f) + outer.inner_offset;
+  const std::size_t contiguous = m.len - outer.inner_offset;
+  packet::L2 l2;
+  packet::L3L4 l;
+  m.maybe_partial = false;
+  if (packet::parse_l2(inner, contiguous, l2) || packet::parse_l3(inner, contiguous, outer.inner_len, l2, l)) return;
+  if (!packet::looks_partial(inner, l)) return;
+  segments(f);
+  chain_.front().data += outer.inner_offset;
+  chain_.front().len -= outer.inner_offset;
+  packet::complete_partial(chain_, l);
+}
+
 void Forwarder::decapsulate(FrameRef f, const IoConf& underlay) {
   FrameMeta& m = cache_.meta(f);
   WorkerCounters& c = underlay.shared->worker[worker_].counters;
@@ -130,6 +148,7 @@ void Forwarder::decapsulate(FrameRef f, const IoConf& underlay) {
   std::optional<Drop> bad = packet::parse_vxlan(cache_.data(f), m.len, m.total, outer);
   if (!bad && m.next != kNoFrame && m.len < outer.inner_offset + sizeof(packet::EthHeader)) bad = Drop::truncated;
   if (!bad) {
+    finish_inner_checksum(f, outer);
     segments(f);
     if (!packet::udp_checksum_ok(chain_, outer)) bad = Drop::bad_udp_checksum;
   }

@@ -62,6 +62,7 @@ class Forwarder {
   void drop(FrameRef f, const PortConf& at, Drop why);
 
   void decapsulate(FrameRef f, const IoConf& underlay);
+  void finish_inner_checksum(FrameRef f, const packet::VxlanOuter& outer);
   const PortConf* tunnel_for(const packet::VxlanOuter& outer) const;
   void bridge(FrameRef f, const PortConf& in, const IpAddr* outer_source);
   bool admit(Transit& t);

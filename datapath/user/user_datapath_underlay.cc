@@ -283,8 +283,9 @@ void UserDatapath::arm_timer() {
 
 void UserDatapath::refresh_paths(std::set<PortNo>& changed) {
   update_filters();
-  tunnels_->refresh();
+  const bool different = tunnels_->refresh();
   serve_egress_devices();
+  if (!different) return;
   for (const auto& [no, p] : ports_) {
     if (p.spec.kind == PortKind::vxlan) changed.insert(no);
   }
