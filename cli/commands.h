@@ -29,8 +29,8 @@ struct CommandInfo {
   std::string_view name;
   std::size_t min_args = 0;
   std::size_t max_args = 0;
-  std::string_view usage;    // the arguments, for messages
-  std::string_view options;  // separated by spaces; with a "=" those that take a value
+  std::string_view usage = {};    // the arguments, for messages
+  std::string_view options = {};  // separated by spaces; with a "=" those that take a value
   Target target = Target::database;
   bool waits = false;  // may answer Outcome::not_yet
   // Says in session.interest what run() will look at. Null: nothing.

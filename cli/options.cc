@@ -56,7 +56,7 @@ Recognised recognise(const po::options_description& d, const std::string& arg) {
   return {.global = true, .takes_next = needs_value && !has_value};
 }
 
-Result<> apply(const po::variables_map& given, Options& o) {
+Result<> fill(const po::variables_map& given, Options& o) {
   const auto text = [&](const char* name) { return given[name].as<std::string>(); };
   if (given.contains("rundir")) o.rundir = text("rundir");
   if (given.contains("db")) o.db = text("db");
@@ -116,7 +116,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& args, con
         po::command_line_parser(global).options(description).style(style::unix_style & ~style::allow_guessing).run(),
         given);
     po::notify(given);
-    if (auto ok = apply(given, out.options); !ok) return std::unexpected(ok.error());
+    if (auto ok = fill(given, out.options); !ok) return std::unexpected(ok.error());
   } catch (const po::error& e) {
     return fail(Errc::invalid, std::string(e.what()) + "; see vsctl --help");
   }
