@@ -1,0 +1,101 @@
+// From argv to options and commands.
+#include <gtest/gtest.h>
+
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/options.h"
+
+namespace heddle::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+TEST(Options, StandBeforeTheFirstCommand) {
+  const auto line = parse_command_line({"--db=unix:/x/db", "-t", "5", "--no-wait", "add-br", "-t"}, "");
+  ASSERT_TRUE(line.has_value()) << line.error().text;
+  EXPECT_EQ(line->options.db_path(), "/x/db");
+  EXPECT_EQ(line->options.timeout, 5U);
+  EXPECT_TRUE(line->options.no_wait);
+  EXPECT_EQ(line->commands, (Words{"add-br", "-t"}));
+}
+
+TEST(Options, MixWithTheFirstCommandsOwn) {
+  const auto line =
+      parse_command_line({"--if-exists", "--format=csv", "--data", "json", "--columns=a", "list", "Port"}, "");
+  ASSERT_TRUE(line.has_value()) << line.error().text;
+  EXPECT_EQ(line->options.format, Format::csv);
+  EXPECT_EQ(line->options.data, DataStyle::json);
+  EXPECT_EQ(line->commands, (Words{"--if-exists", "--columns=a", "list", "Port"}));
+}
+
+TEST(Options, SayWhereTheSwitchIs) {
+  EXPECT_EQ(parse_command_line({"show"}, "")->options.db_path(), "/run/vswitch/db.sock");
+  EXPECT_EQ(parse_command_line({"show"}, "/env")->options.db_path(), "/env/db.sock");
+  EXPECT_EQ(parse_command_line({"--rundir=/arg", "show"}, "/env")->options.db_path(), "/arg/db.sock");
+}
+
+TEST(Options, ThatAreWrongAreNamed) {
+  const std::pair<Words, const char*> cases[] = {
+      {{"--timeout=soon", "show"}, "soon"},
+      {{"--timeout"}, "timeout"},
+      {{"-x", "show"}, "-x"},
+      {{"--format=xml", "show"}, "csv, json"},
+      {{"--db=tcp:1.2.3.4:6640", "show"}, "only unix:PATH"},
+  };
+  for (const auto& [words, says] : cases) {
+    const auto line = parse_command_line(words, "");
+    ASSERT_FALSE(line.has_value()) << words.front();
+    EXPECT_NE(line.error().text.find(says), std::string::npos) << line.error().text;
+  }
+}
+
+TEST(Options, VerboseKnowsOtherToolsLogSettings) {
+  EXPECT_TRUE(parse_command_line({"-v", "show"}, "")->options.verbose);
+  EXPECT_FALSE(parse_command_line({"-vconsole:off", "show"}, "")->options.verbose);
+}
+
+TEST(Commands, ArePartedByTwoDashes) {
+  const Words words{"--", "--may-exist", "add-br", "br0", "--", "--id=@q", "create", "QoS", "type=x", "--"};
+  const auto commands = split_commands(words);
+  ASSERT_TRUE(commands.has_value()) << commands.error().text;
+  ASSERT_EQ(commands->size(), 2U);
+  EXPECT_EQ((*commands)[0].info->name, "add-br");
+  EXPECT_TRUE((*commands)[0].has("--may-exist"));
+  EXPECT_EQ((*commands)[0].args, (Words{"br0"}));
+  EXPECT_EQ((*commands)[1].options.find("--id")->second, "@q");
+  EXPECT_EQ((*commands)[1].args, (Words{"QoS", "type=x"}));
+}
+
+TEST(Commands, ThatAreWrongAreNamed) {
+  const std::pair<Words, const char*> cases[] = {
+      {{}, "no command is given"},
+      {{"--"}, "no command is given"},
+      {{"fly"}, "no command \"fly\""},
+      {{"add-br"}, "too few arguments; usage: add-br BRIDGE"},
+      {{"list-br", "x"}, "too many arguments"},
+      {{"--may-exist"}, "without a command"},
+      {{"--may-exist", "del-br", "b"}, "del-br has no option --may-exist; it has --if-exists"},
+      {{"--id", "create", "QoS"}, "takes a value"},
+      {{"--if-exists=1", "del-br", "b"}, "takes no value"},
+      {{"del-br", "--if-exists", "b"}, "options stand before the command: --if-exists del-br"},
+  };
+  for (const auto& [words, says] : cases) {
+    const auto commands = split_commands(words);
+    ASSERT_FALSE(commands.has_value()) << says;
+    EXPECT_NE(commands.error().text.find(says), std::string::npos) << commands.error().text;
+  }
+}
+
+TEST(Help, NamesEveryCommandAndItsOptions) {
+  const auto text = help_text();
+  for (const auto list : {bridge_commands(), record_commands(), edit_commands(), daemon_commands()}) {
+    for (const auto& info : list) {
+      EXPECT_NE(text.find(info.name), std::string::npos) << info.name;
+      EXPECT_EQ(find_command(info.name), &info) << info.name;
+    }
+  }
+  EXPECT_NE(text.find("--timeout"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace heddle::cli
