@@ -18,6 +18,13 @@ bool same_vlans(const dp::PortPolicy& a, const dp::PortPolicy& b) {
 
 }  // namespace
 
+bool same_port(const dp::PortSpec& a, const dp::PortSpec& b) {
+  dp::PortSpec c = b;
+  c.mac = a.mac;
+  c.mtu = a.mtu;
+  return a == c;
+}
+
 // --- OpenFlow port numbers ---
 
 std::optional<OfPort> OfPortNumbers::take(std::optional<OfPort> wish) {
@@ -168,7 +175,7 @@ Result<> Switch::set_port(const PortConfig& config) {
   const auto it = ports_.find(config.spec.name);
   if (it == ports_.end()) return fail(Errc::not_found, "port " + config.spec.name + " does not exist");
   SwitchPort& port = it->second;
-  if (port.config.spec != config.spec)
+  if (!same_port(port.config.spec, config.spec))
     return fail(Errc::invalid, "port " + config.spec.name + ": another kind of port needs remove and add");
   const PortConfig old = std::exchange(port.config, config);
   port.config.policy.bridge = old.policy.bridge;

@@ -54,6 +54,9 @@ struct PortConfig {
   bool operator==(const PortConfig&) const = default;
 };
 
+// Whether one spec can become the other while the port lives on: MAC and MTU of a device that we made may change.
+bool same_port(const dp::PortSpec& a, const dp::PortSpec& b);
+
 struct SwitchPort {
   std::string bridge;
   PortConfig config;
@@ -81,7 +84,8 @@ class Switch {
 
   // The internal port that bears the bridge's name gets the OpenFlow number LOCAL.
   Result<> add_port(const std::string& bridge, const PortConfig& config);
-  // Policy, flood list and ofport_request change in place; another spec means remove_port() and add_port().
+  // Policy, flood list and ofport_request change in place, and so are MAC and MTU noted (the device itself is the
+  // caller's affair); another kind, name or tunnel means remove_port() and add_port().
   Result<> set_port(const PortConfig& config);
   Result<> remove_port(const std::string& name);
 

@@ -1,0 +1,403 @@
+#include "vswitchd/reconcile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_datapath.h"
+#include "vswitchd/control.h"
+#include "vswitchd/schema.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+using ovsdb::Json;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct DeviceCall {
+  int ifindex;
+  std::optional<MacAddr> mac;
+  std::optional<unsigned> mtu;
+};
+
+// A database in memory, a datapath without packets, and what lies between.
+struct World {
+  FakeTime time;
+  test::FakeDatapath dp{time};
+  ofproto::Handler handler{dp, time};
+  ofproto::Switch sw{dp, handler};
+  std::unique_ptr<ovsdb::Database> db = ovsdb::Database::open(builtin_schema(), "").value();
+  std::vector<DeviceCall> device_calls;
+  Reconciler reconciler{*db, {{"user", &sw}}, [this](int ifindex, auto mac, auto mtu) -> Result<> {
+                          device_calls.push_back({ifindex, mac, mtu});
+                          return {};
+                        }};
+  Control control{{{"user", &sw}}, [] {}};
+
+  World() { reconciler.run(); }
+
+  void transact(const Json& operations) {
+    const Json reply = db->transact(operations);
+    for (const Json& result : reply)
+      ASSERT_TRUE(!result.is_object() || !result.contains("error")) << reply.dump() << operations.dump();
+  }
+  static Json row(const char* table, const Json& columns, const char* id) {
+    return {{"op", "insert"}, {"table", table}, {"row", columns}, {"uuid-name", id}};
+  }
+  static Json named(const char* id) { return Json::array({"named-uuid", id}); }
+  static Json where_name(const std::string& name) { return Json::array({Json::array({"name", "==", name})}); }
+
+  void add_port(const std::string& bridge, const std::string& name, Json interface = Json::object(),
+                Json port = Json::object()) {
+    interface["name"] = name;
+    port["name"] = name;
+    port["interfaces"] = named("i");
+    transact(Json::array({row("Interface", interface, "i"),
+                          row("Port", port, "p"),
+                          {{"op", "mutate"},
+                           {"table", "Bridge"},
+                           {"where", where_name(bridge)},
+                           {"mutations", Json::array({Json::array({"ports", "insert", named("p")})})}}}));
+    reconciler.run();
+  }
+  void add_bridge(const std::string& name, Json columns = Json::object()) {
+    columns["name"] = name;
+    columns["ports"] = named("p");
+    transact(Json::array({row("Interface", {{"name", name}, {"type", "internal"}}, "i"),
+                          row("Port", {{"name", name}, {"interfaces", named("i")}}, "p"),
+                          row("Bridge", columns, "b"),
+                          {{"op", "mutate"},
+                           {"table", "Open_vSwitch"},
+                           {"where", Json::array()},
+                           {"mutations", Json::array({Json::array({"bridges", "insert", named("b")})})}}}));
+    reconciler.run();
+  }
+  void set(const char* table, const std::string& name, const Json& columns) {
+    transact(Json::array({{{"op", "update"}, {"table", table}, {"where", where_name(name)}, {"row", columns}}}));
+    reconciler.run();
+  }
+  void remove_port(const std::string& bridge, const std::string& name) {
+    const auto uuid = db->find_by("Port", "name", ovsdb::Datum::of(name))->uuid().to_string();
+    transact(
+        Json::array({{{"op", "mutate"},
+                      {"table", "Bridge"},
+                      {"where", where_name(bridge)},
+                      {"mutations", Json::array({Json::array({"ports", "delete", Json::array({"uuid", uuid})})})}}}));
+    reconciler.run();
+  }
+  ovsdb::RowRef iface(const std::string& name) { return db->find_by("Interface", "name", ovsdb::Datum::of(name)); }
+  std::string error(const std::string& name) { return iface(name)->get("error").string_or(""); }
+  std::int64_t ofport(const std::string& name) { return iface(name)->get("ofport").integer_or(-99); }
+  void device(const std::string& name, unsigned mtu = 1500) {
+    dp::PortState state;
+    state.ifindex = 7;
+    state.mac = *MacAddr::parse("02:00:00:00:00:07");
+    state.mtu = mtu;
+    state.admin_up = state.link_up = true;
+    state.link_speed = 10'000'000'000;
+    state.full_duplex = true;
+    state.driver = "veth";
+    dp.device(name, state);
+    reconciler.run_control("user", dp);
+  }
+  static Json map(std::initializer_list<std::pair<const char*, const char*>> pairs) {
+    Json list = Json::array();
+    for (const auto& [key, value] : pairs) list.push_back(Json::array({key, value}));
+    return Json::array({"map", list});
+  }
+};
+
+TEST(Reconcile, EmptyDatabaseGetsItsRoot) {
+  World w;
+  const auto roots = w.db->rows("Open_vSwitch");
+  ASSERT_EQ(roots.size(), 1U);
+  EXPECT_EQ(roots[0]->get("ovs_version").string_or(""), HEDDLE_VERSION);
+  EXPECT_THAT(roots[0]->get("iface_types").strings(), testing::Contains("vxlan"));
+  w.reconciler.run();
+  EXPECT_EQ(w.db->rows("Open_vSwitch").size(), 1U);
+}
+
+TEST(Reconcile, TheTour) {
+  World w;
+  w.device("vm1");
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  w.add_port("br0", "vm2", Json::object(), {{"tag", 20}});
+  w.add_port("br0", "vx10", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "10"}})}});
+  const auto ports = w.dp.ports();
+  ASSERT_EQ(ports.size(), 4U);
+  EXPECT_EQ(ports.at("br0").spec.kind, dp::PortKind::internal);
+  EXPECT_EQ(ports.at("vm2").policy.vlan_mode, dp::VlanMode::access);
+  EXPECT_EQ(ports.at("vm2").policy.tag, 20);
+  EXPECT_EQ(ports.at("vx10").spec.vxlan.vni, 10U);
+  EXPECT_EQ(w.ofport("br0"), 65534);
+  EXPECT_EQ(w.ofport("vm1"), 1);
+  EXPECT_EQ(w.error("vm1"), "");
+  EXPECT_EQ(w.iface("vm1")->get("mac_in_use").string_or(""), "02:00:00:00:00:07");
+  EXPECT_EQ(w.iface("vm1")->get("link_state").string_or(""), "up");
+  EXPECT_EQ(w.iface("vm1")->get("status").at("driver_name"), "veth");
+  EXPECT_EQ(w.iface("vx10")->get("status").at("guest_mtu"), "1500");
+  w.remove_port("br0", "vm1");
+  EXPECT_FALSE(w.dp.ports().contains("vm1"));
+  w.transact(Json::array({{{"op", "update"},
+                           {"table", "Open_vSwitch"},
+                           {"where", Json::array()},
+                           {"row", {{"bridges", Json::array({"set", Json::array()})}}}}}));
+  w.reconciler.run();
+  EXPECT_THAT(w.dp.ports(), IsEmpty());
+  EXPECT_THAT(w.sw.bridges(), IsEmpty());
+}
+
+TEST(Reconcile, IsIdempotent) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1", Json::object(), {{"tag", 5}});
+  const auto adds = w.dp.add_calls();
+  const auto sets = w.dp.set_calls();
+  int commits = 0;
+  w.db->add_observer([&](const ovsdb::Change&) { ++commits; });
+  w.reconciler.run();
+  EXPECT_EQ(w.dp.add_calls(), adds);
+  EXPECT_EQ(w.dp.set_calls(), sets);
+  EXPECT_EQ(commits, 0) << "nothing differs, so nothing is written";
+}
+
+TEST(Reconcile, ConfirmsTheConfiguration) {
+  World w;
+  int wanted = 0;
+  w.reconciler.watch([&] { ++wanted; });
+  w.transact(Json::array({{{"op", "mutate"},
+                           {"table", "Open_vSwitch"},
+                           {"where", Json::array()},
+                           {"mutations", Json::array({Json::array({"next_cfg", "+=", 3})})}}}));
+  EXPECT_EQ(wanted, 1);
+  w.reconciler.run();
+  EXPECT_EQ(w.db->rows("Open_vSwitch")[0]->get("cur_cfg").integer_or(0), 3);
+  EXPECT_EQ(wanted, 1) << "its own writing is no new wish";
+}
+
+TEST(Reconcile, ADeviceThatComesAndGoes) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  EXPECT_THAT(w.error("vm1"), HasSubstr("network device vm1 not found: it will be taken up when it appears"));
+  EXPECT_EQ(w.ofport("vm1"), -1);
+  w.device("vm1");
+  EXPECT_EQ(w.error("vm1"), "");
+  EXPECT_EQ(w.ofport("vm1"), 1);
+  w.dp.device("vm1", std::nullopt);
+  w.reconciler.run_control("user", w.dp);
+  EXPECT_THAT(w.error("vm1"), HasSubstr("not found"));
+  EXPECT_TRUE(w.iface("vm1")->get("ifindex").empty());
+}
+
+TEST(Reconcile, VlanModes) {
+  struct Case {
+    Json port;
+    dp::VlanMode mode;
+    dp::VlanId tag;
+    std::size_t trunks;
+  };
+  const Json trunks = Json::array({"set", Json::array({10, 20})});
+  World w;
+  w.add_bridge("br0");
+  int n = 0;
+  for (const Case& c :
+       {Case{Json::object(), dp::VlanMode::trunk, 0, 0}, Case{{{"tag", 7}}, dp::VlanMode::access, 7, 0},
+        Case{{{"trunks", trunks}}, dp::VlanMode::trunk, 0, 2},
+        Case{{{"tag", 7}, {"trunks", trunks}}, dp::VlanMode::access, 7, 0},
+        Case{{{"tag", 4095}, {"vlan_mode", "trunk"}, {"trunks", 4095}}, dp::VlanMode::trunk, 0, 1},
+        Case{{{"tag", 7}, {"vlan_mode", "native-tagged"}}, dp::VlanMode::native_tagged, 7, 0},
+        Case{
+            {{"tag", 7}, {"vlan_mode", "native-untagged"}, {"trunks", trunks}}, dp::VlanMode::native_untagged, 7, 2}}) {
+    const std::string name = "p" + std::to_string(n++);
+    w.add_port("br0", name, Json::object(), c.port);
+    const auto policy = w.dp.ports().at(name).policy;
+    EXPECT_EQ(policy.vlan_mode, c.mode) << name;
+    EXPECT_EQ(policy.tag, c.tag) << name;
+    EXPECT_EQ(policy.trunks.count(), c.trunks) << name;
+  }
+  w.add_port("br0", "qq", Json::object(), {{"vlan_mode", "dot1q-tunnel"}});
+  EXPECT_THAT(w.error("qq"), HasSubstr("vlan_mode dot1q-tunnel is not supported"));
+}
+
+TEST(Reconcile, BadRowsSayWhyAndTheRestGoesOn) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "g0", {{"type", "geneve"}});
+  w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "16777216"}})}});
+  w.add_port("br0", "a-name-that-is-too-long");
+  w.device("vm1");
+  w.add_port("br0", "vm1");
+  EXPECT_THAT(w.error("g0"), HasSubstr("types: system, internal, tap, vxlan"));
+  EXPECT_THAT(w.error("vx"), HasSubstr("options:key=16777216: must be a number from 0 to 16777215"));
+  EXPECT_THAT(w.error("a-name-that-is-too-long"), HasSubstr("cannot be the name of a network device"));
+  EXPECT_EQ(w.ofport("vx"), -1);
+  EXPECT_EQ(w.error("vm1"), "");
+  w.set("Interface", "vx", {{"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "16"}})}});
+  EXPECT_EQ(w.error("vx"), "");
+  EXPECT_GT(w.ofport("vx"), 0);
+}
+
+TEST(Reconcile, ABadChangeLeavesAWorkingPortAlone) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "1"}})}});
+  w.set("Interface", "vx", {{"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "x"}})}});
+  EXPECT_THAT(w.error("vx"), HasSubstr("keeps its former settings"));
+  EXPECT_EQ(w.dp.ports().at("vx").spec.vxlan.vni, 1U);
+  EXPECT_EQ(w.ofport("vx"), 1);
+}
+
+TEST(Reconcile, TwoTunnelsThatCannotBeToldApart) {
+  World w;
+  w.add_bridge("br0");
+  const Json same = w.map({{"remote_ip", "192.0.2.2"}, {"key", "1"}});
+  w.add_port("br0", "vxb", {{"type", "vxlan"}, {"options", same}});
+  w.add_port("br0", "vxa", {{"type", "vxlan"}, {"options", same}});
+  EXPECT_EQ(w.error("vxb"), "") << "the one that works keeps working, whatever the order of the names";
+  EXPECT_THAT(w.error("vxa"), HasSubstr("port vxb has the same remote_ip=192.0.2.2"));
+  w.remove_port("br0", "vxb");
+  EXPECT_EQ(w.error("vxa"), "");
+}
+
+TEST(Reconcile, APortInTwoBridges) {
+  World w;
+  w.add_bridge("br0");
+  w.add_bridge("br1");
+  w.add_port("br1", "vm1");
+  const auto uuid = w.db->find_by("Port", "name", ovsdb::Datum::of("vm1"))->uuid().to_string();
+  w.transact(
+      Json::array({{{"op", "mutate"},
+                    {"table", "Bridge"},
+                    {"where", w.where_name("br0")},
+                    {"mutations", Json::array({Json::array({"ports", "insert", Json::array({"uuid", uuid})})})}}}));
+  w.reconciler.run();
+  EXPECT_THAT(w.error("vm1"), HasSubstr("already in bridge br1"));
+  EXPECT_EQ(w.sw.port("vm1")->bridge, "br1");
+}
+
+TEST(Reconcile, BondsAreRefused) {
+  World w;
+  w.add_bridge("br0");
+  w.transact(Json::array(
+      {w.row("Interface", {{"name", "e0"}}, "i0"),
+       w.row("Interface", {{"name", "e1"}}, "i1"),
+       w.row("Port",
+             {{"name", "bond0"}, {"interfaces", Json::array({"set", Json::array({w.named("i0"), w.named("i1")})})}},
+             "p"),
+       {{"op", "mutate"},
+        {"table", "Bridge"},
+        {"where", w.where_name("br0")},
+        {"mutations", Json::array({Json::array({"ports", "insert", w.named("p")})})}}}));
+  w.reconciler.run();
+  EXPECT_THAT(w.error("e0"), HasSubstr("bonds are not supported: port bond0 has 2 interfaces"));
+  EXPECT_THAT(w.error("e1"), HasSubstr("bonds are not supported"));
+  EXPECT_FALSE(w.dp.ports().contains("e0"));
+}
+
+TEST(Reconcile, UnknownDatapathType) {
+  World w;
+  w.add_bridge("br0", {{"datapath_type", "system"}});
+  EXPECT_THAT(w.error("br0"), HasSubstr("datapath type \"system\" is not available here"));
+  w.set("Bridge", "br0", {{"datapath_type", "netdev"}});
+  EXPECT_EQ(w.error("br0"), "");
+  EXPECT_TRUE(w.dp.ports().contains("br0"));
+}
+
+TEST(Reconcile, BridgeSettings) {
+  World w;
+  w.add_bridge("br0", {{"other_config", w.map({{"mac-aging-time", "60"},
+                                               {"mac-table-size", "100"},
+                                               {"hwaddr", "02:00:00:00:00:aa"},
+                                               {"datapath-id", "0xaa"}})}});
+  EXPECT_EQ(w.sw.bridge("br0")->aging, std::chrono::seconds(60));
+  EXPECT_EQ(w.sw.bridge("br0")->fdb_capacity, 100U);
+  EXPECT_EQ(w.dp.ports().at("br0").spec.mac, MacAddr::parse("02:00:00:00:00:aa"));
+  EXPECT_EQ(w.db->rows("Bridge")[0]->get("datapath_id").string_or(""), "00000000000000aa");
+  w.set("Bridge", "br0", {{"other_config", w.map({{"mac-aging-time", "5"}, {"mac-table-size", "many"}})}});
+  EXPECT_EQ(w.sw.bridge("br0")->aging, std::chrono::seconds(15));
+  EXPECT_EQ(w.sw.bridge("br0")->fdb_capacity, limits::kFdbDefault);
+  ASSERT_EQ(w.device_calls.size(), 1U) << "the address changes on the live device";
+  const MacAddr derived = w.device_calls[0].mac.value();
+  EXPECT_EQ(derived.bytes[0] & 3, 2) << "locally administered, one station";
+}
+
+TEST(Reconcile, MtuChangesOnTheLiveDevice) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vi", {{"type", "internal"}});
+  const auto adds = w.dp.add_calls();
+  w.set("Interface", "vi", {{"mtu_request", 9000}});
+  EXPECT_EQ(w.dp.add_calls(), adds);
+  ASSERT_EQ(w.device_calls.size(), 1U);
+  EXPECT_EQ(w.device_calls[0].mtu, 9000U);
+  EXPECT_EQ(w.device_calls[0].mac, std::nullopt);
+}
+
+TEST(Reconcile, StatisticsTellDropsFromErrors) {
+  World w;
+  w.add_bridge("br0");
+  w.device("vm1");
+  w.add_port("br0", "vm1");
+  dp::PortCounters counters;
+  counters.rx_packets = 10;
+  counters.drops[static_cast<std::size_t>(Drop::vlan_not_member)] = 2;
+  counters.drops[static_cast<std::size_t>(Drop::truncated)] = 1;
+  counters.drops[static_cast<std::size_t>(Drop::tx_queue_full)] = 4;
+  w.dp.count(w.dp.number("vm1"), counters);
+  w.reconciler.refresh_statistics();
+  const auto& statistics = w.iface("vm1")->get("statistics");
+  const auto value = [&](const char* key) {
+    return std::get<std::int64_t>(statistics.values().at(statistics.find(ovsdb::Atom(std::string(key))).value()));
+  };
+  EXPECT_EQ(value("rx_packets"), 10);
+  EXPECT_EQ(value("rx_dropped"), 2);
+  EXPECT_EQ(value("rx_errors"), 1);
+  EXPECT_EQ(value("tx_dropped"), 4);
+  EXPECT_THAT(w.control.run("drops", {"vm1"}).value(),
+              testing::AllOf(HasSubstr("vm1        2  vlan_not_member"), HasSubstr("tx_queue_full")));
+}
+
+TEST(Control, FdbShowReadsWell) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "flow"}})}});
+  const auto bridge = w.dp.ports().at("vm1").policy.bridge;
+  w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000002)}, {w.dp.number("vm1"), std::nullopt});
+  w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000003)}, {w.dp.number("vx"), IpAddr::parse("192.0.2.2")});
+  w.handler.work();
+  ASSERT_TRUE(w.control.run("fdb-add", {"br0", "vm1", "20", "02:00:00:00:00:01"}));
+  w.time.advance(std::chrono::seconds(12));
+  EXPECT_EQ(w.control.run("fdb-show", {"br0"}).value(),
+            "port  VLAN  MAC                   Age  remote\n"
+            " vm1     0  02:00:00:00:00:02      12\n"
+            "  vx     0  02:00:00:00:00:03      12  192.0.2.2\n"
+            " vm1    20  02:00:00:00:00:01  static\n");
+  EXPECT_EQ(w.control.run("fdb-flush", {}).value(), "2 entries flushed\n");
+  EXPECT_TRUE(w.control.run("fdb-del", {"br0", "20", "02:00:00:00:00:01"}));
+  EXPECT_EQ(w.control.run("drops", {}).value(), "no drops\n");
+}
+
+TEST(Control, ErrorsNameTheObject) {
+  World w;
+  w.add_bridge("br0");
+  w.add_bridge("br1");
+  const auto error = [&](const std::string& command, const Control::Args& args) {
+    const auto r = w.control.run(command, args);
+    return r ? "no error" : r.error().text;
+  };
+  EXPECT_EQ(error("fdb-show", {"br9"}), "bridge br9 does not exist; bridges: br0, br1");
+  EXPECT_EQ(error("fdb-show", {}), "usage: fdb-show BRIDGE");
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "4096", "02:00:00:00:00:01"}), HasSubstr("VLAN \"4096\""));
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "02:00"}), HasSubstr("\"02:00\" is not a MAC address"));
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "01:00:5e:00:00:01"}), HasSubstr("not the address of one station"));
+  EXPECT_THAT(error("drops", {"vm9"}), HasSubstr("ports: br0, br1"));
+  EXPECT_THAT(error("vlog/set", {"loud"}), HasSubstr("\"loud\""));
+  EXPECT_THAT(error("no-such", {}), HasSubstr("\"no-such\" is not a command"));
+}
+
+}  // namespace
+}  // namespace heddle::vswitchd

@@ -1,0 +1,247 @@
+#include "vswitchd/control.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/drop_reason.h"
+#include "base/log.h"
+#include "vswitchd/grid.h"
+#include "vswitchd/text.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+using ofproto::Switch;
+
+Result<dp::VlanId> read_vlan(const std::string& text) {
+  const auto vlan = parse_number(text);
+  if (!vlan || *vlan > limits::kVlanMax)
+    return fail(Errc::invalid,
+                fmt::format("VLAN \"{}\" must be a number from 0 to {}; 0 is untagged", text, limits::kVlanMax));
+  return static_cast<dp::VlanId>(*vlan);
+}
+
+Result<MacAddr> read_mac(const std::string& text) {
+  const auto mac = MacAddr::parse(text);
+  if (!mac) return fail(Errc::invalid, "\"" + text + "\" is not a MAC address; write it like 02:00:00:00:00:01");
+  return *mac;
+}
+
+ovsdb::RpcReply answer(const Result<std::string>& result) {
+  return result ? ovsdb::RpcReply::ok(*result) : ovsdb::RpcReply::fail(ovsdb::Json(result.error().text));
+}
+
+std::uint64_t total_drops(const dp::PortCounters& counters) {
+  std::uint64_t total = 0;
+  for (const std::uint64_t n : counters.drops) total += n;
+  return total;
+}
+
+}  // namespace
+
+Control::Control(std::map<std::string, Switch*> switches, std::function<void()> quit)
+    : switches_(std::move(switches)), quit_(std::move(quit)) {}
+
+const std::vector<Control::Command>& Control::commands() {
+  static const std::vector<Command> table{
+      {"drops", "[PORT]", 0, 1, "lost frames by port and reason", &Control::drops},
+      {"exit", "", 0, 0, "end the daemon", &Control::exit},
+      {"fdb-add", "BRIDGE PORT VLAN MAC", 4, 4, "add a static entry", &Control::fdb_add},
+      {"fdb-del", "BRIDGE VLAN MAC", 3, 3, "remove an entry, static or learned", &Control::fdb_del},
+      {"fdb-flush", "[BRIDGE]", 0, 1, "forget what was learned; static entries stay", &Control::fdb_flush},
+      {"fdb-show", "BRIDGE", 1, 1, "the forwarding database", &Control::fdb_show},
+      {"fdb-stats", "BRIDGE", 1, 1, "counters of the forwarding database", &Control::fdb_stats},
+      {"fdb/flush", "[BRIDGE]", 0, 1, "as fdb-flush", &Control::fdb_flush},
+      {"fdb/show", "BRIDGE", 1, 1, "as fdb-show", &Control::fdb_show},
+      {"fdb/stats-show", "BRIDGE", 1, 1, "as fdb-stats", &Control::fdb_stats},
+      {"help", "", 0, 0, "this list", &Control::help},
+      {"list-commands", "", 0, 0, "this list", &Control::help},
+      {"port-stats", "[PORT]", 0, 1, "packet counters by port", &Control::port_stats},
+      {"version", "", 0, 0, "name and version of the program", &Control::version},
+      {"vlog/set", "LEVEL", 1, 1, "log level: trace, debug, info, warn, error or off", &Control::log_level},
+  };
+  return table;
+}
+
+Result<std::string> Control::run(const std::string& name, const Args& args) {
+  const auto command = std::ranges::find(commands(), name, &Command::name);
+  if (command == commands().end())
+    return fail(Errc::not_found, "\"" + name + "\" is not a command; \"help\" lists them");
+  if (args.size() < command->min_args || args.size() > command->max_args)
+    return fail(Errc::invalid, fmt::format("usage: {} {}", name, command->usage));
+  return (this->*command->function)(args);
+}
+
+void Control::add_to(ovsdb::RpcMethods& methods) {
+  for (const Command& command : commands()) {
+    const std::string name = command.name;
+    methods.add_deferred(name, [this, name](const ovsdb::Json& params, const ovsdb::Responder& respond) {
+      Args args;
+      for (const ovsdb::Json& param : params) {
+        if (!param.is_string())
+          return respond(ovsdb::RpcReply::fail(ovsdb::Json(name + ": parameters must be strings")));
+        args.push_back(param.get<std::string>());
+      }
+      respond(answer(run(name, args)));
+      if (name == "exit" && args.empty()) quit_();
+    });
+  }
+}
+
+// --- the daemon itself ---
+
+Result<std::string> Control::help(const Args& /*args*/) {
+  Grid grid({"command", "arguments", ""}, "lll");
+  for (const Command& command : commands()) grid.add({command.name, command.usage, command.help});
+  return grid.text();
+}
+
+Result<std::string> Control::version(const Args& /*args*/) { return "vswitchd (Heddle) " HEDDLE_VERSION "\n"; }
+
+Result<std::string> Control::exit(const Args& /*args*/) { return std::string{}; }
+
+Result<std::string> Control::log_level(const Args& args) {
+  const std::string& level = args[0];
+  for (const char* known : {"trace", "debug", "info", "warn", "error", "off"}) {
+    if (level != known) continue;
+    spdlog::set_level(spdlog::level::from_str(level == "error" ? "err" : level));
+    return std::string{};
+  }
+  return fail(Errc::invalid, "log level \"" + level + "\" is not one of trace, debug, info, warn, error, off");
+}
+
+// --- forwarding database ---
+
+Result<Switch*> Control::switch_of_bridge(const std::string& bridge) const {
+  std::vector<std::string> known;
+  for (const auto& [type, sw] : switches_) {
+    if (sw->has_bridge(bridge)) return sw;
+    for (std::string& name : sw->bridges()) known.push_back(std::move(name));
+  }
+  if (known.empty()) return fail(Errc::not_found, "bridge " + bridge + " does not exist; there are no bridges");
+  return fail(Errc::not_found, fmt::format("bridge {} does not exist; bridges: {}", bridge, fmt::join(known, ", ")));
+}
+
+Result<std::string> Control::fdb_show(const Args& args) {
+  const auto sw = switch_of_bridge(args[0]);
+  if (!sw) return std::unexpected(sw.error());
+  const auto lines = (*sw)->fdb_lines(args[0]);
+  if (!lines) return std::unexpected(lines.error());
+  Grid grid({"port", "VLAN", "MAC", "Age", "remote"}, "rrlrl");
+  for (const auto& [port, row] : *lines)
+    grid.add({port, std::to_string(row.key.vlan), row.key.mac.to_string(),
+              row.is_static ? "static" : std::to_string(row.age),
+              row.target.remote ? row.target.remote->to_string() : std::string{}});
+  return grid.text();
+}
+
+Result<std::string> Control::fdb_stats(const Args& args) {
+  const auto sw = switch_of_bridge(args[0]);
+  if (!sw) return std::unexpected(sw.error());
+  const auto stats = (*sw)->fdb_stats(args[0]);
+  if (!stats) return std::unexpected(stats.error());
+  const auto* config = (*sw)->bridge(args[0]);
+  Grid grid({"bridge " + args[0], ""}, "lr");
+  const auto line = [&](const char* what, std::uint64_t n) { grid.add({what, std::to_string(n)}); };
+  line("entries", stats->entries);
+  line("of them static", stats->statics);
+  line("room for", config->fdb_capacity);
+  line("aging time, seconds", static_cast<std::uint64_t>(config->aging.count()));
+  line("learned", stats->learned);
+  line("moved", stats->moved);
+  line("expired", stats->expired);
+  line("evicted to make room", stats->evicted);
+  line("refused: source of a static entry on another port", stats->static_refused);
+  line("refused: the bridge's own address on another port", stats->own_mac);
+  line("refused: group or zero address as source", stats->bad_source);
+  line("refused: table full of static entries", stats->full);
+  line("refused by the datapath", stats->datapath_refused);
+  return grid.text();
+}
+
+Result<std::string> Control::fdb_flush(const Args& args) {
+  std::size_t flushed = 0;
+  if (args.empty()) {
+    for (const auto& [type, sw] : switches_) flushed += sw->fdb_flush("").value_or(0);
+  } else {
+    const auto sw = switch_of_bridge(args[0]);
+    if (!sw) return std::unexpected(sw.error());
+    flushed = (*sw)->fdb_flush(args[0]).value_or(0);
+  }
+  return fmt::format("{} {} flushed\n", flushed, flushed == 1 ? "entry" : "entries");
+}
+
+Result<std::string> Control::fdb_add(const Args& args) {
+  const auto sw = switch_of_bridge(args[0]);
+  if (!sw) return std::unexpected(sw.error());
+  const auto vlan = read_vlan(args[2]);
+  if (!vlan) return std::unexpected(vlan.error());
+  const auto mac = read_mac(args[3]);
+  if (!mac) return std::unexpected(mac.error());
+  if (auto r = (*sw)->fdb_add(args[0], args[1], *vlan, *mac); !r) return std::unexpected(r.error());
+  return std::string{};
+}
+
+Result<std::string> Control::fdb_del(const Args& args) {
+  const auto sw = switch_of_bridge(args[0]);
+  if (!sw) return std::unexpected(sw.error());
+  const auto vlan = read_vlan(args[1]);
+  if (!vlan) return std::unexpected(vlan.error());
+  const auto mac = read_mac(args[2]);
+  if (!mac) return std::unexpected(mac.error());
+  if (auto r = (*sw)->fdb_remove(args[0], *vlan, *mac); !r) return std::unexpected(r.error());
+  return std::string{};
+}
+
+// --- counters ---
+
+Result<std::vector<Control::Found>> Control::find_ports(const Args& args) const {
+  std::vector<Found> found;
+  std::vector<std::string> known;
+  for (const auto& [type, sw] : switches_)
+    for (const std::string& name : sw->ports()) {
+      known.push_back(name);
+      if (args.empty() || args[0] == name) found.push_back({sw, sw->port(name)});
+    }
+  if (!found.empty() || args.empty()) return found;
+  if (known.empty()) return fail(Errc::not_found, "port " + args[0] + " does not exist; there are no ports");
+  return fail(Errc::not_found, fmt::format("port {} does not exist; ports: {}", args[0], fmt::join(known, ", ")));
+}
+
+Result<std::string> Control::drops(const Args& args) {
+  const auto ports = find_ports(args);
+  if (!ports) return std::unexpected(ports.error());
+  Grid grid({"port", "frames", "reason", ""}, "lrll");
+  bool any = false;
+  for (const auto& [sw, port] : *ports) {
+    const auto counters = sw->counters(*port);
+    for (std::size_t i = 0; i < kDropCount; ++i) {
+      if (counters.drops[i] == 0) continue;
+      any = true;
+      const auto reason = static_cast<Drop>(i);
+      grid.add({port->config.spec.name, std::to_string(counters.drops[i]), std::string(drop_name(reason)),
+                std::string(drop_text(reason))});
+    }
+  }
+  return any ? grid.text() : "no drops\n";
+}
+
+Result<std::string> Control::port_stats(const Args& args) {
+  const auto ports = find_ports(args);
+  if (!ports) return std::unexpected(ports.error());
+  Grid grid({"port", "bridge", "ofport", "rx packets", "rx bytes", "tx packets", "tx bytes", "drops",
+             "learn events lost", "too-big answers"},
+            "llrrrrrrrr");
+  for (const auto& [sw, port] : *ports) {
+    const auto c = sw->counters(*port);
+    grid.add({port->config.spec.name, port->bridge,
+              port->ofport == limits::kOfportLocal ? "LOCAL" : std::to_string(port->ofport),
+              std::to_string(c.rx_packets), std::to_string(c.rx_bytes), std::to_string(c.tx_packets),
+              std::to_string(c.tx_bytes), std::to_string(total_drops(c)), std::to_string(c.learn_dropped),
+              std::to_string(c.icmp_too_big)});
+  }
+  return grid.text();
+}
+
+}  // namespace heddle::vswitchd

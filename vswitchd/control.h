@@ -1,0 +1,65 @@
+// The control socket's commands: what an operator asks a running daemon. JSON-RPC 1.0 as ovs-appctl speaks it: the
+// method is the command, the parameters are strings, the result is the text to print, an error is a string.
+//
+// Owner: main. Threads: control only. The switches must outlive it. Every failure is an answer that names the object.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ofproto-lite/switch.h"
+#include "ovsdb/rpc_server.h"
+
+namespace heddle::vswitchd {
+
+class Control {
+ public:
+  using Args = std::vector<std::string>;
+
+  // `quit` is called for the command "exit", after it has been answered.
+  Control(std::map<std::string, ofproto::Switch*> switches, std::function<void()> quit);
+
+  // Runs one command.
+  Result<std::string> run(const std::string& command, const Args& args);
+  // Adds all commands to a JSON-RPC server's methods. This object must outlive them.
+  void add_to(ovsdb::RpcMethods& methods);
+
+ private:
+  struct Command {
+    const char* name;
+    const char* usage;
+    std::size_t min_args;
+    std::size_t max_args;
+    const char* help;
+    Result<std::string> (Control::*function)(const Args&);
+  };
+  static const std::vector<Command>& commands();
+
+  Result<std::string> help(const Args& args);
+  Result<std::string> version(const Args& args);
+  Result<std::string> exit(const Args& args);
+  Result<std::string> log_level(const Args& args);
+  Result<std::string> fdb_show(const Args& args);
+  Result<std::string> fdb_stats(const Args& args);
+  Result<std::string> fdb_flush(const Args& args);
+  Result<std::string> fdb_add(const Args& args);
+  Result<std::string> fdb_del(const Args& args);
+  Result<std::string> drops(const Args& args);
+  Result<std::string> port_stats(const Args& args);
+
+  Result<ofproto::Switch*> switch_of_bridge(const std::string& bridge) const;
+  struct Found {
+    ofproto::Switch* sw;
+    const ofproto::SwitchPort* port;
+  };
+  // The named port, or all of them.
+  Result<std::vector<Found>> find_ports(const Args& args) const;
+
+  std::map<std::string, ofproto::Switch*> switches_;
+  std::function<void()> quit_;
+};
+
+}  // namespace heddle::vswitchd

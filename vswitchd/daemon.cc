@@ -1,0 +1,190 @@
+#include "vswitchd/daemon.h"
+
+#include <cap-ng.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "base/log.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+Result<> write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno(errno, "write");
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+std::string read_all(int fd) {
+  std::string text;
+  std::array<char, 512> buffer;
+  for (;;) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return text;
+    text.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+}
+
+// sd_notify(3): one datagram to the socket that NOTIFY_SOCKET names; '@' stands for the abstract name space.
+void notify_systemd(std::string_view message) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::size_t length = std::strlen(path);
+  if (length >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path, length);
+  if (path[0] == '@') address.sun_path[0] = 0;
+  const Fd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  if (!fd || sendto(fd.get(), message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+                    size) < 0)
+    spdlog::warn("cannot tell the service manager that we serve: {}", std::strerror(errno));
+}
+
+// Standard streams to /dev/null: nobody reads them in the background.
+void leave_terminal() {
+  const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null) return;
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null.get(), fd);
+}
+
+}  // namespace
+
+Result<> make_directory(const std::string& path, mode_t mode) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return {};
+  const auto parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty()) std::filesystem::create_directories(parent, error);
+  if (mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail_errno(errno, "cannot create directory " + path);
+  // The umask may have taken bits away that others need to reach the sockets.
+  if (chmod(path.c_str(), mode) != 0) return fail_errno(errno, "directory " + path);
+  return {};
+}
+
+Result<RunLock> RunLock::take(const std::string& rundir) {
+  const std::string path = rundir + "/vswitchd.lock";
+  Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!fd) return fail_errno(errno, "cannot open " + path);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail_errno(errno, "cannot lock " + path);
+    std::string pid = read_all(fd.get());
+    pid.erase(pid.find_last_not_of('\n') + 1);
+    return fail(Errc::exists, fmt::format("already running on {} (pid {})", rundir, pid.empty() ? "unknown" : pid));
+  }
+  if (ftruncate(fd.get(), 0) != 0) return fail_errno(errno, "cannot write " + path);
+  if (auto r = write_all(fd.get(), fmt::format("{}\n", getpid())); !r)
+    return fail(Errc::system, path + ": " + r.error().text);
+  return RunLock(std::move(fd));
+}
+
+Result<PidFile> PidFile::write(const std::string& path) {
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  if (!fd) return fail_errno(errno, "cannot write pid file " + path);
+  if (auto r = write_all(fd.get(), fmt::format("{}\n", getpid())); !r)
+    return fail(Errc::system, "pid file " + path + ": " + r.error().text);
+  return PidFile(path);
+}
+
+PidFile::~PidFile() {
+  if (!path_.empty()) unlink(path_.c_str());
+}
+
+void Starter::serving() {
+  notify_systemd("READY=1");
+  if (!parent_) return;
+  leave_terminal();
+  if (auto r = write_all(parent_.get(), "+"); !r) spdlog::debug("the starting process has gone");
+  parent_.reset();
+}
+
+void Starter::failed(const std::string& why) {
+  if (!parent_) {
+    fmt::print(stderr, "vswitchd: {}\n", why);
+    return;
+  }
+  if (auto r = write_all(parent_.get(), why); !r) spdlog::error("{}", why);
+  parent_.reset();
+}
+
+Result<int> detach(const std::function<int(Starter&)>& child) {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno(errno, "pipe");
+  Fd reader(ends[0]);
+  Fd writer(ends[1]);
+  const pid_t pid = fork();
+  if (pid < 0) return fail_errno(errno, "fork");
+  if (pid == 0) {
+    reader.reset();
+    setsid();
+    if (chdir("/") != 0) spdlog::warn("chdir /: {}", std::strerror(errno));
+    Starter starter;
+    starter.parent_ = std::move(writer);
+    return child(starter);
+  }
+  writer.reset();
+  const std::string word = read_all(reader.get());
+  if (word == "+") return 0;
+  int status = 0;
+  if (word.empty()) waitpid(pid, &status, 0);
+  fmt::print(stderr, "vswitchd: {}\n",
+             word.empty() ? fmt::format("the daemon ended before it served (wait status {})", status) : word);
+  return 1;
+}
+
+void raise_limits() {
+  const rlimit locked{RLIM_INFINITY, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_MEMLOCK, &locked) != 0) spdlog::warn("cannot raise RLIMIT_MEMLOCK: {}", std::strerror(errno));
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  constexpr rlim_t want = 65536;
+  if (files.rlim_cur >= want) return;
+  const rlimit more{want, std::max(want, files.rlim_max)};
+  if (setrlimit(RLIMIT_NOFILE, &more) == 0) return;
+  files.rlim_cur = files.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &files) != 0) spdlog::warn("cannot raise RLIMIT_NOFILE: {}", std::strerror(errno));
+}
+
+Result<> drop_privileges() {
+  // NET_ADMIN, NET_RAW: devices and AF_XDP. BPF, PERFMON: XDP programs. SYS_ADMIN: the same before Linux 5.8.
+  // IPC_LOCK: packet memory.
+  constexpr std::array keep{CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, CAP_IPC_LOCK};
+  if (geteuid() != 0)
+    return fail(Errc::system, "must be started as root: it needs CAP_NET_ADMIN and CAP_BPF for network devices");
+  if (capng_get_caps_process() != 0) return fail(Errc::system, "cannot read the process's capabilities");
+  std::array<bool, keep.size()> had{};
+  for (std::size_t i = 0; i < keep.size(); ++i)
+    had[i] = capng_have_capability(CAPNG_PERMITTED, static_cast<unsigned>(keep[i])) != 0;
+  // Without SETPCAP (some containers) the bounding set cannot be reduced; what is not permitted stays out all the same.
+  const bool bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+  capng_clear(CAPNG_SELECT_BOTH);
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    if (!had[i]) continue;  // a container may not have it; what fails for want of it says so
+    const auto sets = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET);
+    if (capng_update(CAPNG_ADD, sets, static_cast<unsigned>(keep[i])) != 0)
+      return fail(Errc::system, "cannot choose capabilities");
+  }
+  if (capng_apply(bounds ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) != 0)
+    return fail(Errc::system, "cannot drop capabilities");
+  return {};
+}
+
+}  // namespace heddle::vswitchd

@@ -1,0 +1,196 @@
+#include "vswitchd/desired.h"
+
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <algorithm>
+
+#include "base/limits.h"
+#include "vswitchd/port_config.h"
+#include "vswitchd/text.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+using ovsdb::Row;
+using ovsdb::RowRef;
+
+std::vector<RowRef> by_name(const ovsdb::Database& db, std::string_view table, const std::vector<ovsdb::Uuid>& uuids) {
+  std::vector<RowRef> rows;
+  for (const ovsdb::Uuid& uuid : uuids)
+    if (auto row = db.find(table, uuid)) rows.push_back(std::move(row));
+  std::ranges::stable_sort(rows, {}, [](const RowRef& row) { return row->get("name").string_or(""); });
+  return rows;
+}
+
+std::string offered_types(const std::set<std::string>& offered) { return fmt::format("{}", fmt::join(offered, ", ")); }
+
+// A port that may be wanted, before claims on the same name or tunnel end point are settled.
+struct Candidate {
+  std::string name;
+  DesiredPort port;
+  bool established = false;  // it is in the switch already, and just so
+};
+
+class Reader {
+ public:
+  Reader(const ovsdb::Database& db, const ReadContext& context) : db_(db), context_(context) {}
+
+  Desired read() {
+    for (const RowRef& root : db_.rows("Open_vSwitch"))
+      for (const RowRef& bridge : by_name(db_, "Bridge", root->get("bridges").uuids())) read_bridge(*bridge);
+    settle();
+    return std::move(out_);
+  }
+
+ private:
+  void read_bridge(const Row& row) {
+    const std::string name = row.get("name").string_or("");
+    const std::string type = row.get("datapath_type").string_or("");
+    const auto datapath = canonical_datapath(type, context_.datapaths);
+    std::string error;
+    if (!datapath)
+      error = fmt::format("bridge {}: datapath type \"{}\" is not available here; set datapath_type to one of: {}",
+                          name, type, offered_types(context_.datapaths));
+    else if (name.empty() || name.size() >= IFNAMSIZ || name.find('/') != std::string::npos)
+      error = fmt::format("bridge name \"{}\" must have 1 to {} characters and no slash", name, IFNAMSIZ - 1);
+    if (error.empty()) {
+      DesiredBridge& bridge = out_.bridges[name];
+      bridge = {*datapath, bridge_config(name, row), row.uuid(), asked_datapath_id(name, row)};
+    } else {
+      out_.broken_bridges.insert(name);
+      out_.warnings.insert(error);
+    }
+    warn_unused(name, row);
+    for (const RowRef& port : by_name(db_, "Port", row.get("ports").uuids()))
+      read_port(row, name, datapath.value_or(""), *port, error);
+  }
+
+  ofproto::BridgeConfig bridge_config(const std::string& name, const Row& row) {
+    ofproto::BridgeConfig config;
+    const auto setting = [&](const char* key, std::uint64_t otherwise, std::uint64_t low, std::uint64_t high) {
+      const auto text = row.get("other_config").at(key);
+      if (!text) return otherwise;
+      const auto value = parse_number(*text);
+      const std::uint64_t used = value ? std::clamp(*value, low, high) : otherwise;
+      if (!value || used != *value)
+        out_.warnings.insert(fmt::format("bridge {}: other_config:{}={} must be a number from {} to {}; using {}", name,
+                                         key, *text, low, high, used));
+      return used;
+    };
+    config.aging =
+        std::chrono::seconds(setting("mac-aging-time", limits::kAgingDefault, limits::kAgingMin, limits::kAgingMax));
+    config.fdb_capacity = setting("mac-table-size", limits::kFdbDefault, 10, limits::kFdbMax);
+    return config;
+  }
+
+  std::string asked_datapath_id(const std::string& name, const Row& row) {
+    const auto text = row.get("other_config").at("datapath-id");
+    if (!text) return {};
+    std::string_view digits = *text;
+    if (digits.starts_with("0x")) digits.remove_prefix(2);
+    const auto value = parse_number("0x" + std::string(digits));
+    if (value && *value != 0 && digits.size() <= 16) return fmt::format("{:016x}", *value);
+    out_.warnings.insert(
+        fmt::format("bridge {}: other_config:datapath-id={} must be 1 to 16 hex digits, not all zero", name, *text));
+    return {};
+  }
+
+  // Columns that Open vSwitch acts on and this switch does not yet: said in the log, so that nobody waits for them.
+  void warn_unused(const std::string& name, const Row& row) {
+    for (const char* column : {"controller", "mirrors", "netflow", "sflow", "ipfix", "flood_vlans"})
+      if (!row.get(column).empty())
+        out_.warnings.insert(fmt::format("bridge {}: column {} has no effect yet", name, column));
+    for (const char* column : {"stp_enable", "rstp_enable", "mcast_snooping_enable"})
+      if (row.get(column).boolean_or(false))
+        out_.warnings.insert(fmt::format("bridge {}: column {} has no effect yet", name, column));
+  }
+
+  void read_port(const Row& bridge_row, const std::string& bridge, const std::string& datapath, const Row& port,
+                 const std::string& bridge_error) {
+    const auto interfaces = by_name(db_, "Interface", port.get("interfaces").uuids());
+    if (interfaces.empty())
+      out_.warnings.insert(fmt::format("bridge {}: port {} has no interface", bridge, port.get("name").string_or("")));
+    for (const RowRef& iface : interfaces) {
+      const std::string name = iface->get("name").string_or("");
+      const auto broken = [&](std::string error) { break_port(iface->uuid(), bridge, name, std::move(error)); };
+      if (!bridge_error.empty()) {
+        broken(bridge_error);
+        continue;
+      }
+      if (interfaces.size() > 1) {
+        broken(fmt::format("bonds are not supported: port {} has {} interfaces; keep one of them",
+                           port.get("name").string_or(""), interfaces.size()));
+        continue;
+      }
+      auto config = read_port_config(bridge_row, port, *iface, out_.warnings);
+      if (!config)
+        broken(config.error().text);
+      else
+        candidates_.push_back(candidate(bridge, datapath, *iface, std::move(*config)));
+    }
+  }
+
+  Candidate candidate(const std::string& bridge, const std::string& datapath, const Row& iface,
+                      ofproto::PortConfig config) {
+    const ofproto::SwitchPort* now = context_.current ? context_.current(config.spec.name) : nullptr;
+    const bool established = now != nullptr && now->bridge == bridge && now->config.spec == config.spec;
+    std::optional<ofproto::OfPort> former;
+    if (const auto n = iface.get("ofport").integer(); n && *n > 0 && *n <= limits::kOfportMax)
+      former = static_cast<ofproto::OfPort>(*n);
+    std::string name = config.spec.name;
+    return {std::move(name), {bridge, datapath, std::move(config), iface.uuid(), former}, established};
+  }
+
+  void break_port(const ovsdb::Uuid& row, const std::string& bridge, const std::string& name, std::string error) {
+    // The row of a port in two bridges may be sound in one of them.
+    out_.broken.try_emplace(row, BrokenPort{bridge, name, std::move(error)});
+  }
+
+  void settle() {
+    std::ranges::stable_partition(candidates_, [](const Candidate& c) { return c.established; });
+    std::map<std::string, std::string> endpoints;  // tunnel end point -> name of the port that has it
+    for (Candidate& c : candidates_) {
+      const auto taken = out_.ports.find(c.name);
+      if (taken != out_.ports.end()) {
+        std::string text = fmt::format("{} is already in bridge {} and cannot be in {} too; remove it from one of them",
+                                       c.name, taken->second.bridge, c.port.bridge);
+        if (taken->second.row == c.port.row)
+          out_.remarks[c.port.row] = std::move(text);
+        else
+          break_port(c.port.row, c.port.bridge, c.name, std::move(text));
+        continue;
+      }
+      if (c.port.config.spec.kind == dp::PortKind::vxlan) {
+        const std::string endpoint = c.port.datapath + " " + describe_endpoint(c.port.config.spec.vxlan);
+        const auto [it, free] = endpoints.emplace(endpoint, c.name);
+        if (!free) {
+          break_port(c.port.row, c.port.bridge, c.name,
+                     fmt::format("port {} has the same {}; change one of the two, for example its key", it->second,
+                                 describe_endpoint(c.port.config.spec.vxlan)));
+          continue;
+        }
+      }
+      out_.broken.erase(c.port.row);
+      std::string name = c.name;
+      out_.ports.emplace(std::move(name), std::move(c.port));
+    }
+  }
+
+  const ovsdb::Database& db_;
+  const ReadContext& context_;
+  Desired out_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace
+
+Desired read_desired(const ovsdb::Database& db, const ReadContext& context) { return Reader(db, context).read(); }
+
+std::optional<std::string> canonical_datapath(const std::string& type, const std::set<std::string>& offered) {
+  std::string name = type.empty() || type == "netdev" ? "user" : type;
+  if (!offered.contains(name)) return std::nullopt;
+  return name;
+}
+
+}  // namespace heddle::vswitchd

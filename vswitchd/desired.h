@@ -1,0 +1,61 @@
+// What the database asks for, as plain values: the first half of reconcile. Reading it changes nothing and cannot fail;
+// what is wrong with a row is part of the answer, for that row's `error` column or for the log.
+//
+// Threads: control. The answer owns all it holds.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "ofproto-lite/switch.h"
+#include "ovsdb/database.h"
+
+namespace heddle::vswitchd {
+
+struct DesiredBridge {
+  std::string datapath;  // canonical type, a key of the reconciler's switches
+  ofproto::BridgeConfig config;
+  ovsdb::Uuid row;
+  std::string datapath_id;  // 16 hex digits that were asked for; empty: from the bridge's address
+};
+
+struct DesiredPort {
+  std::string bridge;
+  std::string datapath;
+  ofproto::PortConfig config;
+  ovsdb::Uuid row;  // of the Interface
+  // The number it had when it was last in a switch: kept across a restart when it is still free.
+  std::optional<ofproto::OfPort> former_ofport;
+};
+
+// An interface that cannot be had as it is described. When it works already with former settings it is left alone.
+struct BrokenPort {
+  std::string bridge;
+  std::string name;
+  std::string error;
+};
+
+struct Desired {
+  std::map<std::string, DesiredBridge> bridges;
+  std::map<std::string, DesiredPort> ports;    // by interface name
+  std::map<ovsdb::Uuid, BrokenPort> broken;    // by Interface row
+  std::map<ovsdb::Uuid, std::string> remarks;  // errors of interfaces that work all the same (a second claim on them)
+  std::set<std::string> broken_bridges;        // names; left alone when they exist
+  std::set<std::string> warnings;
+};
+
+struct ReadContext {
+  std::set<std::string> datapaths;  // canonical types on offer
+  // The port as it is now, if there is one: of two rows that want the same thing, the one that has it keeps it.
+  std::function<const ofproto::SwitchPort*(const std::string& name)> current;
+};
+
+Desired read_desired(const ovsdb::Database& db, const ReadContext& context);
+
+// "" and "netdev" are "user". Nothing for a type that is not on offer.
+std::optional<std::string> canonical_datapath(const std::string& type, const std::set<std::string>& offered);
+
+}  // namespace heddle::vswitchd

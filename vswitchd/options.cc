@@ -1,0 +1,118 @@
+#include "vswitchd/options.h"
+
+#include <boost/program_options.hpp>
+#include <filesystem>
+#include <sstream>
+
+namespace heddle::vswitchd {
+namespace {
+
+namespace po = boost::program_options;
+
+po::options_description describe(Options& o) {
+  po::options_description d("Options", 110, 60);
+  auto add = d.add_options();
+  add("rundir", po::value(&o.rundir)->value_name("DIR")->default_value(o.rundir),
+      "where sockets, pid file and lock live; created when it is not there. Daemons with different directories run "
+      "side "
+      "by side");
+  add("db", po::value(&o.db)->value_name("FILE")->default_value(o.db),
+      "the configuration database (SQLite); created when it is not there");
+  add("detach", po::bool_switch(&o.detach),
+      "go to the background; the command returns when the daemon serves, or with a message and status 1 when it "
+      "cannot");
+  add("pidfile", po::value(&o.pidfile)->value_name("FILE")->implicit_value(""),
+      "where the process id is written (default: DIR/vswitchd.pid)");
+  add("log-file", po::value(&o.log_file)->value_name("FILE"),
+      "append the log here (default: stderr; with --detach DIR/vswitchd.log)");
+  add("log-level", po::value(&o.log_level)->value_name("LEVEL")->default_value(o.log_level),
+      "trace, debug, info, warn, error or off");
+  add("workers", po::value(&o.workers)->value_name("N")->default_value(o.workers),
+      "threads that forward packets in the user-space datapath");
+  add("frames", po::value(&o.frames)->value_name("N")->default_value(o.frames),
+      "packet buffers of 4 kB that all ports share");
+  add("schema", po::value(&o.schema)->value_name("FILE"), "database schema to use instead of the built-in one");
+  add("help,h", po::bool_switch(&o.help), "this text");
+  add("version,V", po::bool_switch(&o.version), "name and version");
+  return d;
+}
+
+Result<> check(const Options& o) {
+  if (o.rundir.empty()) return fail(Errc::invalid, "--rundir: a directory is needed");
+  if (o.db.empty()) return fail(Errc::invalid, "--db: a file name is needed");
+  if (o.workers < 1 || o.workers > limits::kWorkers)
+    return fail(Errc::invalid, "--workers: from 1 to " + std::to_string(limits::kWorkers));
+  if (o.frames < 1024 || o.frames > (1U << 24)) return fail(Errc::invalid, "--frames: from 1024 to 16777216");
+  return {};
+}
+
+}  // namespace
+
+Result<Options> parse_options(int argc, const char* const argv[]) {
+  Options o;
+  const auto description = describe(o);
+  try {
+    po::variables_map vars;
+    // An option's name is not guessed from its beginning: scripts would break when a new option comes.
+    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    const po::positional_options_description none;
+    po::store(po::command_line_parser(argc, argv).options(description).positional(none).style(style).run(), vars);
+    po::notify(vars);
+  } catch (const po::error& e) {
+    return fail(Errc::invalid, std::string(e.what()) + "; see --help");
+  }
+  if (o.help || o.version) return o;
+  if (auto r = check(o); !r) return std::unexpected(r.error());
+  // The daemon leaves the directory it was started in.
+  o.rundir = std::filesystem::absolute(o.rundir).lexically_normal().string();
+  while (o.rundir.size() > 1 && o.rundir.back() == '/') o.rundir.pop_back();
+  o.db = std::filesystem::absolute(o.db).string();
+  if (o.pidfile.empty()) o.pidfile = o.rundir + "/vswitchd.pid";
+  o.pidfile = std::filesystem::absolute(o.pidfile).string();
+  if (o.log_file.empty() && o.detach) o.log_file = o.rundir + "/vswitchd.log";
+  if (!o.log_file.empty()) o.log_file = std::filesystem::absolute(o.log_file).string();
+  return o;
+}
+
+std::string help_text() {
+  Options defaults;
+  std::ostringstream out;
+  out << "vswitchd - the Heddle virtual switch\n"
+         "\n"
+         "Usage: vswitchd [OPTION]...\n"
+         "\n"
+         "Switches frames between the virtual machines and containers of this host, and through VXLAN between hosts.\n"
+         "What it does is described in a database that it serves on a unix socket (RFC 7047, with the tables and "
+         "columns\n"
+         "of Open vSwitch); `vsctl` edits that database and asks the daemon what it sees. The daemon brings bridges "
+         "and\n"
+         "ports to what the database says at start and after every change. A setting that cannot be had is reported "
+         "in\n"
+         "the `error` column of its Interface row; everything else goes on.\n"
+         "\n"
+      << describe(defaults)
+      << "\n"
+         "Files in the run directory:\n"
+         "  db.sock               the database (JSON-RPC 1.0, RFC 7047)\n"
+         "  vswitchd.PID.ctl      commands to the daemon (JSON-RPC 1.0): fdb-show, drops, port-stats, exit, ...\n"
+         "  vswitchd.pid          its process id\n"
+         "  vswitchd.lock         held while it runs: one daemon for one run directory\n"
+         "\n"
+         "Signals: SIGTERM and SIGINT end it and remove sockets and pid file. Internal ports stay as devices, so that\n"
+         "their addresses survive a restart.\n"
+         "\n"
+         "It starts as root and keeps the capabilities NET_ADMIN, NET_RAW, BPF, PERFMON, SYS_ADMIN and IPC_LOCK only.\n"
+         "\n"
+         "Exit status: 0 after an orderly end, 1 when it could not start (the reason is on stderr).\n"
+         "\n"
+         "Example: two guests on one switch\n"
+         "  vswitchd --detach\n"
+         "  vsctl add-br br0\n"
+         "  vsctl add-port br0 vm1\n"
+         "  vsctl add-port br0 vm2 tag=20\n"
+         "\n"
+         "See also: vsctl --help\n";
+  return out.str();
+}
+
+}  // namespace heddle::vswitchd

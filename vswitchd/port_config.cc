@@ -1,0 +1,150 @@
+#include "vswitchd/port_config.h"
+
+#include <fmt/format.h>
+#include <net/if.h>
+
+#include <algorithm>
+
+#include "base/limits.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+using ovsdb::Row;
+
+Result<dp::PortKind> read_kind(const std::string& type, bool local) {
+  if (local && (type.empty() || type == "internal")) return dp::PortKind::internal;
+  if (type.empty() || type == "system") return dp::PortKind::netdev;
+  if (type == "internal") return dp::PortKind::internal;
+  if (type == "tap") return dp::PortKind::tap;
+  if (type == "vxlan") return dp::PortKind::vxlan;
+  return fail(Errc::unsupported,
+              fmt::format("interface type \"{}\" is not known; types: system, internal, tap, vxlan", type));
+}
+
+Result<> check_name(const std::string& name) {
+  const auto wrong = [](char c) { return c == '/' || c == ':' || static_cast<unsigned char>(c) <= ' '; };
+  if (name.empty() || name.size() >= IFNAMSIZ || std::ranges::any_of(name, wrong) || name == "." || name == "..")
+    return fail(Errc::invalid,
+                fmt::format("\"{}\" cannot be the name of a network device: 1 to {} characters, no blank, "
+                            "slash or colon",
+                            name, IFNAMSIZ - 1));
+  return {};
+}
+
+Result<std::optional<MacAddr>> read_mac(const std::string& where, const std::optional<std::string>& text) {
+  if (!text) return std::nullopt;
+  const auto mac = MacAddr::parse(*text);
+  if (!mac || mac->is_multicast() || mac->is_zero())
+    return fail(Errc::invalid,
+                fmt::format("{} \"{}\" must be the address of one station, like 02:00:00:00:00:01", where, *text));
+  return mac;
+}
+
+// The address of a device that we make. The bridge's own: other_config:hwaddr, else from its row.
+Result<MacAddr> device_mac(const Row& bridge, const Row& interface, bool local) {
+  const auto given = read_mac("mac", interface.get("mac").string());
+  if (!given) return std::unexpected(given.error());
+  if (*given) return **given;
+  if (!local) return mac_from_uuid(interface.uuid());
+  const auto hwaddr = read_mac("the bridge's other_config:hwaddr", bridge.get("other_config").at("hwaddr"));
+  if (!hwaddr) return std::unexpected(hwaddr.error());
+  return hwaddr->value_or(mac_from_uuid(bridge.uuid()));
+}
+
+Result<> read_device(const Row& bridge, const Row& interface, bool local, dp::PortSpec& spec,
+                     std::set<std::string>& warnings) {
+  const auto mtu = interface.get("mtu_request").integer();
+  if (spec.kind == dp::PortKind::netdev) {
+    if (mtu)
+      warnings.insert(
+          fmt::format("interface {}: mtu_request has an effect on internal and tap interfaces only; use "
+                      "`ip link set {} mtu {}`",
+                      spec.name, spec.name, *mtu));
+    return {};
+  }
+  if (mtu && (*mtu < 68 || *mtu > 65535))
+    return fail(Errc::invalid, fmt::format("mtu_request {} must be from 68 to 65535", *mtu));
+  if (mtu) spec.mtu = static_cast<unsigned>(*mtu);
+  const auto mac = device_mac(bridge, interface, local);
+  if (!mac) return std::unexpected(mac.error());
+  spec.mac = *mac;
+  return {};
+}
+
+void warn_unused(const std::string& name, const Row& port, const Row& interface, std::set<std::string>& warnings) {
+  if (!port.get("qos").empty()) warnings.insert(fmt::format("port {}: column qos has no effect yet", name));
+  if (interface.get("ingress_policing_rate").integer_or(0) != 0)
+    warnings.insert(fmt::format("interface {}: column ingress_policing_rate has no effect yet", name));
+}
+
+}  // namespace
+
+MacAddr mac_from_uuid(const ovsdb::Uuid& uuid) {
+  MacAddr mac;
+  std::copy_n(uuid.bytes.begin(), 3, mac.bytes.begin());
+  std::copy_n(uuid.bytes.end() - 3, 3, mac.bytes.begin() + 3);
+  mac.bytes[0] = static_cast<std::uint8_t>((mac.bytes[0] & 0xfc) | 0x02);  // IEEE 802 8.2.2: local, individual
+  return mac;
+}
+
+Result<dp::PortPolicy> read_vlan_policy(const Row& port) {
+  dp::PortPolicy policy;
+  const auto tag = port.get("tag").integer();
+  const std::string mode = port.get("vlan_mode").string_or(tag ? "access" : "trunk");
+  if (mode == "access") {
+    policy.vlan_mode = dp::VlanMode::access;
+  } else if (mode == "trunk") {
+    policy.vlan_mode = dp::VlanMode::trunk;
+  } else if (mode == "native-tagged") {
+    policy.vlan_mode = dp::VlanMode::native_tagged;
+  } else if (mode == "native-untagged") {
+    policy.vlan_mode = dp::VlanMode::native_untagged;
+  } else {
+    return fail(Errc::unsupported, fmt::format("vlan_mode {} is not supported; modes: access, trunk, native-tagged, "
+                                               "native-untagged",
+                                               mode));
+  }
+  const auto in_range = [](std::int64_t vlan) { return vlan >= 0 && vlan <= limits::kVlanMax; };
+  if (tag && !in_range(*tag)) return fail(Errc::invalid, fmt::format("tag {} must be from 0 to 4095", *tag));
+  if (policy.vlan_mode != dp::VlanMode::trunk) policy.tag = static_cast<dp::VlanId>(tag.value_or(0));
+  if (policy.vlan_mode != dp::VlanMode::access) {
+    for (const std::int64_t vlan : port.get("trunks").integers()) {
+      if (!in_range(vlan)) return fail(Errc::invalid, fmt::format("trunks: {} must be from 0 to 4095", vlan));
+      policy.trunks.set(static_cast<std::size_t>(vlan));
+    }
+  }
+  policy.protected_port = port.get("protected").boolean_or(false);
+  return policy;
+}
+
+Result<ofproto::PortConfig> read_port_config(const Row& bridge, const Row& port, const Row& interface,
+                                             std::set<std::string>& warnings) {
+  ofproto::PortConfig config;
+  dp::PortSpec& spec = config.spec;
+  spec.name = interface.get("name").string_or("");
+  const bool local = spec.name == bridge.get("name").string_or("");
+  const auto kind = read_kind(interface.get("type").string_or(""), local);
+  if (!kind) return std::unexpected(kind.error());
+  spec.kind = *kind;
+  const auto policy = read_vlan_policy(port);
+  if (!policy) return std::unexpected(policy.error());
+  config.policy = *policy;
+  if (const auto wish = interface.get("ofport_request").integer(); wish && *wish > 0 && *wish <= limits::kOfportMax)
+    config.ofport_request = static_cast<ofproto::OfPort>(*wish);
+  warn_unused(spec.name, port, interface, warnings);
+  if (spec.kind == dp::PortKind::vxlan) {
+    auto tunnel = parse_tunnel_options(interface.get("options").string_map());
+    if (!tunnel) return std::unexpected(tunnel.error());
+    spec.vxlan = tunnel->spec;
+    config.remotes = std::move(tunnel->remotes);
+    for (const std::string& option : tunnel->ignored)
+      warnings.insert(fmt::format("interface {}: options:{} has no effect", spec.name, option));
+    return config;
+  }
+  if (auto r = check_name(spec.name); !r) return std::unexpected(r.error());
+  if (auto r = read_device(bridge, interface, local, spec, warnings); !r) return std::unexpected(r.error());
+  return config;
+}
+
+}  // namespace heddle::vswitchd

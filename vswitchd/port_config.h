@@ -1,0 +1,25 @@
+// A Port row and its Interface row turned into what the switch takes: kind of device, VLAN rules, tunnel, MAC and MTU.
+// Threads: any; nothing is kept. Fails with a text for the Interface's `error` column; what merely has no effect goes
+// to `warnings`.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "ofproto-lite/switch.h"
+#include "ovsdb/database.h"
+#include "vswitchd/tunnel_options.h"
+
+namespace heddle::vswitchd {
+
+Result<ofproto::PortConfig> read_port_config(const ovsdb::Row& bridge, const ovsdb::Row& port,
+                                             const ovsdb::Row& interface, std::set<std::string>& warnings);
+
+// The rules of the Port columns vlan_mode, tag and trunks: without a mode, a tag makes an access port and no tag a
+// trunk.
+Result<dp::PortPolicy> read_vlan_policy(const ovsdb::Row& port);
+
+// A locally administered address that stays the same as long as the row lives.
+MacAddr mac_from_uuid(const ovsdb::Uuid& uuid);
+
+}  // namespace heddle::vswitchd

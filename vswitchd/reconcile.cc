@@ -1,0 +1,218 @@
+#include "vswitchd/reconcile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/log.h"
+#include "vswitchd/status.h"
+#include "vswitchd/text.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+using ofproto::Switch;
+using ofproto::SwitchPort;
+
+}  // namespace
+
+Reconciler::Reconciler(ovsdb::Database& db, std::map<std::string, Switch*> switches, DeviceSetter set_device)
+    : db_(db), switches_(std::move(switches)), set_device_(std::move(set_device)) {}
+
+Reconciler::~Reconciler() {
+  if (watching_) db_.remove_observer(observer_);
+}
+
+void Reconciler::watch(std::function<void()> wanted) {
+  observer_ = db_.add_observer([this, wanted = std::move(wanted)](const ovsdb::Change& change) {
+    if (!writing_ && change.durable()) wanted();
+  });
+  watching_ = true;
+}
+
+std::chrono::milliseconds Reconciler::statistics_interval() const {
+  constexpr std::uint64_t least = 5000;
+  constexpr std::uint64_t most = 3'600'000;
+  for (const auto& root : db_.rows("Open_vSwitch"))
+    if (const auto text = root->get("other_config").at("stats-update-interval"))
+      return std::chrono::milliseconds(std::clamp(parse_number(*text).value_or(least), least, most));
+  return std::chrono::milliseconds(least);
+}
+
+// --- database to switches ---
+
+const SwitchPort* Reconciler::current(const std::string& name) const {
+  for (const auto& [type, sw] : switches_)
+    if (const SwitchPort* port = sw->port(name)) return port;
+  return nullptr;
+}
+
+void Reconciler::run() {
+  ensure_root();
+  ReadContext context;
+  for (const auto& [type, sw] : switches_) context.datapaths.insert(type);
+  context.current = [this](const std::string& name) { return current(name); };
+  want_ = read_desired(db_, context);
+  errors_ = want_.remarks;
+  for (const auto& [row, broken] : want_.broken) {
+    const SwitchPort* now = current(broken.name);
+    const bool works = now != nullptr && now->bridge == broken.bridge && !want_.ports.contains(broken.name);
+    errors_[row] = works ? broken.error + "; the port keeps its former settings" : broken.error;
+  }
+  for (const auto& [type, sw] : switches_) remove_stale(want_, type, *sw);
+  for (const auto& [type, sw] : switches_) apply_bridges(want_, type, *sw);
+  for (const auto& [name, port] : want_.ports) apply_port(port, *switches_.at(port.datapath));
+  log_warnings(want_.warnings);
+  write_status(true, true);
+}
+
+void Reconciler::ensure_root() {
+  if (!db_.rows("Open_vSwitch").empty()) return;
+  writing_ = true;
+  const ovsdb::Json insert{{"op", "insert"}, {"table", "Open_vSwitch"}, {"row", ovsdb::Json::object()}};
+  const ovsdb::Json reply = db_.transact(ovsdb::Json::array({insert}));
+  writing_ = false;
+  if (db_.rows("Open_vSwitch").empty())
+    spdlog::error("the database refuses its first row: {}", ovsdb::dump_brief(reply));
+}
+
+bool Reconciler::may_stay(const Desired& want, const std::string& type, const SwitchPort& port) const {
+  const std::string& name = port.config.spec.name;
+  if (const auto it = want.ports.find(name); it != want.ports.end())
+    return it->second.datapath == type && it->second.bridge == port.bridge &&
+           ofproto::same_port(it->second.config.spec, port.config.spec);
+  return std::ranges::any_of(
+      want.broken, [&](const auto& item) { return item.second.name == name && item.second.bridge == port.bridge; });
+}
+
+void Reconciler::remove_stale(const Desired& want, const std::string& type, Switch& sw) {
+  for (const std::string& name : sw.ports()) {
+    if (may_stay(want, type, *sw.port(name))) continue;
+    const std::string bridge = sw.port(name)->bridge;
+    if (auto r = sw.remove_port(name); !r)
+      spdlog::error("bridge {}: removing port {}: {}", bridge, name, r.error().text);
+    else
+      spdlog::info("bridge {}: removed port {}", bridge, name);
+  }
+  for (const std::string& name : sw.bridges()) {
+    const auto it = want.bridges.find(name);
+    const bool stays = it == want.bridges.end() ? want.broken_bridges.contains(name) : it->second.datapath == type;
+    if (stays) continue;
+    sw.remove_bridge(name);
+    spdlog::info("removed bridge {}", name);
+  }
+}
+
+void Reconciler::apply_bridges(const Desired& want, const std::string& type, Switch& sw) {
+  for (const auto& [name, bridge] : want.bridges) {
+    if (bridge.datapath != type) continue;
+    const ofproto::BridgeConfig* now = sw.bridge(name);
+    if (now != nullptr && *now == bridge.config) continue;
+    const auto r = now == nullptr ? sw.add_bridge(name, bridge.config) : sw.set_bridge(name, bridge.config);
+    if (!r)
+      spdlog::error("bridge {}: {}", name, r.error().text);  // its ports say so in their rows
+    else if (now == nullptr)
+      spdlog::info("added bridge {}", name);
+  }
+}
+
+void Reconciler::apply_port(const DesiredPort& want, Switch& sw) {
+  const std::string& name = want.config.spec.name;
+  Result<> r;
+  if (const SwitchPort* now = sw.port(name)) {
+    r = update_port(want, *now, sw);
+  } else {
+    ofproto::PortConfig config = want.config;
+    if (!config.ofport_request) config.ofport_request = want.former_ofport;
+    r = sw.add_port(want.bridge, config);
+    if (r) spdlog::info("bridge {}: added port {}", want.bridge, name);
+  }
+  if (r) return;
+  auto& error = errors_[want.row];
+  if (!error.empty()) error += "; ";
+  error += r.error().text;
+}
+
+Result<> Reconciler::update_port(const DesiredPort& want, const SwitchPort& now, Switch& sw) {
+  ofproto::PortConfig config = want.config;
+  config.policy.bridge = now.config.policy.bridge;
+  if (config == now.config) return {};
+  const dp::PortSpec old = now.config.spec;
+  if (auto r = sw.set_port(config); !r) return r;
+  if (old == config.spec || !set_device_) return {};
+  const dp::PortState state = sw.state(now);
+  if (!state.present) return {};
+  return set_device_(state.ifindex, old.mac != config.spec.mac ? config.spec.mac : std::nullopt,
+                     old.mtu != config.spec.mtu ? config.spec.mtu : std::nullopt);
+}
+
+void Reconciler::log_warnings(std::set<std::string> warnings) {
+  for (const std::string& text : warnings)
+    if (!warned_.contains(text)) spdlog::warn("{}", text);
+  warned_ = std::move(warnings);
+}
+
+// --- switches to database ---
+
+void Reconciler::write(const std::vector<ovsdb::RowUpdate>& updates) {
+  writing_ = true;
+  const auto r = db_.update(updates);
+  writing_ = false;
+  if (!r) spdlog::error("writing status to the database: {}", r.error().text);
+}
+
+void Reconciler::write_status(bool statistics, bool done) {
+  std::vector<ovsdb::RowUpdate> updates;
+  const auto error_of = [this](const ovsdb::Uuid& row) {
+    const auto it = errors_.find(row);
+    return it == errors_.end() ? std::string{} : it->second;
+  };
+  const auto report = [&](const ovsdb::Uuid& row, const std::string& name, const std::string& bridge) {
+    for (const auto& [type, sw] : switches_) {
+      const SwitchPort* port = sw->port(name);
+      if (port == nullptr || port->bridge != bridge) continue;
+      updates.push_back(interface_status(row, *port, sw->state(*port), error_of(row)));
+      if (statistics) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
+      return;
+    }
+    updates.push_back(absent_interface(row, error_of(row)));
+  };
+  for (const auto& [name, port] : want_.ports) report(port.row, name, port.bridge);
+  for (const auto& [row, broken] : want_.broken) {
+    if (!want_.ports.contains(broken.name))
+      report(row, broken.name, broken.bridge);
+    else
+      updates.push_back(absent_interface(row, error_of(row)));
+  }
+  for (const auto& [name, bridge] : want_.bridges) {
+    std::string id = bridge.datapath_id;
+    const SwitchPort* local = switches_.at(bridge.datapath)->port(name);
+    if (id.empty() && local != nullptr)
+      id = fmt::format("{:016x}", switches_.at(bridge.datapath)->state(*local).mac.to_u64());
+    updates.push_back({"Bridge",
+                       bridge.row,
+                       {{"datapath_id", id.empty() ? ovsdb::Datum{} : ovsdb::Datum::of(id)},
+                        {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)}}});
+  }
+  std::set<std::string> types{"netdev"};
+  for (const auto& [type, sw] : switches_) types.insert(type);
+  for (const auto& root : db_.rows("Open_vSwitch")) {
+    updates.push_back(program_status(*root, db_.schema().version(), types));
+    if (done) updates.back().columns["cur_cfg"] = ovsdb::Datum::of(root->get("next_cfg").integer_or(0));
+  }
+  write(updates);
+}
+
+void Reconciler::run_control(const std::string& type, dp::Datapath& datapath) {
+  bool any = false;
+  datapath.run_control([&](dp::PortNo number) {
+    switches_.at(type)->refresh(number);
+    any = true;
+  });
+  if (any) write_status(false, false);
+}
+
+void Reconciler::refresh_statistics() { write_status(true, false); }
+
+}  // namespace heddle::vswitchd

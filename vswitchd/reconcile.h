@@ -1,0 +1,68 @@
+// Brings the switches to what the database asks for, and the database's status columns to what the switches have.
+//
+// Owner: main. Threads: control only. The database and the switches must outlive it.
+//
+// run() reads the whole configuration, compares it with what the switches hold, deletes before it adds, and writes the
+// outcome back: idempotent, so it may be called at any time. A row that is wrong gets its `error` set, with the remedy;
+// a port that works already keeps its former settings meanwhile; everything else goes on.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+
+#include "ofproto-lite/switch.h"
+#include "ovsdb/database.h"
+#include "vswitchd/desired.h"
+
+namespace heddle::vswitchd {
+
+// Changes address or MTU of a live device. Recreating it instead would lose its IP addresses.
+using DeviceSetter = std::function<Result<>(int ifindex, std::optional<MacAddr> mac, std::optional<unsigned> mtu)>;
+
+class Reconciler {
+ public:
+  // `switches`: by canonical datapath type.
+  Reconciler(ovsdb::Database& db, std::map<std::string, ofproto::Switch*> switches, DeviceSetter set_device);
+  ~Reconciler();
+  Reconciler(const Reconciler&) = delete;
+  Reconciler& operator=(const Reconciler&) = delete;
+
+  // Database -> switches -> status, once. Inserts the Open_vSwitch row when there is none.
+  void run();
+  // Devices, routes or neighbours changed: has the datapath take note, and writes the status of what became different.
+  void run_control(const std::string& type, dp::Datapath& datapath);
+  // Writes counters, and whatever else of the status differs.
+  void refresh_statistics();
+  // `wanted` is called after every commit that did not come from here and touches configuration. It should see to it
+  // that run() is called soon, not call it at once: several commits may be served by one run.
+  void watch(std::function<void()> wanted);
+  // The time between two refresh_statistics(), as other_config:stats-update-interval asks.
+  [[nodiscard]] std::chrono::milliseconds statistics_interval() const;
+
+ private:
+  void ensure_root();
+  void remove_stale(const Desired& want, const std::string& type, ofproto::Switch& sw);
+  [[nodiscard]] bool may_stay(const Desired& want, const std::string& type, const ofproto::SwitchPort& port) const;
+  void apply_bridges(const Desired& want, const std::string& type, ofproto::Switch& sw);
+  void apply_port(const DesiredPort& want, ofproto::Switch& sw);
+  Result<> update_port(const DesiredPort& want, const ofproto::SwitchPort& now, ofproto::Switch& sw);
+  [[nodiscard]] const ofproto::SwitchPort* current(const std::string& name) const;
+  void log_warnings(std::set<std::string> warnings);
+  // `statistics`: with counters. `done`: next_cfg is applied.
+  void write_status(bool statistics, bool done);
+  void write(const std::vector<ovsdb::RowUpdate>& updates);
+
+  ovsdb::Database& db_;
+  std::map<std::string, ofproto::Switch*> switches_;
+  DeviceSetter set_device_;
+  Desired want_;
+  std::map<ovsdb::Uuid, std::string> errors_;  // of Interface rows, from the last run()
+  std::set<std::string> warned_;
+  ovsdb::Database::ObserverId observer_ = 0;
+  bool watching_ = false;
+  bool writing_ = false;
+};
+
+}  // namespace heddle::vswitchd

@@ -1,0 +1,27 @@
+// The status columns: what the switch knows, as database values. Pure; any thread.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "datapath/datapath.h"
+#include "ofproto-lite/switch.h"
+#include "ovsdb/database.h"
+
+namespace heddle::vswitchd {
+
+// Columns of an Interface that is in the switch; its error is `error` or, when there is none, why its device is not
+// there. A tunnel without a route is no error (routes come and go): its link is down and `status` says why.
+ovsdb::RowUpdate interface_status(const ovsdb::Uuid& row, const ofproto::SwitchPort& port, const dp::PortState& state,
+                                  const std::string& error);
+// Columns of an Interface that is not in the switch.
+ovsdb::RowUpdate absent_interface(const ovsdb::Uuid& row, const std::string& error);
+// The `statistics` column.
+ovsdb::Datum interface_statistics(const dp::PortCounters& counters);
+
+// What an Open_vSwitch row says about the program and the system it runs on.
+ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_version,
+                                const std::set<std::string>& datapaths);
+
+}  // namespace heddle::vswitchd
