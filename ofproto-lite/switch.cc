@@ -222,9 +222,12 @@ void Switch::refresh(dp::PortNo number) {
   const std::string* name = port_name(number);
   if (name == nullptr) return;
   const SwitchPort& port = ports_.at(*name);
+  const dp::PortState now = state(port);
+  // Whoever was behind a device that is gone is not there any more. (A tunnel without a route comes back as it was.)
+  if (!now.present && port.config.spec.kind != dp::PortKind::vxlan)
+    handler_.call([&](Fdb& fdb) { return fdb.flush({.port = number}); });
   if (!is_local(port.bridge, port.config)) return;
   Bridge& bridge = bridges_.at(port.bridge);
-  const dp::PortState now = state(port);
   if (!now.present || now.mac == bridge.mac) return;
   bridge.mac = now.mac;
   if (auto r = push_bridge(port.bridge, bridge); !r) spdlog::warn("bridge {}: {}", port.bridge, r.error().text);

@@ -98,7 +98,8 @@ class Switch {
   [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return datapath_.port_state(port.number); }
   [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const { return datapath_.port_counters(port.number); }
 
-  // A device changed: the bridge's own address may be another now.
+  // A device came, went or changed: what was learned on one that is gone is forgotten, and the bridge's own address
+  // followed.
   void refresh(dp::PortNo number);
 
   // Sorted by VLAN, then MAC.

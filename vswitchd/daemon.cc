@@ -96,6 +96,14 @@ Result<RunLock> RunLock::take(const std::string& rundir) {
   return RunLock(std::move(fd));
 }
 
+void remove_stale_sockets(const RunLock& /*proof*/, const std::string& rundir) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(rundir, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("vswitchd.") && name.ends_with(".ctl")) unlink(entry.path().c_str());
+  }
+}
+
 Result<PidFile> PidFile::write(const std::string& path) {
   const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!fd) return fail_errno(errno, "cannot write pid file " + path);
@@ -150,17 +158,27 @@ Result<int> detach(const std::function<int(Starter&)>& child) {
   return 1;
 }
 
+namespace {
+
+// Raises a limit to `want`, or as far as this process may.
+void raise_limit(int which, const char* name, rlim_t want) {
+  rlimit limit{};
+  if (getrlimit(static_cast<__rlimit_resource>(which), &limit) != 0 || limit.rlim_cur >= want) return;
+  const rlimit wanted{want, std::max(want, limit.rlim_max)};
+  if (setrlimit(static_cast<__rlimit_resource>(which), &wanted) == 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(static_cast<__rlimit_resource>(which), &limit) != 0) {
+    spdlog::warn("cannot raise {}: {}", name, std::strerror(errno));
+  } else {
+    spdlog::debug("{} is at its hard limit, {}", name, limit.rlim_max);
+  }
+}
+
+}  // namespace
+
 void raise_limits() {
-  const rlimit locked{RLIM_INFINITY, RLIM_INFINITY};
-  if (setrlimit(RLIMIT_MEMLOCK, &locked) != 0) spdlog::warn("cannot raise RLIMIT_MEMLOCK: {}", std::strerror(errno));
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  constexpr rlim_t want = 65536;
-  if (files.rlim_cur >= want) return;
-  const rlimit more{want, std::max(want, files.rlim_max)};
-  if (setrlimit(RLIMIT_NOFILE, &more) == 0) return;
-  files.rlim_cur = files.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &files) != 0) spdlog::warn("cannot raise RLIMIT_NOFILE: {}", std::strerror(errno));
+  raise_limit(RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", RLIM_INFINITY);
+  raise_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE", 65536);
 }
 
 Result<> drop_privileges() {

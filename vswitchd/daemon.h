@@ -28,6 +28,9 @@ class RunLock {
   Fd fd_;
 };
 
+// Removes control sockets that daemons which were killed left behind. Whoever holds the lock is the only daemon alive.
+void remove_stale_sockets(const RunLock& proof, const std::string& rundir);
+
 // A file with our process id, removed with the object.
 class PidFile {
  public:

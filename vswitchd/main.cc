@@ -112,6 +112,7 @@ Result<> serve(const Options& options, Starter& starter) {
   const auto lock = RunLock::take(options.rundir);
   if (!lock) return std::unexpected(lock.error());
   if (auto r = log_setup(options.log_file, options.log_level); !r) return r;
+  remove_stale_sockets(*lock, options.rundir);
   raise_limits();
   if (auto r = drop_privileges(); !r) return r;
 

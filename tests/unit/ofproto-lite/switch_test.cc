@@ -139,6 +139,19 @@ TEST(Switch, FdbByName) {
   EXPECT_THAT(w.sw.fdb_lines("br7").error().text, HasSubstr("bridge br7 does not exist; bridges: br0"));
 }
 
+TEST(Switch, ADeviceThatGoesTakesItsEntries) {
+  World w;
+  w.bridge("br0");
+  w.dp.device("vm1", dp::PortState{});
+  ASSERT_TRUE(w.sw.add_port("br0", w.port("vm1")));
+  w.seen("vm1", 0x020000000001);
+  w.sw.refresh(w.dp.number("vm1"));
+  EXPECT_EQ(w.dp.fdb().size(), 1U);
+  w.dp.device("vm1", std::nullopt);
+  w.sw.refresh(w.dp.number("vm1"));
+  EXPECT_TRUE(w.dp.fdb().empty());
+}
+
 TEST(Switch, FloodListOfAMultipointTunnel) {
   World w;
   w.bridge("br0");

@@ -192,6 +192,24 @@ TEST(Reconcile, ADeviceThatComesAndGoes) {
   EXPECT_TRUE(w.iface("vm1")->get("ifindex").empty());
 }
 
+TEST(Reconcile, PortNumbersSurviveARestart) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vmb");
+  w.add_port("br0", "vma");
+  w.device("vma");
+  w.device("vmb");
+  EXPECT_EQ(w.ofport("vmb"), 1);
+  EXPECT_EQ(w.ofport("vma"), 2);
+  test::FakeDatapath fresh(w.time);
+  ofproto::Handler handler(fresh, w.time);
+  ofproto::Switch restarted(fresh, handler);
+  Reconciler next(*w.db, {{"user", &restarted}}, nullptr);
+  next.run();
+  EXPECT_EQ(restarted.port("vmb")->ofport, 1);
+  EXPECT_EQ(restarted.port("vma")->ofport, 2);
+}
+
 TEST(Reconcile, VlanModes) {
   struct Case {
     Json port;
