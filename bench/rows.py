@@ -70,13 +70,14 @@ def tunnel_words(lab, switch, end):
     return (f"--{end}-tunnel", outer)
 
 
-def rate(lab, kind, group, cells, seconds):
+def rate(lab, kind, group, cells, options):
     """Yields a result for each (size, flows) of `cells`."""
     hosts, tunnel, source, sink, end = RATES[group]
     with Switches(lab, kind, hosts, tunnel, SWITCH_CPU) as members:
         for size, flows in cells:
             command = [str(switches.BIN / "heddle-rate"), "--from", lab.device(*source), "--to", lab.device(*sink), "--size",
-                       str(size), "--flows", str(flows), "--seconds", str(seconds), "--cpu", str(GENERATOR_CPU)]
+                       str(size), "--flows", str(flows), "--seconds", str(options.seconds), "--cpu", str(GENERATOR_CPU)]
+            command += ["--tc-sink"] if options.sink == "tc" else []
             output = run(*command, *tunnel_words(lab, members[0], end))
             result = json.loads(output)
             yield {"row": f"{group} {size} B {flows} flows", "unit": "Mpps", "value": result["mpps"],
@@ -145,7 +146,7 @@ def measure(lab, kind, group, options):
     """Yields results of one group for one kind of switch."""
     if group in RATES:
         cells = [(size, flows) for size in options.sizes for flows in options.flows]
-        yield from rate(lab, kind, group, cells, options.seconds)
+        yield from rate(lab, kind, group, cells, options)
     elif group in TCP:
         yield from tcp(lab, kind, group, max(2, options.seconds))
     elif group == IDLE and kind.name in (Heddle.name, OpenVSwitch.name):

@@ -28,6 +28,8 @@ def parse():
     p.add_argument("--only", default=",".join(rows.GROUPS), help=f"of: {','.join(rows.GROUPS)}")
     p.add_argument("--switches", default=",".join(ALL), help=f"of: {','.join(ALL)}")
     p.add_argument("--quick", action="store_true", help="one short round, 64-byte frames, fewest and most flows")
+    p.add_argument("--sink", choices=("xdp", "tc"), default="xdp",
+                   help="the far guest counts frames at XDP (default), or takes them as skbs and counts at tc ingress")
     p.add_argument("--favour", action="store_true", help="run before other work on this machine (scheduler autogroup)")
     p.add_argument("--build", default="build/release", help="build directory (default build/release)")
     options = p.parse_args()

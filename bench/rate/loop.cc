@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "bench/rate/shared.h"
 #include "bench/rate/teach.h"
 #include "rate.skel.h"
@@ -21,6 +22,9 @@ namespace heddle::bench {
 namespace {
 
 using Skeleton = std::unique_ptr<rate, decltype(&rate__destroy)>;
+
+// BPF_TCX_INGRESS, Linux 6.6; not in Debian 12's headers.
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 
 std::uint64_t read_counter(const __u64& counter) { return __atomic_load_n(&counter, __ATOMIC_RELAXED); }
 
@@ -38,34 +42,23 @@ Result<Skeleton> load(const LoopOptions& o, const Template& frame) {
   return s;
 }
 
-// The sink program on a device, for the life of the object.
+// The sink program on a device, for the life of the object: a link, so that it goes however the process ends.
 class Sink {
  public:
-  Sink() = default;
-  Sink(const Sink&) = delete;
-  Sink& operator=(const Sink&) = delete;
-  ~Sink() {
-    if (ifindex_ == 0) return;
-    (void)run_in_netns(device_.netns, [&]() -> Result<> {
-      bpf_xdp_detach(ifindex_, XDP_FLAGS_DRV_MODE, nullptr);
-      return {};
-    });
-  }
-  Result<> attach(const NetDevice& device, int program) {
-    device_ = device;
+  Result<> attach(const NetDevice& device, const rate& s, bool tc) {
     return run_in_netns(device.netns, [&]() -> Result<> {
       const int index = static_cast<int>(::if_nametoindex(device.name.c_str()));
       if (index == 0) return fail_errno(errno, "device " + device.name + " in " + device.netns);
-      const int e = bpf_xdp_attach(index, program, XDP_FLAGS_DRV_MODE | XDP_FLAGS_UPDATE_IF_NOEXIST, nullptr);
-      if (e != 0) return fail_errno(-e, "attaching the sink to " + device.name);
-      ifindex_ = index;
+      LIBBPF_OPTS(bpf_link_create_opts, options, .flags = tc ? 0 : XDP_FLAGS_DRV_MODE);
+      const int program = bpf_program__fd(tc ? s.progs.sink_tc : s.progs.sink);
+      link_.reset(bpf_link_create(program, index, tc ? kTcxIngress : BPF_XDP, &options));
+      if (!link_) return fail_errno(errno, "attaching the sink to " + device.name);
       return {};
     });
   }
 
  private:
-  NetDevice device_;
-  int ifindex_ = 0;
+  Fd link_;
 };
 
 // Runs the generator until told to stop: a signal ends the kernel's test run early.
@@ -145,7 +138,7 @@ Result<LoopReport> run_loop(const LoopOptions& o) {
   if (!loaded) return std::unexpected(loaded.error());
   rate& s = **loaded;
   Sink sink;
-  if (auto r = sink.attach(o.to, bpf_program__fd(s.progs.sink)); !r) return std::unexpected(r.error());
+  if (auto r = sink.attach(o.to, s, o.tc_sink); !r) return std::unexpected(r.error());
   if (auto r = teach(o.from, o.from_tunnel, o.to, o.to_tunnel, o.macs, [&] { return read_counter(s.bss->rx.probes); });
       !r)
     return std::unexpected(r.error());

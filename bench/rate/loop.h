@@ -22,7 +22,8 @@ struct LoopOptions {
   std::uint32_t window = 512;
   double seconds = 2;
   double warm_up = 0.5;
-  int cpu = -1;  // of the generator
+  int cpu = -1;          // of the generator
+  bool tc_sink = false;  // the far guest takes skbs at tc ingress, instead of frames at XDP
 };
 
 struct LoopReport {

@@ -24,6 +24,7 @@ po::options_description describe(LoopOptions& o) {
   add("seconds", po::value(&o.seconds)->default_value(2), "measured time");
   add("warm-up", po::value(&o.warm_up)->default_value(0.5), "seconds before that");
   add("cpu", po::value(&o.cpu)->default_value(-1), "CPU of the generator; -1: any");
+  add("tc-sink", po::bool_switch(&o.tc_sink), "count arrivals at tc ingress, not XDP");
   add("from-tunnel", po::value<std::string>(), "send VXLAN: VNI,SOURCE-MAC,DESTINATION-MAC,SOURCE-IP,DESTINATION-IP");
   add("to-tunnel", po::value<std::string>(), "expect VXLAN; the value is the outer header in the other direction");
   return all;

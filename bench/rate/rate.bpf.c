@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
+#include <linux/pkt_cls.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -98,20 +99,28 @@ int generate(struct xdp_md* ctx) {
   return XDP_TX;
 }
 
-SEC("xdp")
-int sink(struct xdp_md* ctx) {
-  struct frame* f = (void*)(long)ctx->data + rx_offset;
-  if ((void*)(f + 1) > (void*)(long)ctx->data_end) return XDP_PASS;
-  if (f->mark.magic != RATE_MAGIC) return XDP_PASS;
+// Counts a frame of ours; false for any other.
+static __always_inline int count(void* data, void* end) {
+  struct frame* f = data + rx_offset;
+  if ((void*)(f + 1) > end || f->mark.magic != RATE_MAGIC) return 0;
   if (f->mark.kind == RATE_KIND_PROBE) {
     rx.probes++;
-    return XDP_DROP;
+    return 1;
   }
   __u64 received = ++rx.received;
   if ((__s32)(f->mark.sequence - rx.last_sequence) < 0) rx.reordered++;
   rx.last_sequence = f->mark.sequence;
   if (received % RATE_PUBLISH_EVERY == 0) *(volatile __u64*)&published.received = received;
-  return XDP_DROP;
+  return 1;
+}
+
+SEC("xdp")
+int sink(struct xdp_md* ctx) { return count((void*)(long)ctx->data, (void*)(long)ctx->data_end) ? XDP_DROP : XDP_PASS; }
+
+// The same for a guest without XDP, which takes its frames as skbs.
+SEC("tc")
+int sink_tc(struct __sk_buff* ctx) {
+  return count((void*)(long)ctx->data, (void*)(long)ctx->data_end) ? TC_ACT_SHOT : TC_ACT_UNSPEC;
 }
 
 char _license[] SEC("license") = "GPL";
