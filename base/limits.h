@@ -19,7 +19,7 @@ inline constexpr std::size_t kFrames = 32768;         // packet buffers in all (
 inline constexpr std::size_t kRing = 2048;            // entries of each AF_XDP ring
 inline constexpr std::size_t kFill = 2048;            // receive buffers given to one queue, at most
 inline constexpr std::size_t kLearnQueue = 128;       // learn events waiting per receive queue
-inline constexpr std::size_t kMailbox = 1024;         // frames under way from one worker to another
+inline constexpr std::size_t kMailbox = 4096;         // frames under way from one worker to another
 inline constexpr std::size_t kTunnelRemotes = 65536;  // (tunnel port, remote VTEP) pairs
 inline constexpr std::size_t kFloodList = 1024;       // remote VTEPs in one multipoint port's flood list
 
@@ -53,6 +53,7 @@ inline constexpr std::size_t kNetlinkDrain = 4096;  // datagrams taken from the 
 // Management
 inline constexpr std::size_t kJsonMessage = 16U << 20;  // bytes of one JSON-RPC message
 inline constexpr std::size_t kJsonDepth = 64;           // nesting
+inline constexpr std::size_t kShownRows = 200'000;      // lines of one control command's answer
 inline constexpr std::size_t kClients = 256;            // connections to one socket
 inline constexpr std::size_t kClientQueue = 64U << 20;  // bytes waiting for a slow reader before it is cut off
 
