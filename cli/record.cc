@@ -180,7 +180,7 @@ Result<> set_column(Session& session, Record& record, std::string_view text) {
   auto arg = parse_column_arg(table, text);
   if (!arg) return std::unexpected(arg.error());
   const auto& column = *arg->column;
-  const auto wrong = [&](Error e) { return std::unexpected(in_column(table, column, std::move(e))); };
+  const auto wrong = [&](const Error& e) { return std::unexpected(in_column(table, column, e)); };
   if (arg->op != "=") {
     return fail(Errc::invalid, fmt::format("\"{}\" sets nothing: write {}[:KEY]=VALUE", text, column.name));
   }
@@ -213,7 +213,7 @@ Result<bool> meets(Session& session, const Record& record, std::string_view cond
   auto arg = parse_column_arg(*record.table, condition);
   if (!arg) return std::unexpected(arg.error());
   const auto& column = *arg->column;
-  const auto wrong = [&](Error e) { return std::unexpected(in_column(*record.table, column, std::move(e))); };
+  const auto wrong = [&](const Error& e) { return std::unexpected(in_column(*record.table, column, e)); };
   if (arg->op.empty()) {
     return fail(Errc::invalid, fmt::format("\"{}\" is no condition: write {}[:KEY]=VALUE", condition, column.name));
   }

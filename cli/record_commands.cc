@@ -112,7 +112,7 @@ Result<std::string> one_value(Session& session, const Record& record, const std:
   const auto& table = *record.table;
   auto arg = parse_column_arg(table, word);
   if (!arg) return std::unexpected(arg.error());
-  const auto wrong = [&](Error e) { return std::unexpected(in_column(table, *arg->column, std::move(e))); };
+  const auto wrong = [&](const Error& e) { return std::unexpected(in_column(table, *arg->column, e)); };
   if (!arg->op.empty()) {
     return fail(Errc::invalid, fmt::format("\"{}\": get takes COLUMN or COLUMN:KEY, no value", word));
   }
