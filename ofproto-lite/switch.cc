@@ -73,7 +73,9 @@ Result<Switch::Bridge*> Switch::find(const std::string& name) {
 Result<> Switch::push_bridge(const std::string& name, const Bridge& bridge) {
   FdbConfig config{name, bridge.config.aging, bridge.config.fdb_capacity, bridge.mac, dp::PortNo::none};
   if (const SwitchPort* local = port(name)) config.local = local->number;
-  return handler_.call([&](Fdb& fdb) { return fdb.set_bridge(bridge.id, std::move(config)); });
+  const auto r = handler_.call([&](Fdb& fdb) { return fdb.set_bridge(bridge.id, std::move(config)); });
+  if (!r) return fail(r.error().code, "bridge " + name + ": " + r.error().text);
+  return {};
 }
 
 Result<> Switch::add_bridge(const std::string& name, const BridgeConfig& config) {
@@ -230,7 +232,7 @@ void Switch::refresh(dp::PortNo number) {
   Bridge& bridge = bridges_.at(port.bridge);
   if (!now.present || now.mac == bridge.mac) return;
   bridge.mac = now.mac;
-  if (auto r = push_bridge(port.bridge, bridge); !r) spdlog::warn("bridge {}: {}", port.bridge, r.error().text);
+  if (auto r = push_bridge(port.bridge, bridge); !r) spdlog::warn("{}", r.error().text);
 }
 
 // --- forwarding database, by name ---

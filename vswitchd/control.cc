@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "base/drop_reason.h"
 #include "base/log.h"
@@ -129,11 +130,12 @@ Result<std::string> Control::fdb_show(const Args& args) {
   const auto lines = (*sw)->fdb_lines(args[0]);
   if (!lines) return std::unexpected(lines.error());
   Grid grid({"port", "VLAN", "MAC", "Age", "remote"}, "rrlrl");
-  for (const auto& [port, row] : *lines)
+  for (const auto& [port, row] : *lines | std::views::take(limits::kShownRows))
     grid.add({port, std::to_string(row.key.vlan), row.key.mac.to_string(),
               row.is_static ? "static" : std::to_string(row.age),
               row.target.remote ? row.target.remote->to_string() : std::string{}});
-  return grid.text();
+  if (lines->size() <= limits::kShownRows) return grid.text();
+  return grid.text() + fmt::format("... and {} more\n", lines->size() - limits::kShownRows);
 }
 
 Result<std::string> Control::fdb_stats(const Args& args) {

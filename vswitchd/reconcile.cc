@@ -61,8 +61,15 @@ void Reconciler::run() {
     errors_[row] = works ? broken.error + "; the port keeps its former settings" : broken.error;
   }
   for (const auto& [type, sw] : switches_) remove_stale(want_, type, *sw);
+  bridge_errors_.clear();
   for (const auto& [type, sw] : switches_) apply_bridges(want_, type, *sw);
-  for (const auto& [name, port] : want_.ports) apply_port(port, *switches_.at(port.datapath));
+  // Ports that ask for a number come first, then those that had one, so that no other takes it.
+  std::vector<const DesiredPort*> ports;
+  for (const auto& [name, port] : want_.ports) ports.push_back(&port);
+  std::ranges::stable_sort(ports, {}, [](const DesiredPort* p) {
+    return p->config.ofport_request ? 0 : p->former_ofport ? 1 : 2;
+  });
+  for (const DesiredPort* port : ports) apply_port(*port, *switches_.at(port->datapath));
   log_warnings(want_.warnings);
   write_status(true, true);
 }
@@ -111,7 +118,7 @@ void Reconciler::apply_bridges(const Desired& want, const std::string& type, Swi
     if (now != nullptr && *now == bridge.config) continue;
     const auto r = now == nullptr ? sw.add_bridge(name, bridge.config) : sw.set_bridge(name, bridge.config);
     if (!r)
-      spdlog::error("bridge {}: {}", name, r.error().text);  // its ports say so in their rows
+      bridge_errors_[name] = r.error().text;  // its ports say so in their rows
     else if (now == nullptr)
       spdlog::info("added bridge {}", name);
   }
@@ -120,31 +127,35 @@ void Reconciler::apply_bridges(const Desired& want, const std::string& type, Swi
 void Reconciler::apply_port(const DesiredPort& want, Switch& sw) {
   const std::string& name = want.config.spec.name;
   Result<> r;
-  if (const SwitchPort* now = sw.port(name)) {
-    r = update_port(want, *now, sw);
+  if (const auto failed = bridge_errors_.find(want.bridge); failed != bridge_errors_.end()) {
+    r = fail(Errc::invalid, failed->second);
+  } else if (const SwitchPort* now = sw.port(name)) {
+    ofproto::PortConfig config = want.config;
+    config.policy.bridge = now->config.policy.bridge;
+    if (config != now->config) r = sw.set_port(config);
   } else {
     ofproto::PortConfig config = want.config;
     if (!config.ofport_request) config.ofport_request = want.former_ofport;
     r = sw.add_port(want.bridge, config);
     if (r) spdlog::info("bridge {}: added port {}", want.bridge, name);
   }
+  if (r) r = settle_device(*sw.port(name), sw);
   if (r) return;
   auto& error = errors_[want.row];
   if (!error.empty()) error += "; ";
   error += r.error().text;
 }
 
-Result<> Reconciler::update_port(const DesiredPort& want, const SwitchPort& now, Switch& sw) {
-  ofproto::PortConfig config = want.config;
-  config.policy.bridge = now.config.policy.bridge;
-  if (config == now.config) return {};
-  const dp::PortSpec old = now.config.spec;
-  if (auto r = sw.set_port(config); !r) return r;
-  if (old == config.spec || !set_device_) return {};
-  const dp::PortState state = sw.state(now);
-  if (!state.present) return {};
-  return set_device_(state.ifindex, old.mac != config.spec.mac ? config.spec.mac : std::nullopt,
-                     old.mtu != config.spec.mtu ? config.spec.mtu : std::nullopt);
+// A device of ours may have outlived the daemon or been changed by hand: what counts is what it has, not what we asked
+// for last.
+Result<> Reconciler::settle_device(const SwitchPort& port, Switch& sw) {
+  const dp::PortSpec& spec = port.config.spec;
+  if (!set_device_ || (spec.kind != dp::PortKind::internal && spec.kind != dp::PortKind::tap)) return {};
+  const dp::PortState state = sw.state(port);
+  const auto mac = spec.mac && *spec.mac != state.mac ? spec.mac : std::nullopt;
+  const auto mtu = spec.mtu && *spec.mtu != state.mtu ? spec.mtu : std::nullopt;
+  if (!state.present || (!mac && !mtu)) return {};
+  return set_device_(state.ifindex, mac, mtu);
 }
 
 void Reconciler::log_warnings(std::set<std::string> warnings) {

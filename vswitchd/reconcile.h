@@ -47,7 +47,7 @@ class Reconciler {
   [[nodiscard]] bool may_stay(const Desired& want, const std::string& type, const ofproto::SwitchPort& port) const;
   void apply_bridges(const Desired& want, const std::string& type, ofproto::Switch& sw);
   void apply_port(const DesiredPort& want, ofproto::Switch& sw);
-  Result<> update_port(const DesiredPort& want, const ofproto::SwitchPort& now, ofproto::Switch& sw);
+  Result<> settle_device(const ofproto::SwitchPort& port, ofproto::Switch& sw);
   [[nodiscard]] const ofproto::SwitchPort* current(const std::string& name) const;
   void log_warnings(std::set<std::string> warnings);
   // `statistics`: with counters. `done`: next_cfg is applied.
@@ -58,7 +58,8 @@ class Reconciler {
   std::map<std::string, ofproto::Switch*> switches_;
   DeviceSetter set_device_;
   Desired want_;
-  std::map<ovsdb::Uuid, std::string> errors_;  // of Interface rows, from the last run()
+  std::map<ovsdb::Uuid, std::string> errors_;         // of Interface rows, from the last run()
+  std::map<std::string, std::string> bridge_errors_;  // by bridge, from the last run()
   std::set<std::string> warned_;
   ovsdb::Database::ObserverId observer_ = 0;
   bool watching_ = false;

@@ -41,6 +41,13 @@ class FakeDatapath final : public dp::Datapath {
       if (port.spec.name == name) changed_.insert(number);
     eventfd_write(control_fd_.get(), 1);
   }
+  // What `ip link set` does to a device that the datapath made.
+  void set_device(int ifindex, std::optional<MacAddr> mac, std::optional<unsigned> mtu) {
+    const std::lock_guard lock(mutex_);
+    dp::PortSpec& spec = ports_.at(static_cast<dp::PortNo>(ifindex - 1000)).spec;
+    if (mac) spec.mac = mac;
+    if (mtu) spec.mtu = mtu;
+  }
   void count(dp::PortNo port, const dp::PortCounters& counters) {
     const std::lock_guard lock(mutex_);
     ports_.at(port).counters = counters;

@@ -31,6 +31,7 @@ struct World {
   std::vector<DeviceCall> device_calls;
   Reconciler reconciler{*db, {{"user", &sw}}, [this](int ifindex, auto mac, auto mtu) -> Result<> {
                           device_calls.push_back({ifindex, mac, mtu});
+                          dp.set_device(ifindex, mac, mtu);
                           return {};
                         }};
   Control control{{{"user", &sw}}, [] {}};
@@ -62,6 +63,10 @@ struct World {
     reconciler.run();
   }
   void add_bridge(const std::string& name, Json columns = Json::object()) {
+    insert_bridge(name, std::move(columns));
+    reconciler.run();
+  }
+  void insert_bridge(const std::string& name, Json columns = Json::object()) {
     columns["name"] = name;
     columns["ports"] = named("p");
     transact(Json::array({row("Interface", {{"name", name}, {"type", "internal"}}, "i"),
@@ -71,7 +76,6 @@ struct World {
                            {"table", "Open_vSwitch"},
                            {"where", Json::array()},
                            {"mutations", Json::array({Json::array({"bridges", "insert", named("b")})})}}}));
-    reconciler.run();
   }
   void set(const char* table, const std::string& name, const Json& columns) {
     transact(Json::array({{{"op", "update"}, {"table", table}, {"where", where_name(name)}, {"row", columns}}}));
@@ -201,6 +205,7 @@ TEST(Reconcile, PortNumbersSurviveARestart) {
   w.device("vmb");
   EXPECT_EQ(w.ofport("vmb"), 1);
   EXPECT_EQ(w.ofport("vma"), 2);
+  w.add_port("br0", "absent");  // has no number yet, and is the first by name
   test::FakeDatapath fresh(w.time);
   ofproto::Handler handler(fresh, w.time);
   ofproto::Switch restarted(fresh, handler);
@@ -352,6 +357,40 @@ TEST(Reconcile, MtuChangesOnTheLiveDevice) {
   ASSERT_EQ(w.device_calls.size(), 1U);
   EXPECT_EQ(w.device_calls[0].mtu, 9000U);
   EXPECT_EQ(w.device_calls[0].mac, std::nullopt);
+}
+
+TEST(Reconcile, ASettingThatTheDeviceRefusedIsTriedAgain) {
+  World w;
+  w.add_bridge("br0");
+  bool refuse = true;
+  Reconciler other(*w.db, {{"user", &w.sw}}, [&](int, auto, auto) -> Result<> {
+    if (refuse) return fail(Errc::system, "MTU 9000: too large");
+    return {};
+  });
+  w.transact(Json::array(
+      {{{"op", "update"}, {"table", "Interface"}, {"where", w.where_name("br0")}, {"row", {{"mtu_request", 9000}}}}}));
+  other.run();
+  other.run();
+  EXPECT_EQ(w.error("br0"), "MTU 9000: too large") << "as long as the device has another";
+  refuse = false;
+  other.run();
+  EXPECT_EQ(w.error("br0"), "");
+}
+
+TEST(Reconcile, WhatIsNotInTheDatabaseGoes) {
+  World w;
+  ASSERT_TRUE(w.sw.add_bridge("stranger", {}));
+  w.add_bridge("br0");
+  EXPECT_THAT(w.sw.bridges(), ElementsAre("br0"));
+}
+
+TEST(Reconcile, MoreBridgesThanPossible) {
+  World w;
+  for (std::size_t i = 0; i < limits::kBridges; ++i) w.insert_bridge("a" + std::to_string(i));
+  w.add_bridge("b");
+  EXPECT_EQ(w.sw.bridges().size(), limits::kBridges);
+  EXPECT_THAT(w.error("b"), HasSubstr("a switch has at most 256 bridges"));
+  EXPECT_EQ(w.error("a0"), "");
 }
 
 TEST(Reconcile, StatisticsTellDropsFromErrors) {
