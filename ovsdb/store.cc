@@ -1,7 +1,12 @@
 #include "ovsdb/store.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+
+#include <cerrno>
+
+#include "base/fd.h"
 
 namespace heddle::ovsdb {
 
@@ -54,6 +59,9 @@ Result<Store::Statement> Store::prepare(const char* sql) {
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   std::unique_ptr<Store> store(new Store(path));
+  // SQLite gives its log file the mode of the database file, so that must be right from the start.
+  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file) return fail_errno(errno, "database file " + path);
   constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(path.c_str(), &store->db_, flags, nullptr) != SQLITE_OK)
     return std::unexpected(store->error("cannot be opened"));
@@ -80,7 +88,6 @@ Result<> Store::initialize() {
                           "PRAGMA user_version=1", "COMMIT"})
     if (auto ok = execute(sql); !ok) return ok;
   static_assert(kLayout == 1, "PRAGMA user_version above");
-  ::chmod(path_.c_str(), S_IRUSR | S_IWUSR);
 
   auto put = prepare("INSERT OR REPLACE INTO rows(tab, uuid, columns) VALUES(?1, ?2, ?3)");
   if (!put) return std::unexpected(put.error());

@@ -1,0 +1,308 @@
+// The protocol over a real unix socket: clients are plain sockets, read and written from the same thread as the server,
+// which is stepped until what is awaited has come.
+#include "ovsdb/server.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <deque>
+#include <filesystem>
+
+#include "base/fd.h"
+#include "tests/unit/ovsdb/fixture.h"
+
+namespace heddle::ovsdb {
+namespace {
+
+using std::chrono::seconds;
+
+class Client {
+ public:
+  Client(boost::asio::io_context& io, const std::string& path) : io_(io) {
+    fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    EXPECT_EQ(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << std::strerror(errno);
+  }
+  void send(const std::string& text) {
+    EXPECT_EQ(::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
+  void request(int id, const std::string& method, const std::string& params) {
+    send(dump_json(Json{{"id", id}, {"method", method}, {"params", parse(params)}}));
+  }
+  // The next message; null when the server has closed the connection.
+  Json next() {
+    const auto deadline = Clock::now() + seconds(20);
+    while (Clock::now() < deadline) {
+      auto message = framer_.next();
+      EXPECT_TRUE(message);
+      if (message && *message) return std::move(**message);
+      if (!read_some()) return nullptr;
+    }
+    ADD_FAILURE() << "no message came";
+    return nullptr;
+  }
+  Json call(int id, const std::string& method, const std::string& params) {
+    request(id, method, params);
+    return next();
+  }
+  void close() { fd_.reset(); }
+
+ private:
+  bool read_some() {
+    char buffer[4096];
+    const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, 0);
+    const bool empty = n < 0 && errno == EAGAIN;
+    if (n > 0) framer_.append({buffer, static_cast<std::size_t>(n)});
+    if (empty) io_.run_one_for(seconds(1));
+    return n > 0 || empty;
+  }
+  boost::asio::io_context& io_;
+  Fd fd_;
+  JsonFramer framer_;
+};
+
+struct Server : testing::Test {
+  std::string dir;
+  std::string path;
+  boost::asio::io_context io;
+  std::unique_ptr<Database> db = open_test();
+  std::unique_ptr<OvsdbServer> ovsdb = std::make_unique<OvsdbServer>(io, *db);
+  std::unique_ptr<JsonRpcServer> rpc;
+
+  void SetUp() override {
+    dir = (std::filesystem::temp_directory_path() / "heddle-rpc-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(dir.data()), nullptr);
+    path = dir + "/s";
+    start();
+  }
+  void start(const RpcLimits& limits = {}) {
+    auto opened = JsonRpcServer::listen(io, path, *ovsdb, limits);
+    ASSERT_TRUE(opened) << opened.error().text;
+    rpc = std::move(*opened);
+  }
+  void TearDown() override {
+    rpc.reset();
+    ovsdb.reset();
+    std::filesystem::remove_all(dir);
+  }
+};
+
+TEST_F(Server, AnswersTheSimpleMethods) {
+  Client c(io, path);
+  EXPECT_EQ(c.call(1, "list_dbs", "[]"), parse("{'id':1,'result':['T'],'error':null}"));
+  EXPECT_EQ(c.call(2, "echo", "['x',1]"), parse("{'id':2,'result':['x',1],'error':null}"));
+  EXPECT_EQ(c.call(3, "get_schema", "['T']")["result"], db->schema().json());
+  EXPECT_EQ(c.call(4, "get_schema", "['U']")["error"]["error"], "unknown database");
+  EXPECT_EQ(c.call(5, "frob", "[]"), parse("{'id':5,'result':null,'error':'unknown method'}"));
+  EXPECT_EQ(c.call(6, "transact", "['T',{'op':'abort'}]")["result"][0]["error"], "aborted");
+  EXPECT_EQ(c.call(7, "transact", "[]")["error"]["error"], "syntax error");
+  EXPECT_EQ(c.call(8, "monitor_cancel", "[0]")["error"]["error"], "unknown monitor");
+}
+
+TEST_F(Server, MonitorsFollowOtherClients) {
+  Client a(io, path);
+  Client b(io, path);
+  run(*db, "[{'op':'insert','table':'Root','row':{'name':'old','n':1}}]");
+  const Json initial = a.call(1, "monitor", "['T','m',{'Root':[{'columns':['name','n']}]}]")["result"];
+  const std::string uuid = db->rows("Root").front()->uuid().to_string();
+  EXPECT_EQ(initial["Root"][uuid], parse("{'new':{'name':'old','n':1}}"));
+  EXPECT_EQ(a.call(2, "monitor", "['T','m',{}]")["error"]["error"], "syntax error") << "the id is taken";
+
+  EXPECT_EQ(
+      b.call(1, "transact", "['T',{'op':'update','table':'Root','where':[],'row':{'n':2}}]")["result"][0]["count"], 1);
+  Json update = a.next();
+  EXPECT_EQ(update["method"], "update");
+  EXPECT_TRUE(update["id"].is_null());
+  EXPECT_EQ(update["params"][0], "m");
+  EXPECT_EQ(update["params"][1]["Root"][uuid], parse("{'old':{'n':1},'new':{'name':'old','n':2}}"));
+
+  // A column that is not followed is no news; the next message is the one for the delete.
+  b.call(2, "transact", "['T',{'op':'update','table':'Root','where':[],'row':{'b':true}}]");
+  b.call(3, "transact", "['T',{'op':'delete','table':'Root','where':[]}]");
+  EXPECT_EQ(a.next()["params"][1]["Root"][uuid], parse("{'old':{'name':'old','n':2}}"));
+
+  EXPECT_EQ(a.call(4, "monitor_cancel", "['m']")["result"], Json::object());
+  b.call(4, "transact", "['T',{'op':'insert','table':'Root','row':{'name':'new'}}]");
+  EXPECT_EQ(a.call(5, "echo", "[]")["id"], 5) << "no update before it";
+}
+
+TEST_F(Server, AnUpdateComesBeforeTheReplyThatCausedIt) {
+  Client c(io, path);
+  c.call(1, "monitor", "['T',null,{'Root':{'columns':['name']}}]");
+  c.request(2, "transact", "['T',{'op':'insert','table':'Root','row':{'name':'x'}}]");
+  EXPECT_EQ(c.next()["method"], "update");
+  EXPECT_EQ(c.next()["id"], 2);
+}
+
+TEST_F(Server, MonitorSelectChoosesWhatIsTold) {
+  Client c(io, path);
+  run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1}}]");
+  const Json initial =
+      c.call(1, "monitor",
+             "['T',1,{'Root':[{'columns':['name'],'select':{'modify':false,'delete':false}},"
+             "{'columns':['n'],'select':{'initial':false,'insert':false,'delete':false}}]}]")["result"];
+  EXPECT_EQ(initial["Root"].begin().value(), parse("{'new':{'name':'x'}}"));
+  run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':2}}]");
+  EXPECT_EQ(c.next()["params"][1]["Root"].begin().value(), parse("{'old':{'n':1},'new':{'n':2}}"));
+  run(*db, "[{'op':'delete','table':'Root','where':[]}]");
+  run(*db, "[{'op':'insert','table':'Root','row':{'name':'y','n':3}}]");
+  EXPECT_EQ(c.next()["params"][1]["Root"].begin().value(), parse("{'new':{'name':'y'}}"));
+  for (const char* bad :
+       {"['T']", "['T',2,{'Nope':{}}]", "['T',2,{'Root':{'columns':['nope']}}]", "['T',2,5]", "['T',2,{'Root':5}]",
+        "['T',2,{'Root':[{'columns':['n']},{'columns':['n']}]}]", "['T',2,{'Root':{'select':{'frob':true}}}]"})
+    EXPECT_TRUE(c.call(9, "monitor", bad)["error"].contains("error")) << bad;
+}
+
+constexpr const char* kWaitForY =
+    "['T',{'op':'wait','table':'Root','where':[['name','==','y']],'columns':['n'],'until':'==','rows':[{'n':4}]},"
+    "{'op':'insert','table':'Root','row':{'name':'waited'}}]";
+
+TEST_F(Server, AWaitEndsWhenAnotherClientMakesItTrue) {
+  Client a(io, path);
+  Client b(io, path);
+  a.request(1, "transact", kWaitForY);
+  a.request(2, "echo", "[]");
+  EXPECT_EQ(a.next()["id"], 2) << "others are served meanwhile";
+  b.call(1, "transact", "['T',{'op':'insert','table':'Root','row':{'name':'y','n':3}}]");
+  b.call(2, "transact", "['T',{'op':'update','table':'Root','where':[],'row':{'n':4}}]");
+  const Json reply = a.next();
+  EXPECT_EQ(reply["id"], 1);
+  EXPECT_EQ(error_of(reply["result"]), "");
+  EXPECT_TRUE(db->find_by("Root", "name", Datum::of("waited")));
+}
+
+TEST_F(Server, AWaitTimesOutIsCanceledOrGoesWithItsClient) {
+  Client a(io, path);
+  const Json timed_out = a.call(1, "transact",
+                                "['T',{'op':'wait','timeout':20,'table':'Root','where':[],'columns':['n'],"
+                                "'until':'!=','rows':[]},{'op':'comment','comment':''}]");
+  EXPECT_EQ(timed_out["result"][0]["error"], "timed out");
+  EXPECT_TRUE(timed_out["result"][1].is_null());
+
+  a.request(2, "transact", kWaitForY);
+  a.send(R"({"method":"cancel","params":[2],"id":null})");
+  EXPECT_EQ(a.next(), parse("{'id':2,'result':null,'error':'canceled'}"));
+
+  for (std::size_t i = 0; i < limits::kWaits; ++i) a.request(100, "transact", kWaitForY);
+  EXPECT_EQ(a.call(3, "transact", kWaitForY)["error"]["error"], "resources exhausted");
+  a.close();
+  while (rpc->sessions() > 0) ASSERT_GT(io.run_one_for(seconds(20)), 0U);
+  run(*db, "[{'op':'insert','table':'Root','row':{'name':'y','n':4}}]");
+  Client b(io, path);
+  b.call(1, "echo", "[]");
+  EXPECT_EQ(db->rows("Root").size(), 1U) << "nobody's wait was run";
+}
+
+TEST_F(Server, WhatIsNotJsonRpcEndsTheConnectionOnly) {
+  Client bystander(io, path);
+  std::uint64_t malformed = 0;
+  for (const char* bad : {"hello", "[1,2]", "{\"a\":}", "{}", "{\"method\":\"echo\",\"id\":1}",
+                          "{\"method\":5,\"params\":[],\"id\":1}", "{\"method\":\"echo\",\"params\":{},\"id\":1}"}) {
+    Client c(io, path);
+    c.send(bad);
+    const Json told = c.next();
+    ASSERT_TRUE(told.is_object()) << bad;
+    EXPECT_EQ(told["error"]["error"], "syntax error") << bad;
+    EXPECT_TRUE(c.next().is_null()) << bad;
+    EXPECT_EQ(rpc->counters().malformed, ++malformed);
+  }
+  EXPECT_EQ(bystander.call(1, "echo", "[]")["id"], 1);
+  bystander.send(R"({"id":7,"result":[],"error":null})");
+  EXPECT_EQ(bystander.call(2, "echo", "[]")["id"], 2) << "a stray reply is not an offence";
+}
+
+TEST_F(Server, ASlowReaderIsCutOffAndOthersAreNot) {
+  rpc.reset();
+  RpcLimits limits;
+  limits.queue = 1 << 20;
+  start(limits);
+  Client slow(io, path);
+  Client quick(io, path);
+  slow.call(1, "monitor", "['T',1,{'Kid':{},'Root':{}}]");
+  const std::string big(100'000, 'x');
+  run(*db,
+      "[{'op':'insert','table':'Kid','row':{'name':''},'uuid-name':'k'},"
+      "{'op':'insert','table':'Root','row':{'name':'p','kids':['named-uuid','k']}}]");
+  for (int i = 0; i < 200 && rpc->counters().slow == 0; ++i) {
+    run(*db, "[{'op':'update','table':'Kid','where':[],'row':{'name':'" + big + std::to_string(i) + "'}}]");
+    io.poll();
+  }
+  EXPECT_EQ(rpc->counters().slow, 1U);
+  EXPECT_EQ(quick.call(1, "echo", "[]")["id"], 1);
+  EXPECT_EQ(rpc->sessions(), 1U);
+}
+
+TEST_F(Server, RefusesMoreClientsThanItsLimit) {
+  rpc.reset();
+  RpcLimits limits;
+  limits.clients = 1;
+  start(limits);
+  Client a(io, path);
+  EXPECT_EQ(a.call(1, "echo", "[]")["id"], 1);
+  Client b(io, path);
+  EXPECT_TRUE(b.next().is_null());
+  EXPECT_EQ(rpc->counters().refused, 1U);
+  EXPECT_EQ(a.call(2, "echo", "[]")["id"], 2);
+}
+
+TEST_F(Server, TheSocketFileIsPrivateAndOnlyADeadOnesIsReplaced) {
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0600U);
+  const auto second = JsonRpcServer::listen(io, path, *ovsdb);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::exists);
+
+  rpc.reset();
+  EXPECT_NE(::access(path.c_str(), F_OK), 0) << "removed with the server";
+  {
+    const Fd dead(::socket(AF_UNIX, SOCK_STREAM, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    ASSERT_EQ(::bind(dead.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  start();
+  EXPECT_EQ(Client(io, path).call(1, "echo", "[]")["id"], 1);
+
+  EXPECT_FALSE(JsonRpcServer::listen(io, dir, *ovsdb)) << "not a socket";
+  EXPECT_FALSE(JsonRpcServer::listen(io, dir + "/" + std::string(200, 'x'), *ovsdb)) << "too long";
+}
+
+TEST(RpcMethods, AnswerNowOrLater) {
+  std::string dir = (std::filesystem::temp_directory_path() / "heddle-rpc-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(dir.data()), nullptr);
+  boost::asio::io_context io;
+  RpcMethods methods;
+  Responder later;
+  methods.add("add", [](const Json& params) -> RpcReply {
+    if (params.size() != 2) return RpcReply::fail("usage", "add A B");
+    return RpcReply::ok(params[0].get<int>() + params[1].get<int>());
+  });
+  methods.add_deferred("later", [&](const Json&, Responder respond) { later = std::move(respond); });
+  auto rpc = JsonRpcServer::listen(io, dir + "/ctl", methods);
+  ASSERT_TRUE(rpc);
+  {
+    Client c(io, dir + "/ctl");
+    EXPECT_EQ(c.call(1, "add", "[2,3]")["result"], 5);
+    EXPECT_EQ(c.call(2, "add", "[]")["error"]["details"], "add A B");
+    EXPECT_EQ(c.call(3, "nope", "[]")["error"], "unknown method");
+    c.request(4, "later", "[]");
+    EXPECT_EQ(c.call(5, "echo", "[]")["id"], 5);
+    later(RpcReply::ok("done"));
+    EXPECT_EQ(c.next(), parse("{'id':4,'result':'done','error':null}"));
+    c.request(6, "later", "[]");
+    c.call(7, "echo", "[]");
+  }
+  while ((*rpc)->sessions() > 0) ASSERT_GT(io.run_one_for(seconds(20)), 0U);
+  later(RpcReply::ok("too late"));  // must do nothing
+  std::filesystem::remove_all(dir);
+}
+
+}  // namespace
+}  // namespace heddle::ovsdb
