@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "base/log.h"
 
@@ -41,6 +42,16 @@ std::string read_all(int fd) {
     if (n <= 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(n));
   }
+}
+
+bool somebody_serves(const std::string& rundir) {
+  const std::string path = rundir + "/db.sock";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  path.copy(address.sun_path, path.size());
+  const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return fd && connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
 // sd_notify(3): one datagram to the socket that NOTIFY_SOCKET names; '@' stands for the abstract name space.
@@ -80,12 +91,17 @@ Result<> make_directory(const std::string& path, mode_t mode) {
   return {};
 }
 
-Result<RunLock> RunLock::take(const std::string& rundir) {
+Result<RunLock> RunLock::take(const std::string& rundir, std::chrono::milliseconds patience) {
+  const auto until = std::chrono::steady_clock::now() + patience;
   const std::string path = rundir + "/vswitchd.lock";
   Fd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   if (!fd) return fail_errno(errno, "cannot open " + path);
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return fail_errno(errno, "cannot lock " + path);
+    if (!somebody_serves(rundir) && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      continue;
+    }
     std::string pid = read_all(fd.get());
     pid.erase(pid.find_last_not_of('\n') + 1);
     return fail(Errc::exists, fmt::format("already running on {} (pid {})", rundir, pid.empty() ? "unknown" : pid));

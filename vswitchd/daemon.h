@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,8 +21,9 @@ Result<> make_directory(const std::string& path, mode_t mode);
 // process, however it ends.
 class RunLock {
  public:
-  // Errc::exists when another daemon holds it; the text has its process id.
-  static Result<RunLock> take(const std::string& rundir);
+  // Errc::exists when another daemon holds it; the text has its process id. A daemon that was killed may need a second
+  // to go, because the kernel takes its devices down first: one that holds the lock but does not serve is waited for.
+  static Result<RunLock> take(const std::string& rundir, std::chrono::milliseconds patience);
 
  private:
   explicit RunLock(Fd fd) : fd_(std::move(fd)) {}

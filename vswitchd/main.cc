@@ -109,7 +109,7 @@ class Loop {
 Result<> serve(const Options& options, Starter& starter) {
   if (auto r = make_directory(options.rundir, 0755); !r) return r;
   if (auto r = make_directory(std::filesystem::path(options.db).parent_path(), 0700); !r) return r;
-  const auto lock = RunLock::take(options.rundir);
+  const auto lock = RunLock::take(options.rundir, std::chrono::seconds(5));
   if (!lock) return std::unexpected(lock.error());
   if (auto r = log_setup(options.log_file, options.log_level); !r) return r;
   remove_stale_sockets(*lock, options.rundir);

@@ -10,11 +10,13 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace heddle::vswitchd {
 namespace {
 
 namespace fs = std::filesystem;
+using namespace std::chrono_literals;
 
 class DaemonTest : public testing::Test {
  protected:
@@ -27,13 +29,21 @@ class DaemonTest : public testing::Test {
 };
 
 TEST_F(DaemonTest, OneDaemonForOneRunDirectory) {
-  auto first = std::make_unique<Result<RunLock>>(RunLock::take(dir_));
+  auto first = std::make_unique<Result<RunLock>>(RunLock::take(dir_, 0s));
   ASSERT_TRUE(*first);
-  const auto second = RunLock::take(dir_);
+  const auto second = RunLock::take(dir_, 0s);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().text, "already running on " + dir_ + " (pid " + std::to_string(getpid()) + ")");
   first.reset();
-  EXPECT_TRUE(RunLock::take(dir_)) << "the lock goes with its holder";
+  EXPECT_TRUE(RunLock::take(dir_, 0s)) << "the lock goes with its holder";
+}
+
+TEST_F(DaemonTest, AHolderThatDoesNotServeIsWaitedFor) {
+  auto dying = std::make_unique<Result<RunLock>>(RunLock::take(dir_, 0s));
+  ASSERT_TRUE(*dying);
+  std::thread end([&] { dying.reset(); });
+  EXPECT_TRUE(RunLock::take(dir_, 60s));
+  end.join();
 }
 
 TEST_F(DaemonTest, DirectoriesAreMadeWithTheirMode) {
@@ -62,7 +72,7 @@ TEST_F(DaemonTest, PidFileComesAndGoes) {
 
 TEST_F(DaemonTest, OnlyControlSocketsAreStale) {
   for (const char* name : {"vswitchd.1.ctl", "vswitchd.log", "db.sock"}) std::ofstream(dir_ + "/" + name) << "x";
-  remove_stale_sockets(RunLock::take(dir_).value(), dir_);
+  remove_stale_sockets(RunLock::take(dir_, 0s).value(), dir_);
   EXPECT_FALSE(fs::exists(dir_ + "/vswitchd.1.ctl"));
   EXPECT_TRUE(fs::exists(dir_ + "/vswitchd.log"));
   EXPECT_TRUE(fs::exists(dir_ + "/db.sock"));
