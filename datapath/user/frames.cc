@@ -10,8 +10,8 @@
 namespace heddle::dp {
 
 Result<std::unique_ptr<FramePool>> FramePool::create(std::size_t frames) {
-  const std::size_t bundles = std::bit_ceil(frames / kBundle);
-  if (frames < 2 * limits::kRing || bundles * kBundle > std::size_t{1} << 24)
+  const std::size_t bundles = std::bit_ceil((frames + kBundle - 1) / kBundle);
+  if (frames < 2 * limits::kRing || frames > std::size_t{1} << 24)
     return fail(Errc::invalid, "packet memory of " + std::to_string(frames) + " frames: must be " +
                                    std::to_string(2 * limits::kRing) + " to " + std::to_string(1 << 24));
   std::unique_ptr<FramePool> pool(new FramePool);
