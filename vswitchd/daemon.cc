@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "ovsdb/client.h"
 
 namespace heddle::vswitchd {
 namespace {
@@ -44,14 +45,11 @@ std::string read_all(int fd) {
   }
 }
 
-bool somebody_serves(const std::string& rundir) {
-  const std::string path = rundir + "/db.sock";
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return false;
-  path.copy(address.sun_path, path.size());
-  const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return fd && connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+// Whether a daemon answers there. That it can be connected to says little: a process that was killed accepts until the
+// kernel has come to closing its sockets.
+bool somebody_serves(const std::string& rundir, std::chrono::steady_clock::time_point until) {
+  auto client = ovsdb::Client::connect(rundir + "/db.sock", until);
+  return client && client->call("echo", ovsdb::Json::array(), until);
 }
 
 // sd_notify(3): one datagram to the socket that NOTIFY_SOCKET names; '@' stands for the abstract name space.
@@ -98,7 +96,7 @@ Result<RunLock> RunLock::take(const std::string& rundir, std::chrono::millisecon
   if (!fd) return fail_errno(errno, "cannot open " + path);
   while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return fail_errno(errno, "cannot lock " + path);
-    if (!somebody_serves(rundir) && std::chrono::steady_clock::now() < until) {
+    if (!somebody_serves(rundir, until) && std::chrono::steady_clock::now() < until) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       continue;
     }
