@@ -40,6 +40,6 @@ def test_tour(lab):
     table = said["vsctl fdb-show br0"]
     for guest in guests.values():
         assert guest.mac in table, table
-    assert "1500" in said["vsctl get Interface vx10 status mtu"]
+    assert "1500" in said["vsctl get Interface vx10 status"]
     assert "nosuch" in said["vsctl add-port br0 nosuch"] and "not found" in said["vsctl add-port br0 nosuch"]
     guests[1, "vm1"].reaches("10.0.10.100")
