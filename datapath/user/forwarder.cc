@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "packet/flow_hash.h"
 #include "packet/headers.h"
@@ -43,6 +44,19 @@ void set_tag(FrameCache& cache, FrameRef f, packet::L2& l2, bool want, std::uint
     const Be16 words[2] = {be16(l2.vlan_tpid), be16(tci)};
     std::memcpy(cache.data(f) + kAddresses, words, sizeof words);
   }
+}
+
+// Cuts a frame to `len` bytes, at least one: what follows is padding, or bytes that the outer header does not own up
+// to.
+void trim(FrameCache& cache, FrameRef f, std::uint32_t len) {
+  cache.meta(f).total = len;
+  while (len > cache.meta(f).len) {
+    len -= cache.meta(f).len;
+    f = cache.meta(f).next;
+  }
+  FrameMeta& last = cache.meta(f);
+  last.len = static_cast<std::uint16_t>(len);
+  if (last.next != kNoFrame) cache.free_chain(std::exchange(last.next, kNoFrame));
 }
 
 }  // namespace
@@ -163,8 +177,7 @@ void Forwarder::decapsulate(FrameRef f, const IoConf& underlay) {
   std::uint8_t* inner = cache_.data(f) + outer.inner_offset;
   m.offset = static_cast<std::uint16_t>(m.offset + outer.inner_offset);
   m.len = static_cast<std::uint16_t>(m.len - outer.inner_offset);
-  if (m.next == kNoFrame) m.len = static_cast<std::uint16_t>(outer.inner_len);  // padding ends here
-  m.total = m.next == kNoFrame ? outer.inner_len : m.total - outer.inner_offset;
+  trim(cache_, f, outer.inner_len);
   WorkerCounters& pc = counters(*port);
   pc.rx_packets.add(1);
   pc.rx_bytes.add(m.total);
@@ -241,8 +254,7 @@ Drop Forwarder::blocked(const Transit& t, const PortConf& out) const {
   if (&out == t.in) {
     return out.multipoint() ? Drop::split_horizon : Drop::same_port;
   }
-  if (out.tunnel() && t.in->tunnel() && out.vxlan.split_horizon && t.in->vxlan.split_horizon)
-    return Drop::split_horizon;
+  if (out.tunnel() && t.in->tunnel() && out.vxlan.split_horizon) return Drop::split_horizon;
   if (out.policy.protected_port && t.in->policy.protected_port) return Drop::protected_port;
   if (!out.policy.carries(t.vlan)) return Drop::egress_vlan;
   if (!out.tunnel() && !out.shared->up.load(std::memory_order_relaxed)) return Drop::port_down;
