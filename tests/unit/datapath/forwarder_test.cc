@@ -1,0 +1,410 @@
+// Switching on one bridge: where every frame goes and with which tag, against a naive bridge written from IEEE 802.1Q
+// and the words of datapath.h; what is learned; and that every frame is delivered or counted.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "tests/unit/datapath/world.h"
+
+namespace heddle::dp {
+namespace {
+
+using namespace test;
+using packet::test::be16_bytes;
+using packet::test::cat;
+
+// What must come of one frame.
+struct Outcome {
+  std::map<PortNo, Bytes> out;
+  World::Drops drops;
+  bool learn = false;
+  VlanId vlan = 0;
+};
+
+// A bridge as the standard tells it: classify, filter, look up, and put the frame together anew for each way out.
+class NaiveBridge {
+ public:
+  explicit NaiveBridge(World& w) : w_(w) {}
+  std::map<std::pair<VlanId, std::uint64_t>, PortNo> fdb;
+
+  Outcome expect(PortNo in_no, const Bytes& f) const {
+    Outcome o;
+    const PortPolicy& in = w_.ports.at(in_no).policy;
+    const bool tagged = f.size() >= 14 && ((f[12] == 0x81 && f[13] == 0x00) || (f[12] == 0x88 && f[13] == 0xa8));
+    if (f.size() < (tagged ? 18U : 14U)) return drop(o, in_no, Drop::truncated);
+    if (in.bridge == BridgeId::none) return drop(o, in_no, Drop::no_bridge);
+    if (f[6] % 2 == 1) return drop(o, in_no, Drop::source_multicast);
+    if (f[0] == 1 && f[1] == 0x80 && f[2] == 0xc2 && f[3] == 0 && f[4] == 0 && f[5] < 16)
+      return drop(o, in_no, Drop::reserved_multicast);
+
+    const unsigned vid = tagged ? (f[14] % 16U) * 256U + f[15] : 0;
+    if (in.vlan_mode == VlanMode::access && vid != 0) return drop(o, in_no, Drop::vlan_tagged_on_access);
+    const bool has_pvid = in.vlan_mode != VlanMode::trunk;
+    o.vlan = static_cast<VlanId>(vid == 0 && has_pvid ? in.tag : vid);
+    if (!member(in, o.vlan)) return drop(o, in_no, Drop::vlan_not_member);
+
+    const std::uint64_t src = number(f, 6);
+    const std::uint64_t dst = number(f, 0);
+    const auto known_src = fdb.find({o.vlan, src});
+    o.learn = in.learning && src != 0 && (known_src == fdb.end() || known_src->second != in_no);
+
+    const auto known = fdb.find({o.vlan, dst});
+    const bool group = f[0] % 2 == 1;
+    const bool elsewhere =
+        known != fdb.end() && w_.ports.at(known->second).policy.bridge != w_.ports.at(in_no).policy.bridge;
+    if (!group && known != fdb.end() && !elsewhere) {
+      const PortNo to = known->second;
+      const PortPolicy& out = w_.ports.at(to).policy;
+      if (to == in_no) return drop(o, in_no, Drop::same_port);
+      if (in.protected_port && out.protected_port) return drop(o, in_no, Drop::protected_port);
+      if (!member(out, o.vlan)) return drop(o, to, Drop::egress_vlan);
+      if (!w_.shared(to).up) return drop(o, to, Drop::port_down);
+      put(o, to, f, tagged);
+      return o;
+    }
+    bool any = false;
+    for (const auto& [to, conf] : w_.ports) {
+      if (to == in_no || conf.policy.bridge != in.bridge || !member(conf.policy, o.vlan)) continue;
+      if ((in.protected_port && conf.policy.protected_port) || !w_.shared(to).up) continue;
+      any = true;
+      put(o, to, f, tagged);
+    }
+    return any ? o : drop(o, in_no, Drop::no_destination);
+  }
+
+ private:
+  static std::uint64_t number(const Bytes& f, std::size_t at) {
+    std::uint64_t n = 0;
+    for (std::size_t i = at; i < at + 6; ++i) n = n * 256 + f[i];
+    return n;
+  }
+  static bool member(const PortPolicy& p, VlanId vlan) {
+    switch (p.vlan_mode) {
+      case VlanMode::access:
+        return p.tag == vlan;
+      case VlanMode::trunk:
+        return p.trunks.none() || p.trunks[vlan];
+      case VlanMode::native_tagged:
+      case VlanMode::native_untagged:
+        return p.trunks.none() || p.trunks[vlan] || p.tag == vlan;
+    }
+    return false;
+  }
+  static Outcome& drop(Outcome& o, PortNo at, Drop why) {
+    ++o.drops[std::to_string(static_cast<int>(at)) + ":" + std::string(drop_name(why))];
+    return o;
+  }
+  void put(Outcome& o, PortNo to, const Bytes& f, bool was_tagged) const {
+    const PortPolicy& p = w_.ports.at(to).policy;
+    bool tag = o.vlan != 0;
+    if (p.vlan_mode == VlanMode::access) tag = false;
+    if (p.vlan_mode == VlanMode::native_untagged && o.vlan == p.tag) tag = false;
+    Bytes out(f.begin(), f.begin() + 12);
+    if (tag && was_tagged) {  // priority and tag protocol stay
+      const auto high = static_cast<std::uint16_t>((f[14] & 0xf0) << 8);
+      out = cat({out, {f[12], f[13]}, be16_bytes(static_cast<std::uint16_t>(high | o.vlan))});
+    } else if (tag) {
+      out = cat({out, {0x81, 0x00}, be16_bytes(o.vlan)});
+    }
+    out.insert(out.end(), f.begin() + (was_tagged ? 16 : 12), f.end());
+    const unsigned mtu = w_.shared(to).mtu;
+    if (mtu != 0 && out.size() > mtu + (tag ? 18U : 14U)) {
+      drop(o, to, Drop::oversize);
+    } else {
+      o.out[to] = out;
+    }
+  }
+  World& w_;
+};
+
+// Sends the frame and holds everything that happens against what must.
+void check(World& w, const NaiveBridge& bridge, PortNo in, const Bytes& f, const std::string& what) {
+  const Outcome want = bridge.expect(in, f);
+  w.arrive(in, f);
+  for (const auto& [no, conf] : w.ports) {
+    const auto sent = w.sent(no);
+    const auto expected = want.out.find(no);
+    ASSERT_EQ(sent.size(), expected == want.out.end() ? 0U : 1U) << what << ": port " << static_cast<int>(no);
+    ASSERT_TRUE(sent.empty() || sent[0].bytes == expected->second) << what << ": port " << static_cast<int>(no);
+    const auto learned = w.learned(no);
+    ASSERT_EQ(learned.size(), no == in && want.learn ? 1U : 0U) << what;
+    if (learned.empty()) continue;
+    EXPECT_EQ(learned[0].key, fdb_key(want.vlan, packet::load<MacAddr>(f.data() + 6)));
+    EXPECT_EQ(learned[0].bridge, w.ports.at(in).policy.bridge);
+    EXPECT_FALSE(learned[0].tunnelled);
+  }
+  ASSERT_EQ(w.drops(), want.drops) << what;
+}
+
+const std::vector<std::pair<std::string, PortPolicy>> kPolicies = {
+    {"access 0", access()},
+    {"access 10", access(10)},
+    {"trunk", trunk()},
+    {"trunk 10,20", trunk({10, 20})},
+    {"trunk 0,10", trunk({0, 10})},
+    {"trunk 4095", trunk({4095})},
+    {"native-tagged 10", trunk({}, VlanMode::native_tagged, 10)},
+    {"native-tagged 10 of 20", trunk({20}, VlanMode::native_tagged, 10)},
+    {"native-untagged 10", trunk({}, VlanMode::native_untagged, 10)},
+    {"native-untagged 10 of 20", trunk({20}, VlanMode::native_untagged, 10)},
+};
+const std::vector<std::pair<std::string, std::optional<Tag>>> kTags = {
+    {"untagged", std::nullopt},
+    {"priority 5", Tag{0x8100, 0xa000}},
+    {"priority 0", Tag{0x8100, 0}},
+    {"VLAN 10", Tag{0x8100, 10}},
+    {"VLAN 20", Tag{0x8100, 20}},
+    {"VLAN 30", Tag{0x8100, 30}},
+    {"VLAN 10 with DEI 7", Tag{0x8100, 0xf00a}},
+    {"service VLAN 10", Tag{0x88a8, 0x600a}},
+    {"VLAN 4095", Tag{0x8100, 0xffff}},
+};
+
+TEST(Forwarder, VlanMatrix) {
+  World w;
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  for (const VlanId vlan : {0, 10, 20, 30, 4095}) w.know(vlan, mac(2), b);
+  NaiveBridge bridge(w);
+  for (const VlanId vlan : {0, 10, 20, 30, 4095}) bridge.fdb[{vlan, mac(2).to_u64()}] = b;
+  for (const auto& [in_name, in] : kPolicies) {
+    for (const auto& [out_name, out] : kPolicies) {
+      w.ports[a].policy = in;
+      w.ports[b].policy = out;
+      w.commit();
+      for (const auto& [tag_name, tag] : kTags) {
+        for (const auto& dst : {mac(2), mac(9), *MacAddr::parse("ff:ff:ff:ff:ff:ff")})
+          check(w, bridge, a, frame(dst, mac(1), tag),
+                in_name + " -> " + out_name + ", " + tag_name + " to " + dst.to_string());
+        if (HasFatalFailure()) return;
+      }
+    }
+  }
+}
+
+// Everything at once: policies, protection, links that are down, MTUs, moved and unknown stations, senseless frames.
+TEST(Forwarder, RandomTrafficAgreesWithANaiveBridge) {
+  World w;
+  std::mt19937 random(7);
+  NaiveBridge bridge(w);
+  std::vector<PortNo> ports;
+  for (int i = 0; i < 7; ++i) ports.push_back(w.device(access()));
+  const VlanId vlans[] = {0, 10, 20};
+  for (int i = 0; i < 20000; ++i) {
+    if (i % 100 == 0) {
+      for (const PortNo p : ports) {
+        PortPolicy policy = kPolicies[random() % kPolicies.size()].second;
+        policy.protected_port = random() % 3 == 0;
+        policy.learning = random() % 4 != 0;
+        policy.bridge = random() % 10 == 0 ? BridgeId::none : static_cast<BridgeId>(random() % 5 == 0 ? 1 : 0);
+        w.ports[p].policy = policy;
+        w.shared(p).up = random() % 6 != 0;
+        w.shared(p).mtu = random() % 3 == 0 ? 100 : 1500;
+      }
+      w.commit();
+      for (unsigned n = 0; n < 8; ++n) {
+        for (const VlanId vlan : vlans) {
+          const PortNo at = ports[random() % ports.size()];
+          w.know(vlan, mac(n), at, 0, 0);
+          w.know(vlan, mac(n), at, 0, 1);
+          bridge.fdb[{vlan, mac(n).to_u64()}] = at;
+        }
+      }
+    }
+    MacAddr dst = mac(random() % 10);
+    MacAddr src = mac(random() % 10);
+    if (random() % 10 == 0) dst = MacAddr::from_u64(0x0180c2000000ULL + random() % 20);
+    if (random() % 30 == 0) src.bytes[0] |= 1;
+    if (random() % 50 == 0) src = MacAddr{};
+    std::optional<Tag> tag = kTags[random() % kTags.size()].second;
+    Bytes f = frame(dst, src, tag, cat({{0x08, 0x06}, Bytes(random() % 2 == 0 ? 46 : 80 + random() % 30, 1)}));
+    if (random() % 20 == 0) f.resize(random() % 19);
+    check(w, bridge, ports[random() % ports.size()], f, "frame " + std::to_string(i));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Forwarder, CountsWhatCameAndWent) {
+  World w;
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  const Bytes f = frame(mac(2), mac(1));
+  for (int i = 0; i < 3; ++i) w.arrive(a, f);
+  EXPECT_EQ(w.counters(a).rx_packets, 3U);
+  EXPECT_EQ(w.counters(a).rx_bytes, 3 * f.size());
+  EXPECT_EQ(w.counters(b).tx_packets, 3U);
+  EXPECT_EQ(w.counters(b).tx_bytes, 3 * f.size());
+}
+
+// A station that sends on is not reported again, and its entry is kept fresh; elsewhere it is reported: it has moved.
+TEST(Forwarder, ReportsNewAndMovedStations) {
+  World w;
+  const PortNo a = w.device(access(10));
+  const PortNo b = w.device(access(10));
+  w.arrive(a, frame(mac(2), mac(1)));
+  ASSERT_EQ(w.learned(a).size(), 1U);
+  w.know(10, mac(1), a);
+  w.now = 50;
+  w.arrive(a, frame(mac(2), mac(1)));
+  EXPECT_TRUE(w.learned(a).empty());
+  std::uint32_t used = 0;
+  ASSERT_TRUE(w.fdb().used_at(fdb_key(10, mac(1)), used));
+  EXPECT_EQ(used, 50U);
+  w.now = 60;
+  w.arrive(b, frame(mac(3), mac(1)));
+  ASSERT_EQ(w.learned(b).size(), 1U);
+  ASSERT_TRUE(w.fdb().used_at(fdb_key(10, mac(1)), used));
+  EXPECT_EQ(used, 50U) << "a frame at another port kept the old entry alive";
+}
+
+TEST(Forwarder, LearnQueueIsBoundedAndItsOverflowCounted) {
+  World w;
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  for (unsigned n = 0; n < limits::kLearnQueue + 5; ++n) w.arrive(a, frame(mac(1), mac(100 + n)));
+  EXPECT_EQ(w.sent(b).size(), limits::kLearnQueue + 5) << "forwarded all the same";
+  EXPECT_EQ(w.counters(a).learn_dropped, 5U);
+  EXPECT_EQ(w.learned(a).size(), limits::kLearnQueue);
+}
+
+TEST(Forwarder, PortWithoutDeviceIsDown) {
+  World w;
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  w.know(0, mac(2), b);
+  w.ports[b].io = kNoIo;
+  w.commit();
+  w.arrive(a, frame(mac(2), mac(1)));
+  EXPECT_EQ(w.drops(), World::only(b, Drop::port_down));
+}
+
+// An entry may lead to a port that is gone, or is in another bridge by now: then the station is unknown.
+TEST(Forwarder, StaleEntriesFlood) {
+  World w;
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  PortPolicy other = access();
+  other.bridge = static_cast<BridgeId>(1);
+  const PortNo c = w.device(other);
+  w.know(0, mac(2), static_cast<PortNo>(4000));
+  w.know(0, mac(3), c);
+  w.arrive(a, frame(mac(2), mac(1)));
+  w.arrive(a, frame(mac(3), mac(1)));
+  EXPECT_EQ(w.sent(b).size(), 2U);
+  EXPECT_EQ(w.sent(c).size(), 0U);
+}
+
+// IEEE 802.1Q 8.6.3: with one tag more the largest frame is four bytes longer; a second tag counts.
+TEST(Forwarder, LargestFrame) {
+  World w;
+  const PortNo a = w.device(trunk());
+  const PortNo b = w.device(trunk());
+  w.shared(b).mtu = 1500;
+  for (const auto& tag : {std::optional<Tag>{}, std::optional<Tag>{Tag{0x8100, 10}}}) {
+    for (const std::size_t payload : {1500, 1501}) {
+      w.arrive(a, frame(mac(2), mac(1), tag, cat({{0x12, 0x34}, Bytes(payload, 1)})));
+      EXPECT_EQ(w.sent(b).size(), payload == 1500 ? 1U : 0U);
+      EXPECT_EQ(w.drops(), payload == 1500 ? World::Drops{} : World::only(b, Drop::oversize));
+    }
+  }
+  w.arrive(a, frame(mac(2), mac(1), Tag{0x88a8, 10}, cat({{0x81, 0x00, 0x00, 0x14, 0x12, 0x34}, Bytes(1497, 1)})));
+  EXPECT_EQ(w.drops(), World::only(b, Drop::oversize));
+}
+
+TEST(Forwarder, ChainsAreSwitchedAndRetagged) {
+  World w;
+  const PortNo a = w.device(access(10));
+  const PortNo b = w.device(trunk());
+  const PortNo c = w.device(access(10));
+  const Bytes payload = cat({{0x12, 0x34}, packet::test::filler(8000)});
+  for (const std::vector<std::size_t>& cuts :
+       {std::vector<std::size_t>{3800, 7600}, {100, 3900, 7500}, {14, 3700, 7400}}) {
+    w.arrive(a, frame(mac(2), mac(1), {}, payload), {.cuts = cuts});
+    EXPECT_EQ(w.one(b), frame(mac(2), mac(1), Tag{0x8100, 10}, payload));
+    EXPECT_EQ(w.one(c), frame(mac(2), mac(1), {}, payload));
+  }
+  w.arrive(a, frame(mac(2), mac(1), {}, payload), {.cuts = {13, 3700, 7400}});
+  EXPECT_EQ(w.drops(), World::only(a, Drop::truncated));
+}
+
+// Memory is short: the copies that cannot be made are counted where they were to go, and one target is served still.
+TEST(Forwarder, FloodWithoutMemory) {
+  World w;
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  const PortNo c = w.device(access());
+  const PortNo d = w.device(access());
+  w.begin();
+  std::vector<FrameRef> hoard;
+  Batch batch;
+  batch.frames[batch.n++] = w.make_frame(frame(mac(2), mac(1)));
+  FrameCache& cache = w.forwarder.cache();
+  for (FrameRef f = cache.alloc(); f != kNoFrame; f = cache.alloc()) hoard.push_back(f);
+  w.forwarder.input(w.ports[a].io, batch);
+  w.forwarder.flush();
+  EXPECT_EQ(w.sent(b).size() + w.sent(c).size() + w.sent(d).size(), 1U);
+  EXPECT_EQ(w.drops(), (World::Drops{{"2:no_frame", 1}, {"3:no_frame", 1}}));
+  for (const FrameRef f : hoard) cache.free_one(f);
+}
+
+TEST(Forwarder, NudgesUntilTheKernelHasTakenAll) {
+  World w;
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  w.arrive(a, frame(mac(2), mac(1)));
+  while (w.forwarder.nudge()) {
+  }
+  w.io(b).nudged = 0;
+  EXPECT_FALSE(w.forwarder.nudge());
+  EXPECT_EQ(w.io(b).nudged, 0U) << "asked although nothing was pending";
+  w.io(b).stuck = 3;
+  w.arrive(a, frame(mac(2), mac(1)));
+  EXPECT_TRUE(w.forwarder.nudge());
+  EXPECT_TRUE(w.forwarder.nudge());
+  EXPECT_FALSE(w.forwarder.nudge());
+  EXPECT_EQ(w.io(b).nudged, 3U);
+}
+
+// Another worker's way out: the frame goes into its mailbox, with the slot's generation; when that is full it is
+// counted.
+TEST(Forwarder, HandsOverToTheOwnerOfTheWayOut) {
+  World w(2, 0);
+  const PortNo a = w.device(access());
+  const PortNo b = w.device(access());
+  auto conf = std::make_shared<IoConf>(*w.config.ios[w.ports[b].io]);
+  conf->queue_worker = {1};
+  w.config.ios[w.ports[b].io] = conf;
+  w.commit();
+  for (std::size_t i = 0; i < limits::kMailbox + 3; ++i) w.arrive(a, frame(mac(2), mac(1)));
+  EXPECT_EQ(w.drops(), (World::Drops{{"2:mailbox_full", 3}}));
+  Handover item;
+  std::size_t n = 0;
+  for (; w.mail.take(0, 1, item); ++n) {
+    EXPECT_EQ(item.io, w.ports[b].io);
+    EXPECT_EQ(item.generation, conf->generation);
+    w.forwarder.cache().free_chain(item.frame);
+  }
+  EXPECT_EQ(n, limits::kMailbox);
+  w.learned(a);
+}
+
+// The slot was given to another device while the frame was under way.
+TEST(Forwarder, HandedOverFrameDoesNotLeaveByAnotherDevice) {
+  World w;
+  const PortNo a = w.device(access());
+  w.begin();
+  const std::uint32_t slot = w.ports[a].io;
+  const std::uint64_t generation = w.config.ios[slot]->generation;
+  w.forwarder.resume({slot, w.make_frame(frame(mac(2), mac(1))), generation});
+  w.forwarder.flush();
+  EXPECT_EQ(w.sent(a).size(), 1U);
+  w.forwarder.resume({slot, w.make_frame(frame(mac(2), mac(1))), generation + 1});
+  w.forwarder.flush();
+  EXPECT_EQ(w.sent(a).size(), 0U);
+  EXPECT_EQ(w.drops(), World::only(a, Drop::port_down));
+  w.forwarder.resume({12345, w.make_frame(frame(mac(2), mac(1))), generation});
+}
+
+}  // namespace
+}  // namespace heddle::dp

@@ -1,0 +1,498 @@
+// VXLAN in the forwarder: what leaves is taken apart here byte by byte (RFC 7348), what arrives is put together here;
+// split horizon, learning from the outer source, checksums, and frames that are too large.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/unit/datapath/world.h"
+
+namespace heddle::dp {
+namespace {
+
+using namespace test;
+using packet::test::be16_bytes;
+using packet::test::bytes_of;
+using packet::test::cat;
+using packet::test::naive_sum;
+using packet::test::put16;
+
+const IpAddr kHere = *IpAddr::parse("192.0.2.1");
+const IpAddr kHereToo = *IpAddr::parse("192.0.2.9");
+const IpAddr kThere = *IpAddr::parse("192.0.2.2");
+const IpAddr kElsewhere = *IpAddr::parse("192.0.2.3");
+const IpAddr kHere6 = *IpAddr::parse("2001:db8::a");
+const IpAddr kThere6 = *IpAddr::parse("2001:db8::b");
+
+unsigned get16(const Bytes& b, std::size_t at) { return b.at(at) * 256U + b.at(at + 1); }
+Bytes slice(const Bytes& b, std::size_t from, std::size_t to) {
+  return {b.begin() + static_cast<std::ptrdiff_t>(from), b.begin() + static_cast<std::ptrdiff_t>(to)};
+}
+
+// An Ethernet frame with a TCP or UDP datagram whose checksum is finished, or is as Linux leaves it to the device.
+Bytes segment(bool tcp, bool v6, bool finished, std::size_t payload = 100, std::optional<Tag> tag = {}) {
+  Bytes l4 = tcp ? packet::test::tcp(packet::test::filler(payload)) : packet::test::udp(packet::test::filler(payload));
+  const std::size_t field = tcp ? 16 : 6;
+  const IpAddr& src = v6 ? packet::test::kSrc6 : packet::test::kSrc4;
+  const IpAddr& dst = v6 ? packet::test::kDst6 : packet::test::kDst4;
+  const Bytes pseudo = packet::test::pseudo(src, dst, tcp ? 6 : 17, l4.size());
+  put16(l4, field, finished ? static_cast<std::uint16_t>(~naive_sum(cat({pseudo, l4}))) : naive_sum(pseudo));
+  const Bytes ip = v6 ? packet::test::ipv6(tcp ? 6 : 17, l4) : packet::test::ipv4(tcp ? 6 : 17, l4, {.frag = 0x4000});
+  return frame(mac(2), mac(1), tag, cat({be16_bytes(v6 ? 0x86dd : 0x0800), ip}));
+}
+
+enum class UdpSum { none, right, wrong };
+// A VXLAN packet as a remote end point sends it.
+Bytes outer(const Bytes& inner, std::uint32_t vni, const IpAddr& from, const IpAddr& to, UdpSum sum = UdpSum::none,
+            std::uint8_t flags = 8, std::uint8_t tos = 0) {
+  const auto v = static_cast<std::uint8_t>(vni >> 16);
+  const Bytes vxlan = {flags, 0, 0, 0, v, static_cast<std::uint8_t>(vni >> 8), static_cast<std::uint8_t>(vni), 0};
+  Bytes udp = packet::test::udp(cat({vxlan, inner}), 50000, 4789);
+  if (sum != UdpSum::none) {
+    auto value = static_cast<std::uint16_t>(~naive_sum(cat({packet::test::pseudo(from, to, 17, udp.size()), udp})));
+    put16(udp, 6, static_cast<std::uint16_t>(sum == UdpSum::wrong ? value ^ 0x1234 : value));
+  }
+  const Bytes ip = from.is_v6() ? packet::test::ipv6(17, udp, tos, from, to)
+                                : packet::test::ipv4(17, udp, {.tos = tos, .src = from, .dst = to});
+  return packet::test::eth(from.is_v6() ? 0x86dd : 0x0800, ip);
+}
+
+VxlanSpec vni10(std::optional<IpAddr> remote = kThere) {
+  VxlanSpec v;
+  v.remote = std::move(remote);
+  v.vni = 10;
+  v.v6 = v.remote && v.remote->is_v6();
+  return v;
+}
+
+// A guest on `vm` and one tunnel to kThere.
+struct Overlay : World {
+  explicit Overlay(const VxlanSpec& spec = vni10(), const PortPolicy& guest = access(), unsigned mtu = 1550) {
+    vm = device(guest);
+    wire = underlay();
+    tun = tunnel(spec, trunk());
+    if (spec.remote) {
+      ports[tun].path = path(tun, spec.v6 ? kHere6 : spec.local.value_or(kHere), *spec.remote, wire, mtu);
+    }
+  }
+  PortNo vm{}, tun{};
+  std::uint32_t wire = 0;
+};
+
+// Takes a sent packet apart; everything but the inner frame must be as `spec` says.
+Bytes open(const Bytes& b, const VxlanSpec& v, std::uint8_t tos, std::uint8_t ttl) {
+  EXPECT_EQ(slice(b, 0, 12), (Bytes{0x02, 0xaa, 0, 0, 0, 2, 0x02, 0xaa, 0, 0, 0, 1}));
+  EXPECT_EQ(get16(b, 12), v.v6 ? 0x86ddU : 0x0800U);
+  const std::size_t udp = v.v6 ? 54 : 34;
+  const std::size_t udp_len = b.size() - udp;
+  if (v.v6) {
+    EXPECT_EQ(b[14] >> 4, 6);
+    EXPECT_EQ((b[14] & 15) << 4 | b[15] >> 4, tos);
+    EXPECT_EQ(get16(b, 18), udp_len);
+    EXPECT_EQ(b[20], 17);
+    EXPECT_EQ(b[21], ttl);
+    EXPECT_EQ(slice(b, 22, 54), cat({packet::test::addr_bytes(kHere6), packet::test::addr_bytes(kThere6)}));
+  } else {
+    EXPECT_EQ(b[14], 0x45);
+    EXPECT_EQ(b[15], tos);
+    EXPECT_EQ(get16(b, 16), udp_len + 20);
+    EXPECT_EQ(get16(b, 20), v.df ? 0x4000U : 0U);
+    EXPECT_EQ(b[22], ttl);
+    EXPECT_EQ(b[23], 17);
+    EXPECT_EQ(naive_sum(slice(b, 14, 34)), 0xffff);
+    EXPECT_EQ(slice(b, 26, 34), cat({packet::test::addr_bytes(kHere), packet::test::addr_bytes(kThere)}));
+  }
+  EXPECT_GE(get16(b, udp), 49152U);
+  EXPECT_EQ(get16(b, udp + 2), v.dst_port);
+  EXPECT_EQ(get16(b, udp + 4), udp_len);
+  EXPECT_EQ(get16(b, udp + 6) != 0, v.csum);
+  if (v.csum) {
+    const Bytes pseudo = packet::test::pseudo(v.v6 ? kHere6 : kHere, v.v6 ? kThere6 : kThere, 17, udp_len);
+    EXPECT_EQ(naive_sum(cat({pseudo, slice(b, udp, b.size())})), 0xffff);
+  }
+  EXPECT_EQ(slice(b, udp + 8, udp + 12), (Bytes{8, 0, 0, 0}));
+  EXPECT_EQ(get16(b, udp + 12) << 8 | b[udp + 14], v.vni);
+  EXPECT_EQ(b[udp + 15], 0);
+  return slice(b, udp + 16, b.size());
+}
+
+TEST(Tunnel, WritesTheOuterHeaders) {
+  for (const bool v6 : {false, true}) {
+    for (const bool csum : {false, true}) {
+      for (const bool inherit : {false, true}) {
+        VxlanSpec v = vni10(v6 ? kThere6 : kThere);
+        v.vni = 0xabcdef;
+        v.csum = csum;
+        v.df = !csum;
+        v.tos = 0x28;
+        v.ttl = 9;
+        v.tos_inherit = v.ttl_inherit = inherit;
+        v.dst_port = inherit ? 8472 : 4789;
+        Overlay w(v);
+        // Inner packets: DSCP 0x48, ECT(0), TTL 61 or hop limit 62; then no IP at all.
+        const Bytes l4 = packet::test::udp({1, 2, 3});
+        const Bytes f = frame(mac(2), mac(1), {}, cat({{0x08, 0x00}, packet::test::ipv4(17, l4, {.tos = 0x4a})}));
+        w.arrive(w.vm, f);
+        EXPECT_EQ(open(w.one_by_slot(w.wire), v, inherit ? 0x4a : 0x2a, inherit ? 61 : 9), f);
+        const Bytes f6 = frame(mac(2), mac(1), {}, cat({{0x86, 0xdd}, packet::test::ipv6(17, l4, 0x49)}));
+        w.arrive(w.vm, f6);
+        EXPECT_EQ(open(w.one_by_slot(w.wire), v, inherit ? 0x49 : 0x29, inherit ? 62 : 9), f6);
+        const Bytes odd = frame(mac(2), mac(1), Tag{0x8100, 0}, {0x99, 0x99, 7});
+        w.arrive(w.vm, odd);
+        EXPECT_EQ(open(w.one_by_slot(w.wire), v, 0x28, 9), frame(mac(2), mac(1), {}, {0x99, 0x99, 7}));
+        EXPECT_EQ(w.counters(w.tun).tx_packets, 3U);
+        EXPECT_EQ(w.counters(w.tun).tx_bytes, f.size() + f6.size() + odd.size() - 4);
+      }
+    }
+  }
+}
+
+TEST(Tunnel, OpensWhatIsForUsAndNothingElse) {
+  Overlay w;
+  w.know(0, mac(1), w.vm);
+  const Bytes inner = frame(mac(1), mac(2));
+  const Bytes good = outer(inner, 10, kThere, kHere);
+  const auto changed = [&](std::size_t at, std::uint8_t to) {
+    Bytes b = good;
+    b.at(at) = to;
+    return b;
+  };
+  Bytes short_inner = frame(mac(1), mac(2));
+  short_inner.resize(13);
+  Bytes padded = good;
+  padded.insert(padded.end(), 20, 0xff);
+  struct Case {
+    std::string what;
+    Bytes packet;
+    Drop why;  // count_: it arrives
+  };
+  const Case cases[] = {
+      {"no UDP checksum", good, Drop::count_},
+      {"right UDP checksum", outer(inner, 10, kThere, kHere, UdpSum::right), Drop::count_},
+      {"wrong UDP checksum", outer(inner, 10, kThere, kHere, UdpSum::wrong), Drop::bad_udp_checksum},
+      {"reserved bits set", outer(inner, 10, kThere, kHere, UdpSum::none, 0xff), Drop::count_},
+      {"padding behind the datagram", padded, Drop::count_},
+      {"another VNI", outer(inner, 11, kThere, kHere), Drop::unknown_vni},
+      {"another sender", outer(inner, 10, kElsewhere, kHere), Drop::unknown_vni},
+      {"another family", outer(inner, 10, kThere6, kHere6), Drop::unknown_vni},
+      {"no I flag", outer(inner, 10, kThere, kHere, UdpSum::none, 0), Drop::bad_vxlan},
+      {"no room for an Ethernet header", outer(short_inner, 10, kThere, kHere), Drop::truncated},
+      {"IP header checksum wrong", changed(24, 0xff), Drop::bad_header},
+      {"IP longer than the frame", slice(good, 0, good.size() - 1), Drop::bad_length},
+      {"cut in the VXLAN header", slice(good, 0, 45), Drop::bad_length},
+      {"cut in the IP header", slice(good, 0, 30), Drop::truncated},
+      {"not even Ethernet", slice(good, 0, 10), Drop::truncated},
+      {"ARP", packet::test::eth(0x0806, Bytes(46, 0)), Drop::truncated},
+  };
+  for (const Case& c : cases) {
+    w.arrive_at_slot(w.wire, c.packet);
+    const auto sent = w.sent(w.vm);
+    auto drops = w.drops();
+    if (c.what == "ARP") {  // which header it lacks is no matter, but that it is counted is
+      EXPECT_EQ(drops.size(), 1U) << c.what;
+      EXPECT_TRUE(sent.empty());
+      continue;
+    }
+    EXPECT_EQ(drops, c.why == Drop::count_ ? World::Drops{} : World::only_underlay(0, c.why)) << c.what;
+    ASSERT_EQ(sent.size(), c.why == Drop::count_ ? 1U : 0U) << c.what;
+    EXPECT_TRUE(sent.empty() || sent[0].bytes == inner) << c.what;
+  }
+  EXPECT_EQ(w.counters(w.tun).rx_packets, 4U);
+  EXPECT_EQ(w.counters(w.tun).rx_bytes, 4 * inner.size());
+}
+
+TEST(Tunnel, CongestionMarksFollowRfc6040) {
+  Overlay w;
+  w.know(0, mac(1), w.vm);
+  const auto inner = [](std::uint8_t tos) {
+    return frame(mac(1), mac(2), {}, cat({{0x08, 0x00}, packet::test::ipv4(17, packet::test::udp({1}), {.tos = tos})}));
+  };
+  w.arrive_at_slot(w.wire, outer(inner(2), 10, kThere, kHere, UdpSum::right, 8, 3));
+  EXPECT_EQ(w.one(w.vm), inner(3));
+  w.arrive_at_slot(w.wire, outer(inner(0), 10, kThere, kHere, UdpSum::right, 8, 3));
+  EXPECT_EQ(w.drops(), World::only(w.tun, Drop::ecn_invalid));
+}
+
+TEST(Tunnel, PortsOfOneVniDifferInTheirLocalAddress) {
+  VxlanSpec v = vni10();
+  v.local = kHere;
+  Overlay w(v);
+  v.local = kHereToo;
+  const PortNo other = w.tunnel(v, trunk());
+  v.local = std::nullopt;
+  v.remote = std::nullopt;
+  const PortNo any = w.tunnel(v, trunk());
+  const Bytes inner = frame(mac(1), mac(2));
+  w.arrive_at_slot(w.wire, outer(inner, 10, kThere, kHere));
+  w.arrive_at_slot(w.wire, outer(inner, 10, kThere, kHereToo));
+  w.arrive_at_slot(w.wire, outer(inner, 10, kThere, kHereToo));
+  w.arrive_at_slot(w.wire, outer(inner, 10, kElsewhere, kHere));
+  EXPECT_EQ(w.counters(w.tun).rx_packets, 1U);
+  EXPECT_EQ(w.counters(other).rx_packets, 2U);
+  EXPECT_EQ(w.counters(any).rx_packets, 1U);
+}
+
+TEST(Tunnel, LearnsTheRemoteOfAMultipointPort) {
+  Overlay w(vni10(std::nullopt));
+  const std::uint32_t there = w.path(w.tun, kHere, kThere, w.wire);
+  const Bytes inner = frame(mac(1), mac(2));
+  w.arrive_at_slot(w.wire, outer(inner, 10, kThere, kHere));
+  auto records = w.learned(w.tun);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_TRUE(records[0].tunnelled);
+  EXPECT_EQ(records[0].remote, kThere);
+  EXPECT_EQ(records[0].key, fdb_key(0, mac(2)));
+  w.know(0, mac(2), w.tun, there);
+  w.now = 77;
+  w.arrive_at_slot(w.wire, outer(inner, 10, kThere, kHere));
+  EXPECT_TRUE(w.learned(w.tun).empty());
+  std::uint32_t used = 0;
+  ASSERT_TRUE(w.fdb().used_at(fdb_key(0, mac(2)), used));
+  EXPECT_EQ(used, 77U);
+  w.arrive_at_slot(w.wire, outer(inner, 10, kElsewhere, kHere));  // the station moved to another host
+  records = w.learned(w.tun);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].remote, kElsewhere);
+}
+
+TEST(Tunnel, FloodsToEveryRemoteOfTheList) {
+  Overlay w(vni10(std::nullopt));
+  w.ports[w.tun].flood = {w.path(w.tun, kHere, kThere, w.wire), w.path(w.tun, kHere, kElsewhere, w.wire)};
+  const Bytes f = segment(true, false, false);
+  w.arrive(w.vm, f, {.maybe_partial = true});
+  const auto sent = w.sent_by_slot(w.wire);
+  ASSERT_EQ(sent.size(), 2U);
+  EXPECT_EQ(open(sent[0].bytes, vni10(), 0, 64), segment(true, false, true));
+  EXPECT_EQ(slice(sent[1].bytes, 30, 34), packet::test::addr_bytes(kElsewhere));
+  EXPECT_EQ(slice(sent[1].bytes, 50, sent[1].bytes.size()), segment(true, false, true));
+}
+
+TEST(Tunnel, SplitHorizon) {
+  for (const bool on : {true, false}) {
+    VxlanSpec v = vni10();
+    v.split_horizon = on;
+    Overlay w(v);
+    VxlanSpec second = v;
+    second.vni = 20;
+    const PortNo b = w.tunnel(second, trunk());
+    w.ports[b].path = w.path(b, kHere, kThere, w.wire);
+    w.know(0, mac(3), b, w.ports[b].path);
+    w.arrive_at_slot(w.wire, outer(frame(mac(9), mac(2)), 10, kThere, kHere));  // flood
+    EXPECT_EQ(w.sent(w.vm).size(), 1U);
+    EXPECT_EQ(w.sent_by_slot(w.wire).size(), on ? 0U : 1U);
+    EXPECT_TRUE(w.drops().empty());
+    w.arrive_at_slot(w.wire, outer(frame(mac(3), mac(2)), 10, kThere, kHere));  // known
+    EXPECT_EQ(w.sent_by_slot(w.wire).size(), on ? 0U : 1U);
+    EXPECT_EQ(w.drops(), on ? World::only(w.tun, Drop::split_horizon) : World::Drops{});
+  }
+}
+
+// datapath.h: "frames from a tunnel do not leave through this one" - it is the way out that decides.
+TEST(Tunnel, SplitHorizonIsTheWayOutsMatter) {
+  VxlanSpec open_spec = vni10();
+  open_spec.split_horizon = false;
+  Overlay w(open_spec);
+  VxlanSpec strict = vni10();
+  strict.vni = 20;
+  const PortNo b = w.tunnel(strict, trunk());
+  w.ports[b].path = w.path(b, kHere, kThere, w.wire);
+  w.arrive_at_slot(w.wire, outer(frame(mac(9), mac(2)), 10, kThere, kHere));
+  EXPECT_EQ(w.sent_by_slot(w.wire).size(), 0U) << "left through a tunnel with split horizon";
+  EXPECT_EQ(w.sent(w.vm).size(), 1U);
+}
+
+TEST(Tunnel, WithoutARouteThereIsNoWay) {
+  Overlay w;
+  w.ports[w.tun].path = 60000;  // nothing there
+  w.commit();
+  w.arrive(w.vm, frame(mac(2), mac(1)));
+  EXPECT_EQ(w.drops(), World::only(w.tun, Drop::no_route));
+}
+
+// Unfinished checksums: a device that can take one gets it with its place, everything else gets it finished.
+TEST(Checksum, IsFinishedWhereTheReceiverCannot) {
+  for (const bool tcp : {false, true}) {
+    for (const bool v6 : {false, true}) {
+      for (const bool tagged : {false, true}) {
+        Overlay w(vni10(), trunk());
+        const std::optional<Tag> tag = tagged ? std::optional<Tag>(Tag{0x8100, 30}) : std::nullopt;
+        const VlanId vlan = tagged ? 30 : 0;
+        const PortNo plain = w.device(trunk());
+        const PortNo able = w.device(access(vlan));
+        w.io(able).partial = true;
+        const Bytes unfinished = segment(tcp, v6, false, 101, tag);
+        const Bytes finished = segment(tcp, v6, true, 101, tag);
+        const std::size_t l4 = 14 + (v6 ? 40 : 20);
+
+        w.know(vlan, mac(2), plain);
+        w.arrive(w.vm, unfinished, {.maybe_partial = true});
+        EXPECT_EQ(w.one(plain), finished);
+        w.arrive(w.vm, unfinished);  // from a device that does not leave it
+        EXPECT_EQ(w.one(plain), unfinished);
+        w.arrive(w.vm, finished, {.maybe_partial = true});
+        EXPECT_EQ(w.one(plain), finished);
+        w.arrive(w.vm, unfinished, {.maybe_partial = true, .cuts = {l4 + 24, 130}});
+        EXPECT_EQ(w.one(plain), finished);
+
+        w.know(vlan, mac(2), able);
+        w.arrive(w.vm, unfinished, {.maybe_partial = true});
+        auto sent = w.sent(able);
+        ASSERT_EQ(sent.size(), 1U);
+        EXPECT_EQ(sent[0], (FakeIo::Sent{segment(tcp, v6, false, 101), static_cast<std::uint16_t>(l4),
+                                         static_cast<std::uint8_t>(tcp ? 16 : 6)}));
+        w.arrive(w.vm, finished, {.maybe_partial = true});
+        EXPECT_EQ(w.sent(able).at(0).csum_start, 0);
+
+        w.know(vlan, mac(2), w.tun, w.ports[w.tun].path);
+        w.arrive(w.vm, unfinished, {.maybe_partial = true});
+        EXPECT_EQ(open(w.one_by_slot(w.wire), vni10(), 0, 64), finished);
+        w.arrive(w.vm, unfinished, {.maybe_partial = true, .cuts = {14 + (tagged ? 4U : 0U) + 60 + 20, 140}});
+        EXPECT_EQ(open(w.one_by_slot(w.wire), vni10(), 0, 64), finished);
+      }
+    }
+  }
+}
+
+// Documentation/networking/checksum-offloads.rst, "LCO": the outer checksum was computed for the finished inner one.
+TEST(Checksum, OuterIsJudgedWithTheInnerFinished) {
+  Overlay w;
+  w.know(0, mac(2), w.vm);
+  const Bytes finished = segment(true, false, true);
+  const Bytes unfinished = segment(true, false, false);
+  Bytes packet = outer(finished, 10, kThere, kHere, UdpSum::right);
+  std::copy(unfinished.begin(), unfinished.end(), packet.end() - static_cast<std::ptrdiff_t>(unfinished.size()));
+  for (const std::vector<std::size_t>& cuts : {std::vector<std::size_t>{}, {110, 140}}) {
+    w.arrive_at_slot(w.wire, packet, {.maybe_partial = true, .cuts = cuts});
+    EXPECT_EQ(w.one(w.vm), finished);
+    EXPECT_TRUE(w.drops().empty());
+  }
+  w.arrive_at_slot(w.wire, packet);
+  EXPECT_EQ(w.drops(), World::only_underlay(0, Drop::bad_udp_checksum));
+  // No outer checksum: the inner one is finished all the same.
+  w.arrive_at_slot(w.wire, outer(unfinished, 10, kThere, kHere), {.maybe_partial = true});
+  EXPECT_EQ(w.one(w.vm), finished);
+}
+
+TEST(TooBig, IsAnsweredOnThePortItCameFrom) {
+  for (const bool v6 : {false, true}) {
+    for (const bool tagged : {false, true}) {
+      Overlay w(vni10(), tagged ? trunk() : access(30));
+      const std::optional<Tag> tag = tagged ? std::optional<Tag>(Tag{0x8100, 30}) : std::nullopt;
+      // The tunnel port is a trunk: the tag takes 4 of the 1550 bytes.
+      const std::size_t room = 1550 - 20 - 8 - 8 - 14 - 4;
+      const std::size_t headers = (v6 ? 40U : 20U) + 20;
+      const Bytes fits = segment(true, v6, true, room - headers, tag);
+      w.arrive(w.vm, fits);
+      EXPECT_EQ(w.sent_by_slot(w.wire).size(), 1U);
+      w.arrive(w.vm, segment(true, v6, true, room - headers + 1, tag));
+      EXPECT_EQ(w.sent_by_slot(w.wire).size(), 0U);
+      EXPECT_EQ(w.drops(), World::only(w.tun, Drop::tunnel_mtu));
+      const Bytes answer = w.one(w.vm);
+      const std::size_t ip = tagged ? 18 : 14;
+      ASSERT_GT(answer.size(), ip + 48);
+      EXPECT_EQ(slice(answer, 0, 12), cat({bytes_of(mac(1)), bytes_of(mac(2))}));
+      EXPECT_TRUE(!tagged || (get16(answer, 12) == 0x8100 && get16(answer, 14) == 30));
+      EXPECT_EQ(get16(answer, ip - 2), v6 ? 0x86ddU : 0x0800U);
+      const std::size_t icmp = ip + (v6 ? 40 : 20);
+      EXPECT_EQ(get16(answer, icmp), v6 ? 0x0200U : 0x0304U);
+      EXPECT_EQ(get16(answer, icmp + 6), room);
+      EXPECT_EQ(w.counters(w.vm).icmp_too_big, 1U);
+    }
+  }
+}
+
+TEST(TooBig, AnswersAreLimitedPerSecondAndPort) {
+  Overlay w;
+  const PortNo second = w.device(access());
+  w.know(0, mac(2), w.tun, w.ports[w.tun].path);
+  const Bytes big = segment(true, false, true, 1600);
+  for (int i = 0; i < 150; ++i) w.arrive(w.vm, big);
+  EXPECT_EQ(w.sent(w.vm).size(), 100U);
+  w.arrive(second, big);
+  EXPECT_EQ(w.sent(second).size(), 1U);
+  ++w.now;
+  w.arrive(w.vm, big);
+  EXPECT_EQ(w.sent(w.vm).size(), 1U);
+  EXPECT_EQ(w.drops(), (World::Drops{{"2:tunnel_mtu", 152}}));
+}
+
+TEST(Tunnel, CarriesJumboFrames) {
+  VxlanSpec v = vni10();
+  v.csum = true;
+  Overlay w(v, access(), 9100);
+  const PortNo b = w.device(access());
+  const Bytes payload = packet::test::filler(8900);
+  const Bytes f = frame(mac(2), mac(1), {}, cat({{0x12, 0x34}, payload}));
+  w.arrive(w.vm, f, {.cuts = {3840, 7680}});  // flood: to the tunnel and to b
+  EXPECT_EQ(w.one(b), f);
+  const Bytes packet = w.one_by_slot(w.wire);
+  EXPECT_EQ(open(packet, v, 0, 64), f);
+  Bytes back = outer(f, 10, kThere, kHere, UdpSum::right);
+  for (const std::vector<std::size_t>& cuts : {std::vector<std::size_t>{3840, 7680}, {64, 3900, 7700}, {3001, 6001}}) {
+    w.arrive_at_slot(w.wire, back, {.maybe_partial = true, .cuts = cuts});
+    EXPECT_EQ(w.one(w.vm), f);
+    EXPECT_EQ(w.one(b), f);
+  }
+  w.arrive_at_slot(w.wire, back, {.cuts = {60, 3800, 7600}});  // headers not in the first buffer
+  EXPECT_EQ(w.drops(), World::only_underlay(0, Drop::truncated));
+  back.insert(back.end(), 7, 0xff);  // more bytes than the datagram
+  w.arrive_at_slot(w.wire, back, {.cuts = {3840, 7680}});
+  EXPECT_EQ(w.one(w.vm), f) << "bytes behind the outer datagram are no part of the inner frame";
+}
+
+// Random frames both ways, random damage: each ends somewhere, exactly once when it has one way to go.
+TEST(Tunnel, EveryFrameEndsOnce) {
+  std::mt19937 random(3);
+  VxlanSpec many = vni10(std::nullopt);
+  many.vni = 30;
+  many.split_horizon = false;
+  Overlay w(vni10(), trunk());
+  const PortNo b = w.device(access(10));
+  const PortNo multi = w.tunnel(many, trunk());
+  const std::uint32_t paths[] = {w.path(multi, kHere, kThere, w.wire, 400), w.path(multi, kHere, kElsewhere, w.wire)};
+  for (const VlanId vlan : {0, 10}) {
+    w.know(vlan, mac(1), w.vm);
+    w.know(vlan, mac(2), w.tun, w.ports[w.tun].path);
+    w.know(vlan, mac(3), b);
+    w.know(vlan, mac(4), multi, paths[0]);
+    w.know(vlan, mac(5), multi, paths[1]);
+  }
+  for (int i = 0; i < 20000; ++i) {
+    Bytes f = segment(random() % 2 != 0, random() % 2 != 0, random() % 2 != 0, random() % 1500,
+                      random() % 2 != 0 ? std::optional<Tag>(Tag{0x8100, 10}) : std::nullopt);
+    f[5] = static_cast<std::uint8_t>(1 + random() % 5);
+    f[11] = static_cast<std::uint8_t>(1 + random() % 5);
+    const bool wire = random() % 2 != 0;
+    if (wire) {
+      f = outer(f,
+                random() % 8 == 0   ? 11
+                : random() % 2 != 0 ? 10
+                                    : 30,
+                random() % 3 == 0 ? kElsewhere : kThere, kHere,
+                random() % 4 == 0   ? UdpSum::wrong
+                : random() % 2 != 0 ? UdpSum::none
+                                    : UdpSum::right);
+    }
+    for (unsigned n = random() % 4 == 0 ? random() % 4 : 0; n > 0; --n) {
+      f[12 + random() % (f.size() - 12)] = static_cast<std::uint8_t>(random());
+    }
+    if (random() % 10 == 0) f.resize(1 + random() % f.size());
+    Arrival how{.maybe_partial = random() % 2 != 0};
+    for (std::size_t at = 1 + random() % 200; random() % 2 != 0 && at < f.size(); at += 1 + random() % 800)
+      how.cuts.push_back(at);
+    const std::uint64_t answers = w.counters(w.vm).icmp_too_big + w.counters(b).icmp_too_big;
+    w.arrive_at_slot(wire ? w.wire : w.ports[random() % 2 != 0 ? w.vm : b].io, f, how);
+    std::size_t ends = 0;
+    for (const auto& io : w.ios) ends += std::exchange(io->sent, {}).size();
+    for (const auto& [what, n] : w.drops()) ends += n;
+    ends -= w.counters(w.vm).icmp_too_big + w.counters(b).icmp_too_big - answers;
+    // More than one end: a damaged destination or VLAN was flooded.
+    ASSERT_GE(ends, 1U) << "frame " << i;
+    ASSERT_LE(ends, w.ports.size()) << "frame " << i;
+    if (i % 64 == 0)
+      for (const auto& [no, port] : w.ports) w.learned(no);
+    w.now = 1 + static_cast<std::uint32_t>(i) / 50;
+  }
+}
+
+}  // namespace
+}  // namespace heddle::dp
