@@ -237,14 +237,15 @@ Result<> Fdb::remove(const dp::FdbKey& key) {
 }
 
 std::size_t Fdb::flush(const FdbFilter& which) {
-  if (which.port) {
-    const auto it = ports_.find(*which.port);
-    if (it == ports_.end() || (which.bridge && it->second.bridge != *which.bridge)) return 0;
-    return clear(it->second.learned, which);
-  }
   std::size_t removed = 0;
-  for (auto& [number, port] : ports_)
-    if (!which.bridge || port.bridge == *which.bridge) removed += clear(port.learned, which);
+  const auto flush_port = [&](Port& port) {
+    if (!which.bridge || which.bridge == port.bridge) removed += clear(port.learned, which);
+  };
+  if (!which.port) {
+    for (auto& item : ports_) flush_port(item.second);
+  } else if (const auto it = ports_.find(which.port.value()); it != ports_.end()) {
+    flush_port(it->second);
+  }
   return removed;
 }
 
