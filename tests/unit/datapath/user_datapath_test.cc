@@ -1,0 +1,283 @@
+// The user-space datapath on a real kernel: devices that come, go and come again, packet memory shared by sockets in
+// any order of their lives, tunnels' UDP ports, the internal port. Everything happens in a namespace of the test's own.
+#include "datapath/user/user_datapath.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <map>
+
+#include "tests/support/netns.h"
+#include "tests/unit/packet/frames.h"
+
+namespace heddle::dp {
+namespace {
+
+using heddle::test::sh;
+using packet::test::Bytes;
+
+constexpr auto kPatience = std::chrono::seconds(20);
+constexpr std::uint16_t kTestType = 0x88b5;  // IEEE 802 "local experimental"
+
+// A station at the far end of a veth.
+class Station {
+ public:
+  explicit Station(const std::string& device) : fd_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(kTestType))) {
+    sockaddr_ll at{};
+    at.sll_family = AF_PACKET;
+    at.sll_protocol = htons(kTestType);
+    at.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
+    if (!fd_ || bind(fd_.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0)
+      throw std::runtime_error("packet socket on " + device);
+  }
+  void send(const Bytes& frame) const {
+    EXPECT_EQ(::send(fd_.get(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()));
+  }
+  // Waits for this frame; others are passed over.
+  [[nodiscard]] bool awaits(const Bytes& frame) const {
+    const auto deadline = Clock::now() + kPatience;
+    while (Clock::now() < deadline) {
+      pollfd p{fd_.get(), POLLIN, 0};
+      if (poll(&p, 1, 100) <= 0) continue;
+      Bytes got(2000);
+      const ssize_t n = recv(fd_.get(), got.data(), got.size(), 0);
+      got.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+      if (got == frame) return true;
+    }
+    return false;
+  }
+
+ private:
+  Fd fd_;
+};
+
+Bytes hello(unsigned to, unsigned from, std::uint8_t number) {
+  using packet::test::bytes_of;
+  return packet::test::cat({bytes_of(MacAddr::from_u64(0x020000000000ULL + to)),
+                            bytes_of(MacAddr::from_u64(0x020000000000ULL + from)), packet::test::be16_bytes(kTestType),
+                            Bytes(60, number)});
+}
+
+class UserDatapathTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    HEDDLE_NEEDS_NETNS();
+    ns_ = std::make_unique<heddle::test::PrivateNetns>();
+    open();
+  }
+  void open() {
+    dp_.reset();
+    auto made = make_user_datapath({.workers = 2, .frames = 16384, .time = nullptr});
+    ASSERT_TRUE(made) << made.error().text;
+    dp_ = std::move(*made);
+  }
+  void TearDown() override {
+    dp_.reset();
+    ns_.reset();
+  }
+
+  PortNo add(const std::string& name, PortKind kind = PortKind::netdev) {
+    PortSpec spec;
+    spec.name = name;
+    spec.kind = kind;
+    const auto no = dp_->add_port(spec);
+    if (!no) throw std::runtime_error(no.error().text);
+    PortPolicy policy;
+    policy.bridge = static_cast<BridgeId>(0);
+    if (auto ok = dp_->set_port(*no, policy); !ok) throw std::runtime_error(ok.error().text);
+    return *no;
+  }
+  // Runs the control side until it is so.
+  template <typename F>
+  bool settles(F&& is_so) {
+    const auto deadline = Clock::now() + kPatience;
+    while (!is_so()) {
+      if (Clock::now() > deadline) return false;
+      pollfd p{dp_->control_fd(), POLLIN, 0};
+      poll(&p, 1, 100);
+      dp_->run_control([&](PortNo no) { ++changes_[no]; });
+    }
+    return true;
+  }
+  bool comes_up(PortNo no) {
+    return settles([&] {
+      const PortState s = dp_->port_state(no);
+      return s.present && s.link_up;
+    });
+  }
+  // `from` sends to everybody; all of `to` must get it.
+  void reach(const std::string& from, const std::vector<std::string>& to) {
+    const Bytes frame = hello(99, 1, ++number_);
+    std::vector<Station> ears(to.begin(), to.end());
+    const Station mouth(from);
+    mouth.send(frame);
+    for (std::size_t i = 0; i < to.size(); ++i) EXPECT_TRUE(ears[i].awaits(frame)) << from << " -> " << to[i];
+  }
+
+  std::unique_ptr<heddle::test::PrivateNetns> ns_;
+  std::unique_ptr<Datapath> dp_;
+  std::map<PortNo, int> changes_;
+  std::uint8_t number_ = 0;
+};
+
+TEST_F(UserDatapathTest, MissingDeviceIsTakenUpWhenItAppearsAndAgainWhenItComesBack) {
+  heddle::test::veth("b0", "b1");
+  const PortNo b = add("b0");
+  const PortNo a = add("a0");
+  EXPECT_FALSE(dp_->port_state(a).present);
+  EXPECT_NE(dp_->port_state(a).error.find("a0"), std::string::npos) << dp_->port_state(a).error;
+  EXPECT_NE(dp_->port_state(a).error.find("appears"), std::string::npos) << dp_->port_state(a).error;
+  for (int round = 0; round < 2; ++round) {
+    heddle::test::veth("a0", "a1");
+    ASSERT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+    ASSERT_TRUE(comes_up(b));
+    EXPECT_GT(changes_[a], 0);
+    EXPECT_EQ(dp_->port_state(a).ifindex, static_cast<int>(if_nametoindex("a0")));
+    EXPECT_TRUE(dp_->port_state(a).error.empty());
+    reach("a1", {"b1"});
+    reach("b1", {"a1"});
+    sh("ip link del a0");
+    ASSERT_TRUE(settles([&] { return !dp_->port_state(a).present; }));
+    EXPECT_NE(dp_->port_state(a).error.find("gone"), std::string::npos) << dp_->port_state(a).error;
+  }
+}
+
+TEST_F(UserDatapathTest, NamesAreTakenOnce) {
+  add("a0");
+  PortSpec spec;
+  spec.name = "a0";
+  const auto again = dp_->add_port(spec);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Errc::exists);
+  EXPECT_NE(again.error().text.find("a0"), std::string::npos);
+  EXPECT_EQ(dp_->remove_port(static_cast<PortNo>(777)).error().code, Errc::not_found);
+  EXPECT_EQ(dp_->set_port(static_cast<PortNo>(777), {}).error().code, Errc::not_found);
+}
+
+// The first socket registered the memory that all share; its end must not be theirs.
+TEST_F(UserDatapathTest, SocketsShareMemoryInAnyOrderOfTheirLives) {
+  std::map<std::string, PortNo> ports;
+  for (const std::string name : {"a", "b", "c"}) {
+    heddle::test::veth(name + "0", name + "1");
+    ports[name] = add(name + "0");
+  }
+  for (const auto& [name, no] : ports) ASSERT_TRUE(comes_up(no)) << dp_->port_state(no).error;
+  reach("a1", {"b1", "c1"});
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& [gone, others] : std::map<std::string, std::vector<std::string>>{
+             {"a", {"b1", "c1"}}, {"b", {"a1", "c1"}}, {"c", {"a1", "b1"}}}) {
+      ASSERT_TRUE(dp_->remove_port(ports[gone]));
+      reach(others[0], {others[1]});
+      ports[gone] = add(gone + "0");
+      ASSERT_TRUE(comes_up(ports[gone])) << dp_->port_state(ports[gone]).error;
+      reach(gone + "1", others);
+      reach(others[0], {others[1], gone + "1"});
+    }
+  }
+}
+
+TEST_F(UserDatapathTest, LearnsAndSendsToOnePortOnly) {
+  std::map<std::string, PortNo> ports;
+  for (const std::string name : {"a", "b", "c"}) {
+    heddle::test::veth(name + "0", name + "1");
+    ports[name] = add(name + "0");
+  }
+  for (const auto& [name, no] : ports) ASSERT_TRUE(comes_up(no));
+  const Station a("a1");
+  const Station b("b1");
+  const Station c("c1");
+  b.send(hello(1, 2, 1));
+  ASSERT_TRUE(a.awaits(hello(1, 2, 1)));
+  ASSERT_TRUE(c.awaits(hello(1, 2, 1)));
+  std::vector<LearnEvent> events(64);
+  const FdbKey key{static_cast<BridgeId>(0), 0, MacAddr::from_u64(0x020000000002ULL)};
+  bool seen = false;
+  ASSERT_TRUE(settles([&] {
+    const std::size_t n = dp_->poll_events(events);
+    for (std::size_t i = 0; i < n; ++i)
+      seen |= events[i].key == key && events[i].target == FdbTarget{ports["b"], std::nullopt};
+    return seen;
+  }));
+  ASSERT_TRUE(dp_->put_fdb(key, {ports["b"], std::nullopt}));
+  const auto before = dp_->port_counters(ports["c"]).tx_packets;
+  a.send(hello(2, 1, 2));
+  ASSERT_TRUE(b.awaits(hello(2, 1, 2)));
+  a.send(hello(99, 1, 3));  // to all: once c has this one, it would have had the other
+  ASSERT_TRUE(c.awaits(hello(99, 1, 3)));
+  EXPECT_LE(dp_->port_counters(ports["c"]).tx_packets, before + 1);
+  ASSERT_TRUE(dp_->remove_port(ports["b"]));
+  FdbUse use{key};
+  dp_->fdb_use({&use, 1});
+  EXPECT_EQ(use.idle_seconds, UINT32_MAX) << "the port is gone, its entry is not";
+  EXPECT_EQ(dp_->put_fdb(key, {ports["b"], std::nullopt}).error().code, Errc::not_found);
+}
+
+TEST_F(UserDatapathTest, TunnelWhoseUdpPortIsTaken) {
+  Fd taken(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(4789);
+  ASSERT_EQ(bind(taken.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  PortSpec spec;
+  spec.name = "vx10";
+  spec.kind = PortKind::vxlan;
+  spec.vxlan.remote = IpAddr::parse("192.0.2.2");
+  spec.vxlan.vni = 10;
+  const auto refused = dp_->add_port(spec);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::exists);
+  EXPECT_NE(refused.error().text.find("4789"), std::string::npos) << refused.error().text;
+  EXPECT_NE(refused.error().text.find("dst_port"), std::string::npos) << "no remedy: " << refused.error().text;
+  taken.reset();
+  const auto no = dp_->add_port(spec);
+  ASSERT_TRUE(no) << no.error().text;
+  EXPECT_FALSE(dp_->port_state(*no).present);
+  EXPECT_NE(dp_->port_state(*no).error.find("192.0.2.2"), std::string::npos) << dp_->port_state(*no).error;
+
+  // Then there is a route, and it is taken up.
+  heddle::test::veth("u0", "u1");
+  sh("ip addr add 192.0.2.1/24 dev u0");
+  ASSERT_TRUE(settles([&] { return dp_->port_state(*no).present; })) << dp_->port_state(*no).error;
+  EXPECT_EQ(dp_->port_state(*no).mtu, 1450U);
+  ASSERT_TRUE(dp_->remove_port(*no));
+  taken.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(bind(taken.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0)
+      << "the UDP port is not given back";
+}
+
+TEST_F(UserDatapathTest, InternalPortOutlivesTheDatapathUntilItIsRemoved) {
+  const PortNo first = add("br0", PortKind::internal);
+  ASSERT_TRUE(dp_->port_state(first).present) << dp_->port_state(first).error;
+  sh("ip addr add 198.51.100.1/24 dev br0");
+  const unsigned index = if_nametoindex("br0");
+  open();
+  EXPECT_EQ(if_nametoindex("br0"), index);
+  const PortNo second = add("br0", PortKind::internal);
+  ASSERT_TRUE(comes_up(second)) << dp_->port_state(second).error;
+  EXPECT_EQ(dp_->port_state(second).ifindex, static_cast<int>(index));
+  sh("ip addr show dev br0 | grep -q 198.51.100.1/24");
+  heddle::test::veth("a0", "a1");
+  ASSERT_TRUE(comes_up(add("a0")));
+  reach("a1", {"br0"});
+  ASSERT_TRUE(dp_->remove_port(second));
+  EXPECT_EQ(if_nametoindex("br0"), 0U);
+}
+
+TEST_F(UserDatapathTest, DeviceOfAnotherBridgeIsRefusedWithARemedy) {
+  heddle::test::veth("a0", "a1");
+  sh("ip link add other type bridge && ip link set a0 master other");
+  const PortNo a = add("a0");
+  const std::string error = dp_->port_state(a).error;
+  EXPECT_NE(error.find("other"), std::string::npos) << error;
+  EXPECT_NE(error.find("nomaster"), std::string::npos) << error;
+  sh("ip link set a0 nomaster");
+  EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+}
+
+}  // namespace
+}  // namespace heddle::dp
