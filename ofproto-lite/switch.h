@@ -97,6 +97,7 @@ class Switch {
   [[nodiscard]] std::vector<std::string> ports() const;
   [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return datapath_.port_state(port.number); }
   [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const { return datapath_.port_counters(port.number); }
+  [[nodiscard]] std::vector<dp::UnderlayCounters> underlay_counters() const { return datapath_.underlay_counters(); }
 
   // A device came, went or changed: what was learned on one that is gone is forgotten, and the bridge's own address
   // followed.

@@ -33,6 +33,23 @@ ovsdb::RpcReply answer(const Result<std::string>& result) {
   return result ? ovsdb::RpcReply::ok(*result) : ovsdb::RpcReply::fail(ovsdb::Json(result.error().text));
 }
 
+// The VTEP behind an entry: learned at a multipoint port, else the tunnel's own remote.
+std::string remote_of(const Switch& sw, const std::string& name, const dp::FdbTarget& target) {
+  if (target.remote) return target.remote->to_string();
+  const ofproto::SwitchPort* port = sw.port(name);
+  const bool tunnel = port != nullptr && port->config.spec.kind == dp::PortKind::vxlan;
+  return tunnel && port->config.spec.vxlan.remote ? port->config.spec.vxlan.remote->to_string() : std::string{};
+}
+
+void add_drops(Grid& grid, const std::string& where, const dp::PortCounters& counters) {
+  for (std::size_t i = 0; i < kDropCount; ++i) {
+    if (counters.drops[i] == 0) continue;
+    const auto reason = static_cast<Drop>(i);
+    grid.add(
+        {where, std::to_string(counters.drops[i]), std::string(drop_name(reason)), std::string(drop_text(reason))});
+  }
+}
+
 std::uint64_t total_drops(const dp::PortCounters& counters) {
   std::uint64_t total = 0;
   for (const std::uint64_t n : counters.drops) total += n;
@@ -132,8 +149,7 @@ Result<std::string> Control::fdb_show(const Args& args) {
   Grid grid({"port", "VLAN", "MAC", "Age", "remote"}, "rrlrl");
   for (const auto& [port, row] : *lines | std::views::take(limits::kShownRows))
     grid.add({port, std::to_string(row.key.vlan), row.key.mac.to_string(),
-              row.is_static ? "static" : std::to_string(row.age),
-              row.target.remote ? row.target.remote->to_string() : std::string{}});
+              row.is_static ? "static" : std::to_string(row.age), remote_of(**sw, port, row.target)});
   if (lines->size() <= limits::kShownRows) return grid.text();
   return grid.text() + fmt::format("... and {} more\n", lines->size() - limits::kShownRows);
 }
@@ -211,22 +227,25 @@ Result<std::vector<Control::Found>> Control::find_ports(const Args& args) const 
   return fail(Errc::not_found, fmt::format("port {} does not exist; ports: {}", args[0], fmt::join(known, ", ")));
 }
 
+// Underlay devices come last: what is lost there has not reached a tunnel port yet.
 Result<std::string> Control::drops(const Args& args) {
+  std::vector<dp::UnderlayCounters> places;
+  for (const auto& [type, sw] : switches_)
+    for (dp::UnderlayCounters& u : sw->underlay_counters())
+      if (args.empty() || args[0] == u.name) places.push_back(std::move(u));
   const auto ports = find_ports(args);
-  if (!ports) return std::unexpected(ports.error());
+  if (!ports && places.empty()) return std::unexpected(ports.error());
+
   Grid grid({"port", "frames", "reason", ""}, "lrll");
-  bool any = false;
-  for (const auto& [sw, port] : *ports) {
-    const auto counters = sw->counters(*port);
-    for (std::size_t i = 0; i < kDropCount; ++i) {
-      if (counters.drops[i] == 0) continue;
-      any = true;
-      const auto reason = static_cast<Drop>(i);
-      grid.add({port->config.spec.name, std::to_string(counters.drops[i]), std::string(drop_name(reason)),
-                std::string(drop_text(reason))});
-    }
-  }
-  return any ? grid.text() : "no drops\n";
+  std::uint64_t all = 0;
+  const auto add = [&](const std::string& where, const dp::PortCounters& counters) {
+    all += total_drops(counters);
+    add_drops(grid, where, counters);
+  };
+  if (ports)
+    for (const auto& [sw, port] : *ports) add(port->config.spec.name, sw->counters(*port));
+  for (const dp::UnderlayCounters& u : places) add(u.name, u.counters);
+  return all > 0 ? grid.text() : "no drops\n";
 }
 
 Result<std::string> Control::port_stats(const Args& args) {
