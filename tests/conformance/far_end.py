@@ -16,7 +16,9 @@ class KernelVtep:
         """A vxlan device with a guest's address on it. Without `remote`: multipoint, see flood()."""
         self.ns.sysctl("net.ipv6.conf.default.disable_ipv6", 0 if ":" in address else 1)
         to = f"remote {remote}" if remote else ""
-        self.ns.ip(f"link add {name} type vxlan id {vni} local {local} {to} dstport {port} dev {device} {options}")
+        by = f"dev {device}" if device else ""  # without: by whatever route there is
+        self.ns.ip(f"link add {name} type vxlan id {vni} local {local} {to} dstport {port} {by} {options}")
+        self.ns.sysctl("net.ipv6.conf.default.disable_ipv6", 0)
         self.ns.ip(f"addr add {address} dev {name}")
         self.ns.ip(f"link set {name} up")
         return self.ns.mac(name)

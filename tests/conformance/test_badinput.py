@@ -74,7 +74,7 @@ TUNNELS = [  # options, what the error must name
     ("remote_ip=192.0.2.1 options:key=abc", ["key", "abc"]),
     ("remote_ip=192.0.2.256 options:key=1", ["remote_ip", "192.0.2.256"]),
     ("key=1", ["remote_ip"]),
-    ("remote_ip=192.0.2.1 options:local_ip=2001:db8::1", ["local_ip"]),
+    ("remote_ip=192.0.2.1 options:local_ip=2001:db8::1", ["192.0.2.1", "2001:db8::1"]),
     ("remote_ip=192.0.2.1 options:dst_port=0", ["dst_port"]),
     ("remote_ip=192.0.2.1 options:dst_port=65536", ["dst_port", "65536"]),
     ("remote_ip=192.0.2.1 options:ttl=256", ["ttl", "256"]),
@@ -262,7 +262,7 @@ def test_bridge_of_the_same_name_twice(switch, rpc):
     assert "constraint violation" in json.dumps(reply)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../x", "x" * 16, "with space", "br0\n", "é", ".", ".."])
+@pytest.mark.parametrize("name", ["", "a/b", "../x", "x" * 16, "with space", "br0\n", ".", ".."])
 def test_bridge_names_that_cannot_be_devices(switch, rpc, name):
     """The database takes any name; the switch must not fall over it."""
     rows = [{"op": "insert", "table": "Interface", "row": {"name": name, "type": "internal"}, "uuid-name": "i"},

@@ -85,7 +85,7 @@ def test_missing_device_is_reported(vsctl, host):
 
 def test_what_libvirt_sends(vsctl, host):
     vsctl(f"add-br br0 -- set Bridge br0 datapath_type={host.lab.datapath_type}")
-    vsctl("--if-exists", "del-port", "vnet0", "--", "--may-exist", "add-port", "br0", "vnet0", "tag=5", "trunk=5", "trunk=6",
+    vsctl("--if-exists", "del-port", "vnet0", "--", "--may-exist", "add-port", "br0", "vnet0", "tag=5", "trunk=5,6",
           "vlan_mode=native-untagged", "--", "set", "Interface", "vnet0",
           'external-ids:attached-mac="52:54:00:00:00:01"', 'external-ids:iface-id="x"', "external-ids:iface-status=active",
           check=False)  # the device is not there: the row is
