@@ -1,8 +1,10 @@
 #include "bench/floor/forward.h"
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace heddle::bench {
@@ -31,7 +33,19 @@ Result<std::unique_ptr<Forwarder>> Forwarder::make(const std::array<NetDevice, 2
     for (std::uint32_t n = 0; n < options.fill; ++n) fill.at(n) = std::uint64_t{i * options.fill + n} * kFrameSize;
     fill.produced(options.fill);
   }
+  if (options.epoll)
+    if (auto r = f->register_epoll(); !r) return std::unexpected(r.error());
   return f;
+}
+
+Result<> Forwarder::register_epoll() {
+  epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return fail_errno(errno, "epoll");
+  for (auto& port : ports_) {
+    epoll_event event{.events = EPOLLIN, .data = {}};
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, port->fd(), &event) != 0) return fail_errno(errno, "epoll");
+  }
+  return {};
 }
 
 void Forwarder::rewrite(std::size_t from, xdp_desc& frame) const {
@@ -87,9 +101,15 @@ void Forwarder::recycle(std::size_t from) {
 
 // Frames that a receiver still holds come back without waking us: look again soon, or the fill rings could run dry.
 void Forwarder::sleep() {
+  const int patience = ports_[0]->unsent + ports_[1]->unsent != 0 ? 1 : -1;
+  if (options_.epoll) {
+    std::array<epoll_event, 2> events{};
+    ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), patience);
+    return;
+  }
   std::array<pollfd, 2> wait{};
   for (std::size_t i = 0; i < 2; ++i) wait[i] = {ports_[i]->fd(), POLLIN, 0};
-  ::poll(wait.data(), wait.size(), ports_[0]->unsent + ports_[1]->unsent != 0 ? 1 : -1);
+  ::poll(wait.data(), wait.size(), patience);
 }
 
 void Forwarder::run(const volatile bool& stop) {

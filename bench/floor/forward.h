@@ -16,6 +16,7 @@ struct ForwardOptions {
   std::uint32_t fill = 1024;       // frames that wait in each fill ring; a small set stays in the caches
   bool always_kick = false;        // the ring's wakeup flag means nothing
   bool spin = false;               // never sleep
+  bool epoll = false;              // sleep in epoll_wait(2), not poll(2)
   std::uint32_t idle_rounds = 64;  // empty rounds before sleeping
 };
 
@@ -32,10 +33,12 @@ class Forwarder {
   void kick(Xsk& port);
   void recycle(std::size_t from);
   void rewrite(std::size_t from, xdp_desc& frame) const;
+  Result<> register_epoll();
   void sleep();
 
   Umem umem_;
   ForwardOptions options_;
+  Fd epoll_;
   std::array<std::unique_ptr<Xsk>, 2> ports_;
 };
 

@@ -34,6 +34,7 @@ po::options_description describe(Options& o) {
       "a transmit call after every batch, not every round");
   add("fill", po::value(&o.forward.fill)->default_value(1024), "frames in each fill ring");
   add("spin", po::bool_switch(&o.forward.spin), "never sleep");
+  add("epoll", po::bool_switch(&o.forward.epoll), "sleep in epoll_wait, not poll");
   add("idle-rounds", po::value(&o.forward.idle_rounds)->default_value(64), "empty rounds before sleeping");
   add("no-need-wakeup", po::bool_switch(&o.no_wakeup), "without XDP_USE_NEED_WAKEUP");
   add("skb", po::bool_switch(&o.socket.skb_mode), "generic XDP");
