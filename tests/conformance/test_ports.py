@@ -1,8 +1,10 @@
 """Ports that come, go and vanish; large frames; packets that do not fit; UDP as guests send it."""
 import hashlib
+import os
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from far_end import KernelVtep
@@ -230,3 +232,19 @@ def test_udp_with_unfinished_checksums(lab, family, path):
             data = hashlib.sha512(str(size).encode()).digest() * 60
             sender.sendto(data[:size], (to, 6000))
             assert sink.recv(65536) == data[:size], f"{size} bytes"
+
+
+def test_idle_means_idle(host):
+    """Eight ports and no traffic: under 2 % of one core."""
+    guests = [host.guest("br0", f"vm{i}") for i in range(8)]
+    settle(host, "br0", guests)
+
+    def cpu_seconds():
+        fields = Path(f"/proc/{host.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def share():
+        before, begin = cpu_seconds(), time.monotonic()
+        time.sleep(3)
+        return (cpu_seconds() - before) / (time.monotonic() - begin)
+    wait_until(lambda: share() < 0.02, 12, "the daemon uses less than 2 % of a core")

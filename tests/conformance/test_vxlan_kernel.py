@@ -1,10 +1,11 @@
 """VXLAN (RFC 7348) with the Linux kernel's vxlan device at the far end of the tunnel."""
 import socket
+import struct
 
 import pytest
 from far_end import KernelVtep, next_outer, vxlan_header, watch
 from lab import wait_until, who_gets
-from net import Failure, frame, mac
+from net import Failure, checksum, frame, mac
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
 MAX_VNI = 2**24 - 1
@@ -237,3 +238,27 @@ def test_vlan_is_taken_off_and_put_on(lab):
     back.send(frame(far.mac, payload=b"back"))
     assert tagged.raw.wait_for(lambda f: b"back" in f)[12:16] == b"\x81\x00\x00\x14"
     assert who_gets(other, [tagged], mac(6)) == {}
+
+
+def ip_frame(far, tos, text):
+    """An Ethernet frame with an IPv4 header of that TOS and `text` in it, to everyone."""
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, tos, 20 + len(text), 1, 0, 64, 253, 0, b"\x0a\0\0\2", b"\x0a\0\0\xff")
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    return frame(far.mac, payload=head + text, ethertype=0x0800)
+
+
+@pytest.mark.parametrize("inner,outer,arrives", [(0, 0, 0), (2, 0, 2), (2, 3, 3), (1, 3, 3), (3, 0, 3), (0, 3, None)])
+def test_congestion_marks(lab, inner, outer, arrives):
+    """RFC 6040 section 4.2: a mark on the outer header is carried over, or the packet dropped where it cannot be."""
+    host, far, guest = pair(lab, 4)
+    guest.reaches("10.0.0.2")
+    guest.raw.drain()
+    with far.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, outer)
+        sender.sendto(vxlan_header(10) + ip_frame(far, inner, b"marked-packet"), (host.address[4], 4789))
+    if arrives is None:
+        host.wait_drop("vx", "ecn_invalid")
+        return
+    got = guest.raw.wait_for(lambda f: b"marked-packet" in f)
+    assert got[15] & 3 == arrives
+    assert checksum(got[14:34]) == 0
