@@ -172,20 +172,18 @@ class World {
   }
   using Drops = std::map<std::string, std::uint64_t>;  // "port:reason"; underlays are "u0", "u1"...
   Drops drops() {
-    Drops all;
+    Drops fresh;
     const auto look = [&](const std::string& who, const PortShared& s) {
-      PortCounters sum;
-      for (const auto& w : s.worker) w.counters.add_to(sum);
+      auto& seen = seen_[&s];
       for (std::size_t i = 0; i < kDropCount; ++i) {
-        if (sum.drops[i] != 0) all[who + ":" + std::string(drop_name(static_cast<Drop>(i)))] = sum.drops[i];
+        std::uint64_t sum = 0;
+        for (const auto& w : s.worker) sum += w.counters.drops[i].get();
+        if (sum != seen[i]) fresh[who + ":" + std::string(drop_name(static_cast<Drop>(i)))] = sum - seen[i];
+        seen[i] = sum;
       }
     };
     for (const auto& [no, s] : shared_) look(std::to_string(static_cast<int>(no)), *s);
     for (std::size_t i = 0; i < underlays_.size(); ++i) look("u" + std::to_string(i), *underlays_[i]);
-    Drops fresh;
-    for (const auto& [what, n] : all)
-      if (const std::uint64_t more = n - seen_[what]; more != 0) fresh[what] = more;
-    seen_ = all;
     return fresh;
   }
   static Drops only(PortNo port, Drop why) {
@@ -282,7 +280,7 @@ class World {
   std::map<PortNo, std::unique_ptr<PortShared>> shared_;
   std::vector<std::unique_ptr<PortShared>> underlays_;
   std::uint32_t next_path_ = 1;
-  Drops seen_;
+  std::map<const PortShared*, std::array<std::uint64_t, kDropCount>> seen_;
 };
 
 inline MacAddr mac(unsigned n) { return MacAddr::from_u64(0x020000000000ULL + n); }
