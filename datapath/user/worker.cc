@@ -8,12 +8,12 @@
 namespace heddle::dp {
 namespace {
 
-// How long a worker looks again before it sleeps: longer than the gap between packets of a busy sender, and short
-// enough to leave the core to the guests.
-constexpr auto kSpin = std::chrono::microseconds(50);
 // Descriptors that need a system call are asked once in so many rounds while others keep the worker busy.
 constexpr unsigned kRoundsPerLook = 8;
 constexpr int kPendingRetryMs = 1;
+// What woke the worker, beside slots.
+constexpr std::uint32_t kBell = 0xffffffff;
+constexpr std::uint32_t kSlow = 0xfffffffe;
 
 }  // namespace
 
@@ -38,8 +38,10 @@ Result<> Worker::start() {
   if (!all_ || !slow_) return fail_errno(errno, "epoll");
   epoll_event bell{};
   bell.events = EPOLLIN;
+  bell.data.u32 = kBell;
   epoll_event slow{};
   slow.events = EPOLLIN;
+  slow.data.u32 = kSlow;
   if (epoll_ctl(all_.get(), EPOLL_CTL_ADD, mail_.bell(index_).fd(), &bell) != 0 ||
       epoll_ctl(all_.get(), EPOLL_CTL_ADD, slow_.get(), &slow) != 0)
     return fail_errno(errno, "epoll");
@@ -56,32 +58,23 @@ Result<> Worker::watch(int fd, std::uint32_t io, bool cheap) {
   return {};
 }
 
+// A worker that finds nothing sleeps at once: on a host whose cores are shared with guests, spinning takes from them what it
+// hopes to gain (docs/performance.md). Under load there is always something, and it does not sleep.
 void Worker::run() {
   const RcuThread registered;
   unsigned rounds = 0;
-  TimePoint last_work = Clock::now();
   while (!stop_.load(std::memory_order_acquire)) {
-    const bool worked = round();
-    if (worked) {
-      if (++rounds % kRoundsPerLook == 0) see_ready();
-      last_work = Clock::now();
-      continue;
-    }
-    see_ready();
-    if (Clock::now() - last_work < kSpin) continue;
     bool pending = false;
-    {
-      const RcuGuard guard;
-      forwarder_.begin(*config_.read(), 0);
-      pending = forwarder_.nudge();
+    if (round(pending)) {
+      if (++rounds % kRoundsPerLook == 0) see_ready();
+    } else {
+      sleep(pending);
     }
-    sleep(pending);
-    last_work = Clock::now();
   }
 }
 
 // Takes one batch from every queue, so that a busy port cannot hold up the others. True when there was any.
-bool Worker::round() {
+bool Worker::round(bool& pending) {
   const RcuGuard guard;
   const Config& config = *config_.read();
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start_).count();
@@ -105,7 +98,7 @@ bool Worker::round() {
     }
   }
   forwarder_.flush();
-  if (worked) forwarder_.nudge();
+  pending = forwarder_.nudge();
   return worked;
 }
 
@@ -118,9 +111,12 @@ void Worker::see_ready() {
 // The bell is cleared only after waking and before the next round, so a hand-over put in between rings again.
 void Worker::sleep(bool pending) {
   std::array<epoll_event, 8> events;
-  epoll_wait(all_.get(), events.data(), static_cast<int>(events.size()), pending ? kPendingRetryMs : -1);
-  mail_.bell(index_).clear();
-  see_ready();
+  const int n = epoll_wait(all_.get(), events.data(), static_cast<int>(events.size()), pending ? kPendingRetryMs : -1);
+  for (int i = 0; i < n; ++i) {
+    const std::uint32_t what = events[static_cast<std::size_t>(i)].data.u32;
+    if (what == kBell) mail_.bell(index_).clear();
+    if (what == kSlow) see_ready();
+  }
 }
 
 }  // namespace heddle::dp

@@ -1,4 +1,4 @@
-// One worker thread: polls its queues under load, sleeps on their descriptors when quiet.
+// One worker thread: polls its queues while there is work, sleeps on their descriptors when there is none.
 #pragma once
 
 #include <atomic>
@@ -29,7 +29,7 @@ class Worker {
 
  private:
   void run();
-  bool round();
+  bool round(bool& pending);
   void see_ready();
   void sleep(bool pending);
 
