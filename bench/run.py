@@ -27,6 +27,8 @@ def parse():
     p.add_argument("--seconds", type=float, default=1.5, help="measured time of each cell (default 1.5)")
     p.add_argument("--only", default=",".join(rows.GROUPS), help=f"of: {','.join(rows.GROUPS)}")
     p.add_argument("--switches", default=",".join(ALL), help=f"of: {','.join(ALL)}")
+    p.add_argument("--sizes", default=",".join(map(str, rows.SIZES)), help="bytes of a frame")
+    p.add_argument("--flows", default=",".join(map(str, rows.FLOWS)), help="numbers of flows")
     p.add_argument("--quick", action="store_true", help="one short round, 64-byte frames, fewest and most flows")
     p.add_argument("--sink", choices=("xdp", "tc"), default="xdp",
                    help="the far guest counts frames at XDP (default), or takes them as skbs and counts at tc ingress")
@@ -36,10 +38,11 @@ def parse():
     switches.BIN = ROOT / options.build / "bin"
     options.groups = [g for g in rows.GROUPS if g in options.only.split(",")]
     options.kinds = [ALL[name] for name in ALL if name in options.switches.split(",")]
-    options.sizes, options.flows = rows.SIZES, rows.FLOWS
+    options.sizes = [int(size) for size in options.sizes.split(",")]
+    options.flows = [int(flows) for flows in options.flows.split(",")]
     if options.quick:
         options.rounds, options.seconds = 1, 0.7
-        options.sizes, options.flows = rows.SIZES[:1], (rows.FLOWS[0], rows.FLOWS[-1])
+        options.sizes, options.flows = options.sizes[:1], [options.flows[0], options.flows[-1]]
     if not options.groups or not options.kinds or options.rounds < 1:
         p.error("nothing to measure")
     return options
@@ -129,6 +132,7 @@ def save(options, results, failures, table):
     document = {"machine": machine, "rounds": options.rounds, "seconds": options.seconds, "table": table,
                 "results": results, "failures": failures}
     path.write_text(json.dumps(document, indent=1))
+    path.with_suffix(".md").write_text(markdown(table, [kind.name for kind in options.kinds]) + "\n")
     return path
 
 
