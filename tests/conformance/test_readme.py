@@ -3,7 +3,7 @@ import os
 import re
 import shlex
 
-from lab import BIN, SOURCE
+from lab import BIN, SOURCE, Guest
 
 BLOCK = re.compile(r"^```sh host=(\w)( fails)?\n(.*?)^```$", re.M | re.S)
 
@@ -17,7 +17,6 @@ def test_tour(lab):
         host.start()
     guests = {}
     for n, host in ((1, a), (2, b)):
-        from lab import Guest
         guests[n, "vm1"] = Guest(host, "vm1", f"10.0.10.{n}/24")
         guests[n, "vm2"] = Guest(host, "vm2", f"10.0.20.{n}/24")
 
