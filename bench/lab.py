@@ -7,7 +7,9 @@
 Names carry the process number, so that two runs do not meet; close() removes everything.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -24,6 +26,16 @@ def run(*command, check=True):
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Puts off SIGINT and SIGTERM, so that cleaning up is done whole."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Lab:
@@ -75,6 +87,7 @@ class Lab:
         for name in names:
             self.ip(host, "link", "del", name)
 
+    @undisturbed()
     def close(self):
         for name in reversed(self.made):
             run("ip", "netns", "del", name, check=False)

@@ -3,6 +3,7 @@
 docs/performance.md; tools/bench builds what this needs and starts it. Needs root."""
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -85,11 +86,12 @@ def collect(options):
 def one_block(lab, kind, group, options, number, results, failures):
     load = os.getloadavg()[0]
     try:
-        for result in rows.measure(lab, kind, group, options):
-            lost = f"  LOST {result['lost']}" if result.get("lost") else ""
-            print(f"  {number + 1}  {result['row']:30} {kind.name:7} {result['value']:8.3f} {result['unit']}{lost}",
-                  flush=True)
-            results.append(dict(result, round=number, switch=kind.name, load=load))
+        with contextlib.closing(rows.measure(lab, kind, group, options)) as block:  # stops the switches, come what may
+            for result in block:
+                lost = f"  LOST {result['lost']}" if result.get("lost") else ""
+                print(f"  {number + 1}  {result['row']:30} {kind.name:7} {result['value']:8.3f} {result['unit']}{lost}",
+                      flush=True)
+                results.append(dict(result, round=number, switch=kind.name, load=load))
     except (RuntimeError, ValueError) as error:
         print(f"  {number + 1}  {group:30} {kind.name:7} FAILED: {error}", file=sys.stderr, flush=True)
         failures.append({"round": number, "group": group, "switch": kind.name, "error": str(error)})

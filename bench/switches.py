@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab import UNDERLAY_IP, run
+from lab import UNDERLAY_IP, run, undisturbed
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / "build" / "release" / "bin"
@@ -51,6 +51,7 @@ class Switch:
             self.stop()
             raise
 
+    @undisturbed()
     def stop(self):
         if self.host is None:
             return
