@@ -31,8 +31,8 @@ def pytest_sessionstart(session):
         pytest.exit("the conformance tests make network namespaces: run them as root (sudo)", returncode=4)
     for program in ("vswitchd", "vsctl"):
         if not (laboratory.BIN / program).exists():
-            pytest.exit(f"{laboratory.BIN / program} is missing: build it (cmake --preset release && cmake --build build/release)"
-                        " or set HEDDLE_BIN", returncode=4)
+            pytest.exit(f"{laboratory.BIN / program} is missing: build it"
+                        " (cmake --preset release && cmake --build build/release) or set HEDDLE_BIN", returncode=4)
     laboratory.remove_left_overs()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that fixtures are torn down
 
@@ -46,7 +46,8 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         item.failed = True
-        for lab in getattr(item, "labs", []):
+        shared = getattr(item.getparent(pytest.Module), "shared_lab", None)
+        for lab in getattr(item, "labs", []) + ([shared] if shared else []):
             where = LOGS / item.name.replace("/", "_")
             report.sections.append(("daemon logs", lab.keep_logs(where)))
 
@@ -63,12 +64,6 @@ def lab(request, datapath, tmp_path):
 @pytest.fixture(scope="module")
 def shared_lab(request, datapath, tmp_path_factory):
     """A laboratory that all tests of a file use. They must leave it as they found it."""
-    made = laboratory.Lab(tmp_path_factory.mktemp("lab"), datapath)
+    made = request.node.shared_lab = laboratory.Lab(tmp_path_factory.mktemp("lab"), datapath)
     yield made
     made.close()
-
-
-@pytest.fixture(autouse=True)
-def _report_shared(request):
-    if "shared_lab" in request.fixturenames:
-        request.node.labs = [request.getfixturevalue("shared_lab")]

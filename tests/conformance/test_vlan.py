@@ -10,16 +10,16 @@ PORTS = {
     "acc10b": {"tag": 10},
     "acc20": {"tag": 20},
     "trunk": {"trunks": "10,20"},
-    "all": {},  # neither tag nor trunks: a trunk of all VLANs
+    "open": {},  # neither tag nor trunks: a trunk of all VLANs
     "ntag": {"vlan_mode": "native-tagged", "tag": 10, "trunks": "20"},
     "nuntag": {"vlan_mode": "native-untagged", "tag": 10, "trunks": "20"},
 }
 # How a frame of a VLAN leaves at each port that carries it: None = untagged.
 LEAVES = {
-    0: {"all": None},
-    10: {"acc10": None, "acc10b": None, "trunk": 10, "all": 10, "ntag": 10, "nuntag": None},
-    20: {"acc20": None, "trunk": 20, "all": 20, "ntag": 20, "nuntag": 20},
-    30: {"all": 30},
+    0: {"open": None},
+    10: {"acc10": None, "acc10b": None, "trunk": 10, "open": 10, "ntag": 10, "nuntag": None},
+    20: {"acc20": None, "trunk": 20, "open": 20, "ntag": 20, "nuntag": 20},
+    30: {"open": 30},
 }
 # (port, tag of the frame) -> VLAN it belongs to, or the reason why it is dropped. Tag 0 is a priority tag: no VLAN.
 ENTERS = [
@@ -32,7 +32,7 @@ ENTERS = [
     ("trunk", 20, 20),
     ("trunk", 30, "vlan_not_member"),
     ("trunk", None, "vlan_not_member"),
-    ("all", 10, 10),
+    ("open", 10, 10),
     ("ntag", None, 10),
     ("ntag", 10, 10),
     ("ntag", 20, 20),
@@ -49,7 +49,7 @@ def switch(shared_lab):
     host = shared_lab.host("vl").start()
     host.add_br("br0")
     guests = {name: host.guest("br0", name, **columns) for name, columns in PORTS.items()}
-    wait_until(lambda: who_gets(guests["all"], guests.values(), SRC, vlan=10) == expected(10, "all"), 10, "VLAN 10 passes")
+    wait_until(lambda: who_gets(guests["open"], guests.values(), SRC, vlan=10) == expected(10, "open"), 10, "VLAN 10 passes")
     return host, guests
 
 
@@ -116,7 +116,7 @@ def test_a_port_changes_its_vlan_while_it_runs(switch):
         assert got == expected(20, "acc20") | {"acc10b": [None]}
         assert "acc10b" not in who_gets(guests["acc10"], guests.values(), DST)
         host.vsctl("clear", "Port", "acc10b", "tag")
-        assert who_gets(guests["all"], guests.values(), SRC, vlan=30) == {"acc10b": [30]}
+        assert who_gets(guests["open"], guests.values(), SRC, vlan=30) == {"acc10b": [30]}
     finally:
         host.vsctl("set", "Port", "acc10b", "tag=10")
     assert who_gets(guests["acc10"], guests.values(), SRC) == expected(10, "acc10")
@@ -142,10 +142,10 @@ def test_pings_between_access_trunk_and_internal_port(switch):
 
 def test_untagged_between_two_open_trunks(switch, shared_lab):
     host, guests = switch
-    second = host.guest("br0", "all2")
+    second = host.guest("br0", "open2")
     try:
         everyone = [*guests.values(), second]
-        wait_until(lambda: who_gets(guests["all"], everyone, SRC) == untagged(second), 5, "untagged frames pass")
-        assert who_gets(second, everyone, DST) == untagged(guests["all"])
+        wait_until(lambda: who_gets(guests["open"], everyone, SRC) == untagged(second), 5, "untagged frames pass")
+        assert who_gets(second, everyone, DST) == untagged(guests["open"])
     finally:
-        host.vsctl("del-port", "br0", "all2")
+        host.vsctl("del-port", "br0", "open2")
