@@ -27,8 +27,9 @@ Result<std::uint32_t> ConfigDraft::add_io(std::shared_ptr<PortIo> io, PortNo por
   conf->shared = shared;
   for (unsigned q = 0; q < conf->io->queues(); ++q) {
     const auto worker = static_cast<std::uint8_t>(std::min_element(load_.begin(), load_.end()) - load_.begin());
-    if (auto ok = workers_[worker]->watch(conf->io->fd(q), slot, conf->io->cheap_to_poll()); !ok)
-      return std::unexpected(ok.error());
+    if (!conf->io->cheap_to_poll()) {
+      if (auto ok = workers_[worker]->watch(conf->io->fd(q), slot); !ok) return std::unexpected(ok.error());
+    }
     conf->queue_worker.push_back(worker);
     draft_.rx[worker].push_back({slot, static_cast<std::uint8_t>(q), conf->io->cheap_to_poll()});
     ++load_[worker];
@@ -69,6 +70,7 @@ void ConfigDraft::remove_port(PortNo no) {
 void ConfigDraft::publish() {
   ++draft_.version;
   live_.publish(std::make_unique<Config>(draft_));
+  for (auto& w : workers_) w->take_up(draft_.version);
 }
 
 }  // namespace heddle::dp

@@ -24,6 +24,7 @@ class ConfigDraft {
 
   void set_port(std::shared_ptr<const PortConf> port);
   void remove_port(PortNo port);
+  // Returns when every worker has taken it up.
   void publish();
 
  private:

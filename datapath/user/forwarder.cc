@@ -241,20 +241,25 @@ void Forwarder::forward(Transit& t) {
   const FdbValue v = t.in->bridge->fdb.load(std::memory_order_acquire)->find(fdb_key(t.vlan, t.l2.dst));
   const PortConf* out = v == 0 ? nullptr : config_->port(fdb_port(v));
   if (out == nullptr || out->bridge != t.in->bridge) return flood(t);
-  const Drop why = blocked(t, *out);
+  const Target to{out, fdb_path(v)};
+  const Drop why = blocked(t, to);
   if (why != Drop::count_) {
     const bool egress = why == Drop::egress_vlan || why == Drop::port_down;
     return drop(t.frame, egress ? *out : *t.in, why);
   }
-  deliver(t, t.frame, {out, fdb_path(v)});
+  deliver(t, t.frame, to);
 }
 
-// Drop::count_ when nothing forbids the frame to leave by `out`.
-Drop Forwarder::blocked(const Transit& t, const PortConf& out) const {
-  if (&out == t.in) {
-    return out.multipoint() ? Drop::split_horizon : Drop::same_port;
-  }
+// Drop::count_ when nothing forbids the frame to go there. A multipoint port without split horizon is a hub: it may
+// send to any remote but the one the frame came from.
+Drop Forwarder::blocked(const Transit& t, const Target& to) const {
+  const PortConf& out = *to.port;
+  if (&out == t.in && !out.multipoint()) return Drop::same_port;
   if (out.tunnel() && t.in->tunnel() && out.vxlan.split_horizon) return Drop::split_horizon;
+  if (&out == t.in) {
+    const TunnelPath* path = paths_.at(to.path);
+    if (path != nullptr && path->remote == *t.outer_source) return Drop::same_port;
+  }
   if (out.policy.protected_port && t.in->policy.protected_port) return Drop::protected_port;
   if (!out.policy.carries(t.vlan)) return Drop::egress_vlan;
   if (!out.tunnel() && !out.shared->up.load(std::memory_order_relaxed)) return Drop::port_down;
@@ -265,12 +270,12 @@ void Forwarder::flood(Transit& t) {
   targets_.clear();
   for (const auto& member : config_->bridges[static_cast<std::size_t>(t.in->policy.bridge)]) {
     const PortConf& out = *member;
-    if (blocked(t, out) != Drop::count_) continue;
-    if (!out.multipoint()) {
-      targets_.push_back({&out, out.path});
-      continue;
+    const std::span<const std::uint32_t> paths =
+        out.multipoint() ? std::span<const std::uint32_t>(out.flood) : std::span(&out.path, 1);
+    for (const std::uint32_t path : paths) {
+      const Target to{&out, path};
+      if (blocked(t, to) == Drop::count_) targets_.push_back(to);
     }
-    for (const std::uint32_t path : out.flood) targets_.push_back({&out, path});
   }
   if (targets_.empty()) return drop(t.frame, *t.in, Drop::no_destination);
   // The checksum is the same in every copy: finish it once. One target may be able to take it unfinished.
@@ -335,7 +340,10 @@ void Forwarder::to_tunnel(const Transit& t, FrameRef f, const packet::L2& l2, co
   const packet::EncapTemplate& head = path->head;
   const unsigned overhead = head.len - static_cast<unsigned>(sizeof(packet::EthHeader));
   if (m.total + overhead > path->mtu) {
-    const unsigned room = path->mtu > overhead + l2.l3_offset ? path->mtu - overhead - l2.l3_offset : 0;
+    std::uint16_t type = l2.eth_type;
+    std::uint16_t headers = l2.l3_offset;
+    (void)packet::skip_vlan_tags(cache_.data(f), m.len, type, headers);
+    const unsigned room = path->mtu > overhead + headers ? path->mtu - overhead - headers : 0;
     answer_too_big(t, f, l2, room);
     return drop(f, out, Drop::tunnel_mtu);
   }

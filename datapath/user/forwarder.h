@@ -68,7 +68,7 @@ class Forwarder {
   bool admit(Transit& t);
   void look_at_source(const Transit& t);
   void forward(Transit& t);
-  Drop blocked(const Transit& t, const PortConf& out) const;
+  Drop blocked(const Transit& t, const Target& to) const;
   void flood(Transit& t);
   void deliver(const Transit& t, FrameRef f, const Target& to);
   void to_device(FrameRef f, const packet::L2& l2, const PortConf& out);

@@ -21,6 +21,7 @@ Result<std::unique_ptr<FramePool>> FramePool::create(std::size_t frames) {
     return fail_errno(errno, "packet memory of " + std::to_string(pool->memory_size()) + " bytes");
   pool->memory_ = static_cast<std::uint8_t*>(memory);
   pool->meta_ = std::make_unique<FrameMeta[]>(pool->count_);
+  pool->owners_ = std::make_unique<std::atomic<std::uint16_t>[]>(pool->count_);
   pool->cells_ = std::make_unique<Cell[]>(bundles);
   pool->mask_ = bundles - 1;
   for (std::size_t i = 0; i < bundles; ++i) {
@@ -67,8 +68,8 @@ void FramePool::give(const Bundle& in) {
 
 void FramePool::reclaim(std::uint16_t owner) {
   for (std::size_t f = 0; f < count_; ++f) {
-    if (meta_[f].owner != owner) continue;
-    meta_[f].owner = 0;
+    if (owners_[f].load(std::memory_order_relaxed) != owner) continue;
+    owners_[f].store(0, std::memory_order_relaxed);
     leftover_.push_back(static_cast<FrameRef>(f));
     if (leftover_.size() < kBundle) continue;
     Bundle bundle;

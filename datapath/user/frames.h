@@ -2,7 +2,7 @@
 // Documentation/networking/af_xdp.rst), so that a frame moves from port to port without a copy. A frame is a chain of
 // one or more buffers, named by the index of the first.
 //
-// Ownership: a buffer belongs to the shared pool, to one worker, or to one socket's rings (FrameMeta::owner says which
+// Ownership: a buffer belongs to the shared pool, to one worker, or to one socket's rings (set_owner() says which
 // socket, so that the buffers of a closed socket can be reclaimed). Only the owner touches a buffer or its FrameMeta.
 #pragma once
 
@@ -54,6 +54,10 @@ class FramePool {
   [[nodiscard]] std::uint8_t* buffer(FrameRef f) const { return memory_ + std::size_t{f} * limits::kFrameSize; }
   [[nodiscard]] std::uint8_t* data(FrameRef f) { return buffer(f) + meta_[f].offset; }
 
+  // The number of the socket whose rings hold the buffer; 0 = none.
+  void set_owner(FrameRef f, std::uint16_t socket) { owners_[f].store(socket, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint16_t owner(FrameRef f) const { return owners_[f].load(std::memory_order_relaxed); }
+
   // Any thread, no lock: a bounded queue of bundles (D. Vyukov's scheme). Bundles are always full.
   static constexpr std::size_t kBundle = 32;
   using Bundle = std::array<FrameRef, kBundle>;
@@ -73,6 +77,7 @@ class FramePool {
   std::uint8_t* memory_ = nullptr;
   std::size_t count_ = 0;
   std::unique_ptr<FrameMeta[]> meta_;
+  std::unique_ptr<std::atomic<std::uint16_t>[]> owners_;
   std::unique_ptr<Cell[]> cells_;
   std::size_t mask_ = 0;
   alignas(64) std::atomic<std::size_t> head_{0};

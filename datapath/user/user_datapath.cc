@@ -97,7 +97,9 @@ Result<> UserDatapath::put_fdb(const FdbKey& key, const FdbTarget& target) {
     replace_fdb(key.bridge, table->rebuilt(limits::kFdbDefault));
     table = fdb(key.bridge);
   }
-  std::uint32_t path = known->second;
+  std::uint32_t path = known->second.path;
+  if (known->second.multipoint != target.remote.has_value())
+    return fail(Errc::invalid, "an entry needs a remote VTEP exactly when its port is a multipoint tunnel");
   if (target.remote) {
     auto acquired = tunnels_->acquire(target.port, *target.remote);
     if (!acquired) return std::unexpected(acquired.error());
@@ -115,9 +117,8 @@ Result<> UserDatapath::put_fdb(const FdbKey& key, const FdbTarget& target) {
 
 // Only a multipoint port's entries hold a reference to their path.
 void UserDatapath::release_path(FdbValue value) {
-  if (fdb_path(value) == 0) return;
   const auto port = known_ports_.find(fdb_port(value));
-  if (port != known_ports_.end() && port->second != fdb_path(value)) tunnels_->release(fdb_path(value));
+  if (port != known_ports_.end() && port->second.multipoint) tunnels_->release(fdb_path(value));
 }
 
 void UserDatapath::remove_fdb(const FdbKey& key) {

@@ -123,7 +123,11 @@ class UserDatapath final : public Datapath {
 
   // What control and handler share: the FDB's tables, and which ports there are.
   mutable std::mutex fdb_mutex_;
-  std::map<PortNo, std::uint32_t> known_ports_;  // with the path of a point-to-point tunnel, else 0
+  struct KnownPort {
+    std::uint32_t path = 0;  // of a point-to-point tunnel
+    bool multipoint = false;
+  };
+  std::map<PortNo, KnownPort> known_ports_;
   std::map<PortNo, PortShared*> learners_;
   std::size_t event_cursor_ = 0;
 

@@ -68,7 +68,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   by_name_[spec.name] = *no;
   {
     const std::lock_guard lock(fdb_mutex_);
-    known_ports_[*no] = p.path;
+    known_ports_[*no] = {p.path, spec.kind == PortKind::vxlan && !spec.vxlan.remote};
     learners_[*no] = p.shared.get();
   }
   put_conf(p);

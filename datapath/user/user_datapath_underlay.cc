@@ -32,7 +32,7 @@ Result<> UserDatapath::add_tunnel(PortEntry& p) {
   if (v.remote) {
     auto path = tunnels_->acquire(p.no, *v.remote);
     if (!path) {
-      tunnels_->remove_port(p.no);
+      remove_tunnel(p);
       return std::unexpected(path.error());
     }
     p.path = *path;

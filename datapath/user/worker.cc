@@ -11,6 +11,8 @@ namespace {
 // Descriptors that need a system call are asked once in so many rounds while others keep the worker busy.
 constexpr unsigned kRoundsPerLook = 8;
 constexpr int kPendingRetryMs = 1;
+// Descriptors up to which a sleeping worker uses poll(2).
+constexpr std::size_t kFew = 64;
 // What woke the worker, beside slots.
 constexpr std::uint32_t kBell = 0xffffffff;
 constexpr std::uint32_t kSlow = 0xfffffffe;
@@ -24,42 +26,65 @@ Worker::Worker(unsigned index, FramePool& pool, const RcuPtr<Config>& config, co
       mail_(mail),
       forwarder_(index, pool, paths, mail, learned),
       start_(start),
-      all_(epoll_create1(EPOLL_CLOEXEC)),
       slow_(epoll_create1(EPOLL_CLOEXEC)),
+      many_(epoll_create1(EPOLL_CLOEXEC)),
       ready_(2 * limits::kPorts) {}
 
 Worker::~Worker() {
   stop_.store(true, std::memory_order_release);
-  wake();
+  mail_.bell(index_).raise();
   if (thread_.joinable()) thread_.join();
 }
 
 Result<> Worker::start() {
-  if (!all_ || !slow_) return fail_errno(errno, "epoll");
-  epoll_event bell{};
-  bell.events = EPOLLIN;
-  bell.data.u32 = kBell;
-  epoll_event slow{};
-  slow.events = EPOLLIN;
-  slow.data.u32 = kSlow;
-  if (epoll_ctl(all_.get(), EPOLL_CTL_ADD, mail_.bell(index_).fd(), &bell) != 0 ||
-      epoll_ctl(all_.get(), EPOLL_CTL_ADD, slow_.get(), &slow) != 0)
-    return fail_errno(errno, "epoll");
+  if (!many_ || !slow_) return fail_errno(errno, "epoll");
+  for (const auto& [fd, what] : {std::pair{mail_.bell(index_).fd(), kBell}, std::pair{slow_.get(), kSlow}}) {
+    epoll_event e{};
+    e.events = EPOLLIN;
+    e.data.u32 = what;
+    if (epoll_ctl(many_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
+  }
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), ("worker" + std::to_string(index_)).c_str());
   return {};
 }
 
-Result<> Worker::watch(int fd, std::uint32_t io, bool cheap) {
+Result<> Worker::watch(int fd, std::uint32_t io) {
   epoll_event e{};
   e.events = EPOLLIN;
   e.data.u32 = io;
-  if (epoll_ctl(cheap ? all_.get() : slow_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
+  if (epoll_ctl(slow_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
   return {};
 }
 
-// A worker that finds nothing sleeps at once: on a host whose cores are shared with guests, spinning takes from them what it
-// hopes to gain (docs/performance.md). Under load there is always something, and it does not sleep.
+void Worker::take_up(std::uint64_t version) {
+  if (!thread_.joinable()) return;
+  mail_.bell(index_).raise();
+  for (std::uint64_t seen = taken_up_.load(std::memory_order_acquire); seen < version;
+       seen = taken_up_.load(std::memory_order_acquire))
+    taken_up_.wait(seen, std::memory_order_acquire);
+}
+
+// A descriptor that is polled keeps its socket alive, so the control thread waits for this before it closes one.
+void Worker::adopt(const Config& config) {
+  version_ = config.version;
+  few_ = {{mail_.bell(index_).fd(), POLLIN, 0}, {slow_.get(), POLLIN, 0}};
+  for (const Config::RxQueue& rx : config.rx[index_]) {
+    if (rx.cheap) few_.push_back({config.ios[rx.io]->io->fd(rx.queue), POLLIN, 0});
+  }
+  use_many_ = few_.size() > kFew;
+  for (std::size_t i = 2; i < few_.size(); ++i) {
+    epoll_event e{};
+    e.events = EPOLLIN;
+    // Fails for those that are in already, or out already: as it should be.
+    (void)epoll_ctl(many_.get(), use_many_ ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, few_[i].fd, &e);
+  }
+  taken_up_.store(version_, std::memory_order_release);
+  taken_up_.notify_all();
+}
+
+// A worker that finds nothing sleeps at once: on a host whose cores are shared with guests, spinning takes from them
+// what it hopes to gain (docs/performance.md). Under load there is always something, and it does not sleep.
 void Worker::run() {
   const RcuThread registered;
   unsigned rounds = 0;
@@ -77,6 +102,7 @@ void Worker::run() {
 bool Worker::round(bool& pending) {
   const RcuGuard guard;
   const Config& config = *config_.read();
+  if (version_ != config.version) adopt(config);
   const auto now = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start_).count();
   forwarder_.begin(config, static_cast<std::uint32_t>(now));
   bool worked = false;
@@ -110,8 +136,15 @@ void Worker::see_ready() {
 
 // The bell is cleared only after waking and before the next round, so a hand-over put in between rings again.
 void Worker::sleep(bool pending) {
+  const int timeout = pending ? kPendingRetryMs : -1;
+  if (!use_many_) {
+    if (poll(few_.data(), few_.size(), timeout) <= 0) return;
+    if (few_[0].revents != 0) mail_.bell(index_).clear();
+    if (few_[1].revents != 0) see_ready();
+    return;
+  }
   std::array<epoll_event, 8> events;
-  const int n = epoll_wait(all_.get(), events.data(), static_cast<int>(events.size()), pending ? kPendingRetryMs : -1);
+  const int n = epoll_wait(many_.get(), events.data(), static_cast<int>(events.size()), timeout);
   for (int i = 0; i < n; ++i) {
     const std::uint32_t what = events[static_cast<std::size_t>(i)].data.u32;
     if (what == kBell) mail_.bell(index_).clear();

@@ -1,6 +1,8 @@
 // One worker thread: polls its queues while there is work, sleeps on their descriptors when there is none.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -21,15 +23,16 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   Result<> start();
-  // Control thread: waits on a queue's descriptor too. Closing the descriptor ends it. `cheap` as
-  // PortIo::cheap_to_poll().
-  Result<> watch(int fd, std::uint32_t io, bool cheap);
-  // Any thread: the configuration has changed, look.
-  void wake() { mail_.bell(index_).raise(); }
+  // Control thread: waits on a queue that is not cheap_to_poll() too. Closing the descriptor ends it.
+  Result<> watch(int fd, std::uint32_t io);
+  // Control thread, after publishing: returns when the worker has left every earlier configuration, its descriptors
+  // too. At once when the thread does not run.
+  void take_up(std::uint64_t version);
 
  private:
   void run();
   bool round(bool& pending);
+  void adopt(const Config& config);
   void see_ready();
   void sleep(bool pending);
 
@@ -38,8 +41,15 @@ class Worker {
   Mailboxes& mail_;
   Forwarder forwarder_;
   TimePoint start_;
-  Fd all_;                   // epoll: everything this worker waits for
-  Fd slow_;                  // epoll, inside all_: descriptors whose state cannot be told without asking
+  Fd slow_;  // epoll: descriptors whose state cannot be told without asking
+  // What a sleeping worker waits for. A socket in an epoll set costs a call-back for every frame that it sends, awake
+  // or asleep; poll(2) costs nothing while awake, but time for each descriptor when falling asleep. So: poll for few,
+  // epoll for many.
+  std::vector<pollfd> few_;
+  Fd many_;
+  bool use_many_ = false;
+  std::uint64_t version_ = 0;
+  std::atomic<std::uint64_t> taken_up_{0};
   std::vector<bool> ready_;  // by slot: a slow one has input
   std::atomic<bool> stop_{false};
   std::thread thread_;

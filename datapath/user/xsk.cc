@@ -74,12 +74,23 @@ Result<> XskFactory::bind_first(int fd, int ifindex, unsigned queue, const std::
   return fail_errno(errno, "AF_XDP on " + device + " queue " + std::to_string(queue));
 }
 
+// Round and round over the numbers that no socket has.
+Result<std::uint16_t> XskFactory::free_owner() {
+  for (std::size_t tries = 1; tries <= UINT16_MAX; ++tries) {
+    if (++last_owner_ == 0) ++last_owner_;
+    const auto has_it = [&](const Xsk* x) { return x->owner_ == last_owner_; };
+    if (std::none_of(live_.begin(), live_.end(), has_it)) return last_owner_;
+  }
+  return fail(Errc::limit, "more than 65,535 AF_XDP sockets");
+}
+
 Result<std::unique_ptr<Xsk>> XskFactory::open(int ifindex, unsigned queue, const std::string& device,
                                               std::size_t fill) {
   Fd fd(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno(errno, "AF_XDP socket");
-  if (next_owner_ == 0) return fail(Errc::limit, "too many AF_XDP sockets opened since the start: restart the daemon");
-  std::unique_ptr<Xsk> xsk(new Xsk(*this, std::move(fd), next_owner_));
+  const auto owner = free_owner();
+  if (!owner) return std::unexpected(owner.error());
+  std::unique_ptr<Xsk> xsk(new Xsk(*this, std::move(fd), *owner));
   if (live_.empty()) {
     if (auto ok = register_memory(xsk->fd()); !ok) return std::unexpected(ok.error());
   }
@@ -87,7 +98,6 @@ Result<std::unique_ptr<Xsk>> XskFactory::open(int ifindex, unsigned queue, const
 
   // Without a buffer in the fill ring the first frames would be lost: fill before binding.
   xsk->first_fill(fill);
-  ++next_owner_;
 
   if (live_.empty()) {
     if (auto ok = bind_first(xsk->fd(), ifindex, queue, device); !ok) return std::unexpected(ok.error());
@@ -111,7 +121,7 @@ Xsk::~Xsk() {
     if (ring->map != nullptr) munmap(ring->map, ring->map_size);
   }
   fd_.reset();
-  for (FrameRef f = chain_first_; f != kNoFrame; f = factory_.pool_.meta(f).next) factory_.pool_.meta(f).owner = owner_;
+  for (FrameRef f = chain_first_; f != kNoFrame; f = factory_.pool_.meta(f).next) factory_.pool_.set_owner(f, owner_);
   // A socket that was made but never bound has buffers too.
   factory_.pool_.reclaim(owner_);
 }
@@ -150,7 +160,7 @@ void Xsk::first_fill(std::size_t n) {
   fill_missing_ = n;
   for (FramePool::Bundle bundle; fill_missing_ >= bundle.size() && factory_.pool_.take(bundle);) {
     for (const FrameRef f : bundle) {
-      factory_.pool_.meta(f).owner = owner_;
+      factory_.pool_.set_owner(f, owner_);
       entries[fill_.cached_producer++ & kMask] = std::uint64_t{f} * limits::kFrameSize;
     }
     fill_missing_ -= bundle.size();
@@ -164,7 +174,7 @@ void Xsk::fill(FrameCache& cache, std::size_t n) {
   for (; done < n; ++done) {
     const FrameRef f = cache.alloc_raw();
     if (f == kNoFrame) break;
-    cache.meta(f).owner = owner_;
+    factory_.pool_.set_owner(f, owner_);
     entries[fill_.cached_producer++ & kMask] = std::uint64_t{f} * limits::kFrameSize;
   }
   fill_missing_ -= done;
@@ -184,6 +194,7 @@ void Xsk::receive(FrameCache& cache, Batch& batch) {
     ++taken;
     const auto f = static_cast<FrameRef>(d.addr / limits::kFrameSize);
     FrameMeta& m = cache.meta(f);
+    factory_.pool_.set_owner(f, 0);
     m = FrameMeta{};
     m.offset = static_cast<std::uint16_t>(d.addr % limits::kFrameSize);
     m.len = static_cast<std::uint16_t>(d.len);
@@ -228,7 +239,7 @@ void Xsk::collect(FrameCache& cache) {
   const auto* entries = static_cast<const std::uint64_t*>(done_.entries);
   for (std::uint32_t i = 0; i < ready; ++i) {
     const auto f = static_cast<FrameRef>(entries[(done_.cached_consumer + i) & kMask] / limits::kFrameSize);
-    cache.meta(f).owner = 0;
+    factory_.pool_.set_owner(f, 0);
     cache.free_one(f);
   }
   done_.cached_consumer += ready;
@@ -255,7 +266,7 @@ bool Xsk::put(FrameCache& cache, FrameRef frame) {
       std::memcpy(cache.data(f) - sizeof md, &md, sizeof md);
       d.options |= kHasMetadata;
     }
-    m.owner = owner_;
+    factory_.pool_.set_owner(f, owner_);
     f = m.next;
   }
   return true;

@@ -33,11 +33,12 @@ class XskFactory {
 
  private:
   friend class Xsk;
+  Result<std::uint16_t> free_owner();
   Result<> register_memory(int fd);
   Result<> bind_first(int fd, int ifindex, unsigned queue, const std::string& device);
   FramePool& pool_;
   std::vector<Xsk*> live_;
-  std::uint16_t next_owner_ = 1;
+  std::uint16_t last_owner_ = 0;
   bool multi_buffer_ = false;
   bool tx_metadata_ = false;
 };

@@ -150,14 +150,14 @@ TEST(FramePool, ReclaimsWhatOneSocketHeld) {
   const auto pool = small_pool();
   std::vector<FramePool::Bundle> taken(4);
   for (auto& bundle : taken) ASSERT_TRUE(pool->take(bundle));
-  for (const FrameRef f : taken[0]) pool->meta(f).owner = 1;
-  for (const FrameRef f : taken[1]) pool->meta(f).owner = 2;
-  pool->meta(taken[2][0]).owner = 2;  // 33 of them: no whole number of bundles
+  for (const FrameRef f : taken[0]) pool->set_owner(f, 1);
+  for (const FrameRef f : taken[1]) pool->set_owner(f, 2);
+  pool->set_owner(taken[2][0], 2);  // 33 of them: no whole number of bundles
   pool->reclaim(2);
-  EXPECT_EQ(pool->meta(taken[1][5]).owner, 0);
-  EXPECT_EQ(pool->meta(taken[0][5]).owner, 1);
+  EXPECT_EQ(pool->owner(taken[1][5]), 0);
+  EXPECT_EQ(pool->owner(taken[0][5]), 1);
   // The 31 that belong to a worker come back too; the odd one waits until it has company.
-  for (std::size_t i = 1; i < taken[2].size(); ++i) pool->meta(taken[2][i]).owner = 3;
+  for (std::size_t i = 1; i < taken[2].size(); ++i) pool->set_owner(taken[2][i], 3);
   pool->reclaim(3);
   pool->give(taken[3]);
   const auto all = drain(*pool);
