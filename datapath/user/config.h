@@ -78,7 +78,12 @@ struct PortConf {
   std::vector<std::uint32_t> flood;  // multipoint tunnel: paths of the flood list
   PortShared* shared = nullptr;
   BridgeShared* bridge = nullptr;
+  VlanSet carried;  // policy.carries() of every VLAN, one bit each: see settle()
 
+  // To be called when `policy` is set: what the packet path asks for each frame is worked out once.
+  void settle() {
+    for (std::size_t vlan = 0; vlan < carried.size(); ++vlan) carried[vlan] = policy.carries(static_cast<VlanId>(vlan));
+  }
   [[nodiscard]] bool tunnel() const { return kind == PortKind::vxlan; }
   [[nodiscard]] bool multipoint() const { return tunnel() && !vxlan.remote; }
 };

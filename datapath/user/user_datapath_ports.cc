@@ -40,6 +40,7 @@ void UserDatapath::put_conf(const PortEntry& p) {
   conf->kind = p.spec.kind;
   conf->io = p.slot;
   conf->policy = p.policy;
+  conf->settle();
   conf->vxlan = p.spec.vxlan;
   conf->path = p.path;
   conf->flood = p.flood;

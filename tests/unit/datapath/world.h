@@ -265,6 +265,7 @@ class World {
       const auto bridge = static_cast<std::size_t>(port.policy.bridge);
       port.bridge = bridge < bridges.size() ? &bridges[bridge] : nullptr;
       auto conf = std::make_shared<PortConf>(port);
+      conf->settle();
       if (port.bridge != nullptr) config.bridges[bridge].push_back(conf);
       if (port.tunnel()) {
         const IpAddr any = port.vxlan.v6 ? *IpAddr::parse("::") : IpAddr{};
