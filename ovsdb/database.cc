@@ -66,6 +66,7 @@ Result<> DatabaseImpl::load() {
       spdlog::info("database {}: the stored rows are taken over under schema version {}", schema_->name(),
                    schema_->version());
     std::vector<StoredRow> rows;
+    rows.reserve(change.rows.size());
     for (const RowChange& row : change.rows) rows.push_back(to_stored(row));
     if (auto ok = store_->replace(schema_text, rows); !ok) return ok;
   }

@@ -249,8 +249,9 @@ Expect<Json> Operations::wait(Members& in) {
   const Json* timeout_json = in.optional("timeout", &Json::is_number, "a number of milliseconds");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
   if (*until != "==" && *until != "!=") return syntax_error("until " + dump_brief(*until) + " is not == or !=");
-  auto timeout = parse_timeout(timeout_json);
-  if (!timeout) return std::unexpected(timeout.error());
+  auto parsed_timeout = parse_timeout(timeout_json);
+  if (!parsed_timeout) return std::unexpected(parsed_timeout.error());
+  const std::optional<Duration> timeout = *parsed_timeout;
   auto condition = Condition::parse(*table, *where, names_);
   if (!condition) return std::unexpected(condition.error());
   auto columns = parse_columns(*table, names, false);
@@ -267,10 +268,10 @@ Expect<Json> Operations::wait(Members& in) {
   }
   if ((actual == *expected) == (*until == "==")) return Json::object();
 
-  if (elapsed_ && (!*timeout || *elapsed_ < **timeout)) {
+  if (elapsed_ && (!timeout || *elapsed_ < *timeout)) {
     blocked_ = true;
     wait_table_ = table->name;
-    wait_timeout_ = *timeout;
+    wait_timeout_ = timeout;
   }
   return failure("timed out", "table " + table->name + ": the rows " +
                                   (*until == "==" ? "are not those" : "are still those") + " that were given");

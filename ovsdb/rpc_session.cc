@@ -49,10 +49,11 @@ void RpcConnection::read() {
 
 void RpcConnection::process() {
   for (;;) {
-    auto message = framer_.next();
-    if (!message) return refuse(message.error().text);
-    if (!*message) break;
-    if (auto ok = dispatch(**message); !ok) return refuse(ok.error().text);
+    auto next = framer_.next();
+    if (!next) return refuse(next.error().text);
+    const std::optional<Json> message = std::move(*next);
+    if (!message) break;
+    if (auto ok = dispatch(*message); !ok) return refuse(ok.error().text);
     if (ended_) return;  // the handler's answers made it end
   }
   read();

@@ -37,17 +37,23 @@ std::vector<RowKey> Tables::weak_referrers(const RowKey& key) const {
   return out;
 }
 
+void Tables::adjust(Counts& counts, const RowKey& key, std::int64_t by) {
+  const auto it = counts.try_emplace(key, 0).first;
+  it->second += by;
+  if (it->second == 0) counts.erase(it);
+}
+
 void Tables::count_refs(const Row& row, std::int64_t sign) {
   const RowKey self{&row.table(), row.uuid()};
   for_each_ref(row, [&](const BaseType& base, const Uuid& uuid) {
     const RowKey target{base.ref_table, uuid};
     if (base.ref_strong) {
       if (target == self) return;
-      if ((strong_[target] += sign) == 0) strong_.erase(target);
+      adjust(strong_, target, sign);
       return;
     }
     Counts& referrers = weak_[target];
-    if ((referrers[self] += sign) == 0) referrers.erase(self);
+    adjust(referrers, self, sign);
     if (referrers.empty()) weak_.erase(target);
   });
 }

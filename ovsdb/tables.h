@@ -61,6 +61,7 @@ class Tables {
     RowMap rows;
     std::vector<std::map<IndexKey, Uuid>> indexes;
   };
+  static void adjust(Counts& counts, const RowKey& key, std::int64_t by);
   void count_refs(const Row& row, std::int64_t sign);
   void unindex(const RowChange& change);
   void index(const RowChange& change);

@@ -96,13 +96,14 @@ namespace {
 
 Expect<Datum> map_from_json(const ColumnType& type, const Json& json, NamedUuids* names) {
   if (!is_tagged(json, "map") || !json[1].is_array()) return wrong_type("a map of the form [\"map\", [...]]", json);
+  const AtomType value_type = type.value ? type.value->type : AtomType::string;
   std::vector<Atom> keys;
   std::vector<Atom> values;
   for (const Json& pair : json[1]) {
     if (!pair.is_array() || pair.size() != 2) return wrong_type("a [key, value] pair", pair);
     auto key = atom_from_json(type.key.type, pair[0], names);
     if (!key) return std::unexpected(key.error());
-    auto value = atom_from_json(type.value->type, pair[1], names);
+    auto value = atom_from_json(value_type, pair[1], names);
     if (!value) return std::unexpected(value.error());
     keys.push_back(std::move(*key));
     values.push_back(std::move(*value));
@@ -210,6 +211,7 @@ Expect<> check_atoms(const ColumnType& type, const Datum& datum) {
     return syntax_error(type.is_map() ? "a set where a map belongs" : "a map where a set belongs");
   for (const Atom& key : datum.keys())
     if (auto ok = check_atom(type.key, key); !ok) return ok;
+  if (!type.value) return {};
   for (const Atom& value : datum.values())
     if (auto ok = check_atom(*type.value, value); !ok) return ok;
   return {};
