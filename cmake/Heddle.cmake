@@ -5,6 +5,12 @@ add_library(heddle_flags INTERFACE)
 target_compile_options(heddle_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
 target_include_directories(heddle_flags INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(heddle_flags INTERFACE HEDDLE_VERSION="${PROJECT_VERSION}")
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # clang 16 and older report an old __cpp_concepts, and libstdc++ 12 then hides std::expected.
+  target_compile_options(heddle_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-D__cpp_concepts=202002L>
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-builtin-macro-redefined> $<$<COMPILE_LANGUAGE:CXX>:-Wno-macro-redefined>)
+endif()
 if(HEDDLE_FUZZ)
   # The libraries must report the branches they take, or the fuzzer gropes in the dark.
   target_compile_options(heddle_flags INTERFACE -fsanitize=fuzzer-no-link)
