@@ -1,6 +1,7 @@
 // XDP programs of the user-space datapath. A bridge port hands every frame to its AF_XDP socket; an underlay device
 // hands over only the tunnels' UDP ports to this host's own addresses and leaves everything else to the host's stack.
-// clang-format off: linux/bpf.h comes before libbpf's headers
+// linux/bpf.h comes before libbpf's headers.
+// clang-format off
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -47,8 +48,8 @@ static __always_inline int to_socket(struct xdp_md* ctx) {
 SEC("xdp.frags")
 int bridge_port(struct xdp_md* ctx) { return to_socket(ctx); }
 
-// Linux keeps a frame's VLAN tag beside the frame (skb metadata), where AF_XDP does not look. This variant writes it back
-// into the frame. It needs a device that tells the tag, and a program bound to that device (Linux 6.8,
+// Linux keeps a frame's VLAN tag beside the frame (skb metadata), where AF_XDP does not look. This variant writes it
+// back into the frame. It needs a device that tells the tag, and a program bound to that device (Linux 6.8,
 // Documentation/networking/xdp-rx-metadata.rst); without them a guest must send its tags in the frame.
 extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md* ctx, __be16* protocol, __u16* tci) __ksym __weak;
 
