@@ -19,6 +19,7 @@ def test_tour(lab):
     for n, host in ((1, a), (2, b)):
         guests[n, "vm1"] = Guest(host, "vm1", f"10.0.10.{n}/24")
         guests[n, "vm2"] = Guest(host, "vm2", f"10.0.20.{n}/24")
+    lab.namespaces += [guest.ns for guest in guests.values()]
 
     blocks = BLOCK.findall((SOURCE / "README.md").read_text())
     assert len(blocks) >= 6, "the README's tour was not found"

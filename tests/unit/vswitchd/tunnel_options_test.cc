@@ -62,6 +62,7 @@ struct Bad {
   Options options;
   const char* text;  // must be part of the error
 };
+void PrintTo(const Bad& bad, std::ostream* os) { *os << bad.text; }
 class TunnelOptionsBad : public testing::TestWithParam<Bad> {};
 
 TEST_P(TunnelOptionsBad, SaysWhatIsWrong) {
