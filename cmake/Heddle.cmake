@@ -11,12 +11,6 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
     $<$<COMPILE_LANGUAGE:CXX>:-D__cpp_concepts=202002L>
     $<$<COMPILE_LANGUAGE:CXX>:-Wno-builtin-macro-redefined> $<$<COMPILE_LANGUAGE:CXX>:-Wno-macro-redefined>)
 endif()
-if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-  # clang reports an old __cpp_concepts, and libstdc++ 12 then hides std::expected.
-  target_compile_options(heddle_flags INTERFACE
-    $<$<COMPILE_LANGUAGE:CXX>:-D__cpp_concepts=202002L>
-    $<$<COMPILE_LANGUAGE:CXX>:-Wno-builtin-macro-redefined> $<$<COMPILE_LANGUAGE:CXX>:-Wno-macro-redefined>)
-endif()
 if(HEDDLE_FUZZ)
   # The libraries must report the branches they take, or the fuzzer gropes in the dark.
   target_compile_options(heddle_flags INTERFACE -fsanitize=fuzzer-no-link)
