@@ -143,7 +143,7 @@ Result<Outcome> br_get_external_id(Session& session, const Command& command, std
   if (!bridge) return std::unexpected(bridge.error());
   const auto ids = session.model.get(**bridge, "external_ids").string_map();
   if (command.args.size() == 1) {
-    for (const auto& [key, value] : ids) out += line(key + "=" + value);
+    for (const auto& [key, value] : ids) out.append(key).append("=").append(line(value));
   } else if (const auto it = ids.find(command.args[1]); it != ids.end()) {
     out += line(it->second);
   }

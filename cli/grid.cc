@@ -52,6 +52,7 @@ std::string render_table(const Grid& grid, const Options& options) {
   }
   if (options.headings) {
     std::vector<std::string> rule;
+    rule.reserve(widths.size());
     for (const auto w : widths) rule.emplace_back(w, '-');
     lines.insert(lines.begin() + 1, std::move(rule));
   }

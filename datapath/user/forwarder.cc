@@ -259,7 +259,7 @@ Drop Forwarder::blocked(const Transit& t, const Target& to) const {
   const PortConf& out = *to.port;
   if (&out == t.in && !out.multipoint()) return Drop::same_port;
   if (out.tunnel() && t.in->tunnel() && out.vxlan.split_horizon) return Drop::split_horizon;
-  if (&out == t.in) {
+  if (&out == t.in && t.outer_source != nullptr) {
     const TunnelPath* path = paths_.at(to.path);
     if (path != nullptr && path->remote == *t.outer_source) return Drop::same_port;
   }
