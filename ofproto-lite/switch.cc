@@ -246,7 +246,7 @@ Result<std::vector<FdbLine>> Switch::fdb_lines(const std::string& name) const {
   lines.reserve(rows.size());
   for (FdbRow& row : rows) {
     const std::string* port = port_name(row.target.port);
-    lines.push_back({port != nullptr ? *port : "?", std::move(row)});
+    lines.push_back({port != nullptr ? *port : "?", row});
   }
   return lines;
 }

@@ -28,7 +28,7 @@ int poll_timeout(Deadline deadline) {
 Result<> limit_connect_time(int fd, Deadline deadline) {
   if (!deadline) return {};
   const int ms = std::max(poll_timeout(deadline), 1);
-  const timeval tv{.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+  const timeval tv{.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
   if (::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv) < 0) return fail_errno(errno, "SO_SNDTIMEO");
   return {};
 }
