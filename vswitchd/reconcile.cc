@@ -65,6 +65,7 @@ void Reconciler::run() {
   for (const auto& [type, sw] : switches_) apply_bridges(want_, type, *sw);
   // Ports that ask for a number come first, then those that had one, so that no other takes it.
   std::vector<const DesiredPort*> ports;
+  ports.reserve(want_.ports.size());
   for (const auto& [name, port] : want_.ports) ports.push_back(&port);
   std::ranges::stable_sort(ports, {}, [](const DesiredPort* p) {
     return p->config.ofport_request ? 0 : p->former_ofport ? 1 : 2;
