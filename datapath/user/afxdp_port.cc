@@ -119,7 +119,9 @@ Result<> Port::load(Variant variant) {
 Result<> Port::attach() {
   int err = 0;
   for (const std::uint32_t mode : {XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE}) {
-    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = mode);
+    bpf_link_create_opts options{};
+    options.sz = sizeof options;
+    options.flags = mode;
     const int fd = bpf_link_create(bpf_program__fd(program_), config_.ifindex, BPF_XDP, &options);
     if (fd >= 0) {
       link_.reset(fd);
