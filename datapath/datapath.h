@@ -28,16 +28,16 @@ namespace heddle::dp {
 // A port's number in the datapath, 1 to limits::kPorts - 1. Not the OpenFlow number: that is per bridge, and policy's
 // affair.
 enum class PortNo : std::uint16_t { none = 0 };
-// A bridge's number, 0 to limits::kBridges - 1, handed out by policy.
+// A bridge's number, 0 to limits::kBridges - 1.
 enum class BridgeId : std::uint16_t { none = 0xffff };
 
 using VlanId = std::uint16_t;                                    // 0 to 4095; 0 = untagged
 using VlanSet = std::bitset<limits::kVlanMax + std::size_t{1}>;  // bit n = VLAN n
 
 enum class PortKind {
-  netdev,    // an existing network device, taken over with XDP (or TC); PortSpec::name is its name
-  tap,       // a tap device that the datapath makes, and removes again
-  internal,  // the bridge's own device: a tap that outlives the daemon, so that its addresses survive a restart
+  netdev,    // an existing network device, taken over with XDP or TC; PortSpec::name is its name
+  tap,       // a device that the datapath makes, and removes again
+  internal,  // the bridge's own device: made by the datapath, outlives the daemon so that its addresses survive
   vxlan,     // tunnel; no device of its own
 };
 
@@ -151,7 +151,13 @@ class Datapath {
   virtual ~Datapath() = default;
 
   // --- control ---
-  // Ports. add_port succeeds for a netdev that does not exist yet (PortState::error tells, and it is taken up when it
+  // A number for a bridge. A datapath that outlived its daemon gives a name the number that it had. Errc::exists,
+  // Errc::limit.
+  virtual Result<BridgeId> add_bridge(const std::string& name) = 0;
+  // Its ports must have left it. Entries that it still has go with it.
+  virtual void remove_bridge(BridgeId bridge) = 0;
+  // Ports. A datapath that outlived its daemon knows a port again by its name, and goes on forwarding for it as it did
+  // until it is told otherwise. add_port succeeds for a netdev that does not exist yet (PortState::error tells, and it is taken up when it
   // appears); it fails for a request that can never work: name or number taken, limit reached, contradiction.
   virtual Result<PortNo> add_port(const PortSpec& spec) = 0;
   virtual Result<> set_port(PortNo port, const PortPolicy& policy) = 0;
@@ -166,6 +172,11 @@ class Datapath {
   // calls `changed` for every port whose PortState is another than before.
   [[nodiscard]] virtual int control_fd() const = 0;
   virtual void run_control(const std::function<void(PortNo)>& changed) = 0;
+  // To be called once, when the first configuration is in: what a former life left and nobody asked for again goes, and
+  // poll_events() reports what it had learned on the ports that stay.
+  virtual void settle() {}
+  // Removes whatever would outlive this object. After it, only the destructor may be called.
+  virtual void clean_up() {}
 
   // --- handler ---
   // Room for `entries` MACs in a bridge's FDB, from then on; existing entries stay. A bridge starts with
@@ -176,7 +187,8 @@ class Datapath {
   virtual void remove_fdb(const FdbKey& key) = 0;
   // Fills `idle_seconds` of each row; rows the datapath does not hold get UINT32_MAX.
   virtual void fdb_use(std::span<FdbUse> rows) const = 0;
-  // Takes up to events.size() events, round robin over the ports; returns how many. Never blocks.
+  // Takes up to events.size() events, fairly over the ports; returns how many. Never blocks. Those of a former life (see
+  // settle()) are withdrawn unless put_fdb() takes them up before the next call.
   virtual std::size_t poll_events(std::span<LearnEvent> events) = 0;
   // Readable when poll_events() may have something. Reading it is poll_events()'s affair.
   [[nodiscard]] virtual int event_fd() const = 0;
