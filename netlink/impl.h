@@ -1,0 +1,89 @@
+// Inside netlink/ only: the socket of a Netlink, one request and its answer at a time, and what requests and refusals
+// are made of. Ownership, threads and errors as in netlink.h; the protocol is netlink(7) and rtnetlink(7).
+#pragma once
+
+#include <linux/rtnetlink.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "netlink/netlink.h"
+#include "netlink/wire.h"
+
+namespace heddle::netlink {
+
+// What the kernel said to a request: an errno (0 = done) and, where it has one, the reason in words.
+struct Verdict {
+  int err = 0;
+  std::string reason;
+  bool interrupted = false;  // NLM_F_DUMP_INTR: the table changed during the dump
+};
+
+// How error texts call a device.
+std::string device(int index);
+std::string device(const std::string& name);
+
+// The Error for a Verdict with err != 0; `what` was asked of `object`.
+std::unexpected<Error> refuse(const Verdict& v, const std::string& what, const std::string& object);
+
+// An empty Msg when memory is out; transact() reports that.
+template <typename Header>
+wire::Msg request(int type, int flags, const Header& header) {
+  wire::Msg m(nlmsg_alloc_simple(type, NLM_F_REQUEST | flags));
+  if (m && nlmsg_append(m.get(), const_cast<Header*>(&header), sizeof header, NLMSG_ALIGNTO) != 0) m.reset();
+  return m;
+}
+
+inline ifinfomsg link_header(int index) {
+  ifinfomsg h{};
+  h.ifi_index = index;
+  return h;
+}
+
+class Netlink::Impl {
+ public:
+  explicit Impl(Fd fd) : fd_(std::move(fd)), buffer_(32768) {}
+
+  using Receive = std::function<void(nlmsghdr*)>;
+  using Make = std::function<wire::Msg()>;
+
+  // Sends `m` and hands every message of the answer to `receive`.
+  Result<Verdict> transact(const wire::Msg& m, const Receive& receive);
+
+  // A change of one device: done, or refused with `what` in the text.
+  Result<> change(const wire::Msg& m, const std::string& what, const std::string& object);
+  Result<> change(const wire::Msg& m, const std::string& what, int index) { return change(m, what, device(index)); }
+
+  Result<Link> one_link(const wire::Msg& m, const std::string& object);
+
+  // A dump. One that a change interrupted may miss entries, so it is asked for again, after `start`.
+  Result<> scan(const Make& make, const std::function<void()>& start, const Receive& receive, const std::string& what);
+
+  // A whole table.
+  template <typename T>
+  Result<std::vector<T>> dump(const Make& make, std::optional<T> (*parse)(nlmsghdr*), const std::string& what) {
+    std::vector<T> all;
+    const auto take = [&](nlmsghdr* h) {
+      if (auto one = parse(h)) all.push_back(std::move(*one));
+    };
+    const auto done = scan(
+        make, [&] { all.clear(); }, take, "all " + what);
+    if (!done) return std::unexpected(done.error());
+    return all;
+  }
+
+ private:
+  Result<std::size_t> fill();
+  bool digest(std::size_t size, const Receive& receive, Verdict& v);
+
+  Fd fd_;
+  std::uint32_t seq_ = 0;
+  std::vector<char> buffer_;
+};
+
+}  // namespace heddle::netlink
