@@ -20,7 +20,35 @@ struct Link {
   int master = 0;         // ifindex of the bridge or bond that holds it; 0 = none
   std::string kind;
   unsigned rx_queues = 1;  // IFLA_NUM_RX_QUEUES: allocated; ethtool.h tells how many are in use
+  int link = 0;            // IFLA_LINK: ifindex of the lower device, of a veth its peer; 0 = none
+  // IFLA_LINK_NETNSID: set when `link` is an index in another namespace, which is known in this one by that id (see
+  // Netlink::peer_mac). The kernel gives a namespace an id when it first reports it; -1: it could not.
+  std::optional<int> link_netns;
+  unsigned promiscuity = 0;  // IFLA_PROMISCUITY: how many want all frames (tcpdump, a bridge, `ip link set promisc on`)
+  std::string alias;         // IFLA_IFALIAS: a remark, at most 255 bytes; empty = none
   bool operator==(const Link&) const = default;
+};
+
+// A veth pair to make. An alias marks devices as ours, for a later run of the program to find.
+struct VethSpec {
+  std::string name{};
+  std::string peer{};
+  std::optional<MacAddr> mac{};   // of `name`; none: the kernel draws one. The peer's is always drawn
+  std::optional<unsigned> mtu{};  // of both ends; none: 1500
+  std::string alias{};            // of both ends
+};
+
+// A vxlan device in collect-metadata ("external") mode to make: one for all networks and remotes, the tunnel's fields
+// go with each packet (bpf_skb_set_tunnel_key). No learning; UDP checksum 0 is accepted over IPv6 (RFC 6935).
+struct VxlanDeviceSpec {
+  std::string name{};
+  std::uint16_t udp_port = 0;  // the standard one is 4789 (RFC 7348); 0 is refused: the kernel would take 8472
+  // UDP source ports, drawn by the inner flow's hash. Low must be less than high: a range of one port the kernel would
+  // pass over in silence for net.ipv4.ip_local_port_range (udp_flow_src_port() in net/udp.h).
+  std::uint16_t source_low = 49152;
+  std::uint16_t source_high = 65535;
+  std::string alias{};
+  unsigned mtu = 65485;  // 65535 less the 50 bytes of outer headers over IPv4
 };
 
 // An address of a device. A tentative IPv6 address is still in duplicate address detection (RFC 4862 5.4) and must not

@@ -94,6 +94,10 @@ std::optional<Link> link(nlmsghdr* message) {
     p[IFLA_MTU].type = NLA_U32;
     p[IFLA_MASTER].type = NLA_U32;
     p[IFLA_NUM_RX_QUEUES].type = NLA_U32;
+    p[IFLA_LINK].type = NLA_U32;
+    p[IFLA_LINK_NETNSID].type = NLA_U32;
+    p[IFLA_PROMISCUITY].type = NLA_U32;
+    p[IFLA_IFALIAS].type = NLA_STRING;
     p[IFLA_LINKINFO].type = NLA_NESTED;
     return p;
   }();
@@ -111,6 +115,10 @@ std::optional<Link> link(nlmsghdr* message) {
   if (tb[IFLA_MTU] != nullptr) l.mtu = nla_get_u32(tb[IFLA_MTU]);
   if (tb[IFLA_MASTER] != nullptr) l.master = static_cast<int>(nla_get_u32(tb[IFLA_MASTER]));
   if (tb[IFLA_NUM_RX_QUEUES] != nullptr) l.rx_queues = nla_get_u32(tb[IFLA_NUM_RX_QUEUES]);
+  if (tb[IFLA_LINK] != nullptr) l.link = static_cast<int>(nla_get_u32(tb[IFLA_LINK]));
+  if (tb[IFLA_LINK_NETNSID] != nullptr) l.link_netns = static_cast<int>(nla_get_u32(tb[IFLA_LINK_NETNSID]));
+  if (tb[IFLA_PROMISCUITY] != nullptr) l.promiscuity = nla_get_u32(tb[IFLA_PROMISCUITY]);
+  if (tb[IFLA_IFALIAS] != nullptr) l.alias = nla_get_string(tb[IFLA_IFALIAS]);
   return l;
 }
 
@@ -170,6 +178,17 @@ std::optional<Route> route(nlmsghdr* message) {
   r.unreachable = header->rtm_type == RTN_UNREACHABLE || header->rtm_type == RTN_BLACKHOLE ||
                   header->rtm_type == RTN_PROHIBIT || header->rtm_type == RTN_THROW;
   return r;
+}
+
+std::string qdisc_kind(nlmsghdr* message) {
+  static const std::array<nla_policy, TCA_MAX + 1> policy = [] {
+    std::array<nla_policy, TCA_MAX + 1> p{};
+    p[TCA_KIND].type = NLA_STRING;
+    return p;
+  }();
+  std::array<nlattr*, TCA_MAX + 1> tb{};
+  if (nlmsg_parse(message, sizeof(tcmsg), tb.data(), TCA_MAX, policy.data()) < 0 || tb[TCA_KIND] == nullptr) return {};
+  return nla_get_string(tb[TCA_KIND]);
 }
 
 }  // namespace heddle::netlink::wire

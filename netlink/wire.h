@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/addr.h"
 #include "netlink/types.h"
@@ -25,6 +26,8 @@ std::optional<Address> address(nlmsghdr* message);
 std::optional<Neighbour> neighbour(nlmsghdr* message);
 // Route::mtu is 0 when the message has no such metric.
 std::optional<Route> route(nlmsghdr* message);
+// TCA_KIND of a qdisc message; empty when it has none.
+std::string qdisc_kind(nlmsghdr* message);
 
 inline unsigned char family(const IpAddr& a) { return a.is_v6() ? AF_INET6 : AF_INET; }
 inline bool put(nl_msg* m, int type, const IpAddr& a) {
