@@ -1,5 +1,7 @@
 #include "netlink/impl.h"
 
+#include <linux/if.h>
+#include <linux/if_link.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -50,7 +52,10 @@ std::unexpected<Error> refuse(const Verdict& v, const std::string& what, const s
       return fail(Errc::invalid, what + " for " + object + ": " + why);
     case EOPNOTSUPP:
       return fail(Errc::unsupported, what + " for " + object + ": " + why);
+    case EEXIST:
+      return fail(Errc::exists, what + " for " + object + ": " + why);
     case EPERM:
+    case EACCES:
       return fail(Errc::system, what + " for " + object + ": " + why + "; it takes CAP_NET_ADMIN");
     default:
       return fail(Errc::system, what + " for " + object + ": " + why);
@@ -87,6 +92,16 @@ Result<Link> Netlink::Impl::one_link(const wire::Msg& m, const std::string& obje
   if (v->err != 0) return refuse(*v, "reading it", object);
   if (!found) return fail(Errc::system, object + ": the kernel's answer has no link in it");
   return *found;
+}
+
+Result<Link> Netlink::Impl::link(const std::string& name) {
+  if (name.empty() || name.size() >= IFNAMSIZ) return fail(Errc::not_found, device(name) + " does not exist");
+  auto m = request(RTM_GETLINK, 0, link_header(0));
+  if (m) {
+    nla_put_string(m.get(), IFLA_IFNAME, name.c_str());
+    nla_put_u32(m.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  }
+  return one_link(m, device(name));
 }
 
 Result<> Netlink::Impl::scan(const Make& make, const std::function<void()>& start, const Receive& receive,

@@ -60,6 +60,10 @@ class Netlink::Impl {
   Result<> change(const wire::Msg& m, const std::string& what, int index) { return change(m, what, device(index)); }
 
   Result<Link> one_link(const wire::Msg& m, const std::string& object);
+  Result<Link> link(const std::string& name);
+
+  // A new device, as request `m` has it, or more than one: `names` are all that it makes. Answers the first.
+  Result<Link> add(const wire::Msg& m, const std::vector<std::string>& names, const std::string& alias);
 
   // A dump. One that a change interrupted may miss entries, so it is asked for again, after `start`.
   Result<> scan(const Make& make, const std::function<void()>& start, const Receive& receive, const std::string& what);

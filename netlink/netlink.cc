@@ -3,6 +3,7 @@
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -30,15 +31,7 @@ Result<std::unique_ptr<Netlink>> Netlink::open() {
   return std::unique_ptr<Netlink>(new Netlink(std::make_unique<Impl>(std::move(fd))));
 }
 
-Result<Link> Netlink::link(const std::string& name) {
-  if (name.empty() || name.size() >= IFNAMSIZ) return fail(Errc::not_found, device(name) + " does not exist");
-  auto m = request(RTM_GETLINK, 0, link_header(0));
-  if (m) {
-    nla_put_string(m.get(), IFLA_IFNAME, name.c_str());
-    nla_put_u32(m.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-  }
-  return impl_->one_link(m, device(name));
-}
+Result<Link> Netlink::link(const std::string& name) { return impl_->link(name); }
 
 Result<Link> Netlink::link(int index) {
   if (index <= 0) return fail(Errc::not_found, device(index) + " does not exist");
@@ -132,29 +125,51 @@ Result<> Netlink::use_neighbour(int ifindex, const IpAddr& addr) {
   return impl_->change(m, "resolving neighbour " + addr.to_string(), ifindex);
 }
 
-Result<> Netlink::set_up(int index, bool up) {
-  auto header = link_header(index);
-  header.ifi_change = IFF_UP;
-  header.ifi_flags = up ? IFF_UP : 0;
-  return impl_->change(request(RTM_NEWLINK, 0, header), up ? "setting up" : "setting down", index);
+Result<std::optional<MacAddr>> Netlink::peer_mac(int nsid, int ifindex) {
+  if (nsid < 0 || ifindex <= 0) return std::optional<MacAddr>{};
+  auto m = request(RTM_GETLINK, 0, link_header(ifindex));
+  if (m) {
+    nla_put_u32(m.get(), IFLA_TARGET_NETNSID, static_cast<std::uint32_t>(nsid));
+    nla_put_u32(m.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  }
+  std::optional<MacAddr> found;
+  auto v = impl_->transact(m, [&](nlmsghdr* h) {
+    if (h->nlmsg_type != RTM_NEWLINK) return;
+    if (const auto l = wire::link(h); l && !l->mac.is_zero()) found = l->mac;
+  });
+  if (!v) return std::unexpected(v.error());
+  // EINVAL: no namespace has that id, the one reason that is left for this request (rtnl_getlink() in rtnetlink.c).
+  if (v->err == EINVAL || v->err == ENODEV) return std::optional<MacAddr>{};
+  if (v->err != 0) return refuse(*v, "reading it", device(ifindex) + " of namespace " + std::to_string(nsid));
+  return found;
 }
 
-Result<> Netlink::set_mtu(int index, unsigned mtu) {
-  auto m = request(RTM_NEWLINK, 0, link_header(index));
-  if (m) nla_put_u32(m.get(), IFLA_MTU, mtu);
-  return impl_->change(m, "MTU " + std::to_string(mtu), index);
+Result<bool> Netlink::ingress_filters(int index) {
+  if (const auto there = link(index); !there) return std::unexpected(there.error());  // to a dump it would be empty
+  tcmsg header{};
+  header.tcm_ifindex = index;
+  header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+  bool any = false;
+  const auto done = impl_->scan([&] { return request(RTM_GETTFILTER, NLM_F_DUMP, header); }, [&] { any = false; },
+                                [&](nlmsghdr* h) { any = any || h->nlmsg_type == RTM_NEWTFILTER; },
+                                "ingress filters of " + device(index));
+  if (!done) return std::unexpected(done.error());
+  return any;
 }
 
-Result<> Netlink::set_mac(int index, MacAddr mac) {
-  auto m = request(RTM_NEWLINK, 0, link_header(index));
-  if (m) nla_put(m.get(), IFLA_ADDRESS, 6, mac.bytes.data());
-  return impl_->change(m, "MAC address " + mac.to_string(), index);
-}
-
-Result<> Netlink::remove_link(int index) {
-  // Index 0 with no name would be a request for nothing; the kernel calls that EINVAL, we call it what it is.
-  if (index <= 0) return fail(Errc::not_found, device(index) + " does not exist");
-  return impl_->change(request(RTM_DELLINK, 0, link_header(index)), "removal", index);
+Result<bool> Netlink::has_clsact(int index) {
+  tcmsg header{};
+  header.tcm_ifindex = index;
+  header.tcm_parent = TC_H_CLSACT;
+  bool found = false;
+  // NLM_F_ECHO: kernels before 6.7 answer only then.
+  auto v = impl_->transact(request(RTM_GETQDISC, NLM_F_ECHO, header), [&](nlmsghdr* h) {
+    if (h->nlmsg_type == RTM_NEWQDISC) found = wire::qdisc_kind(h) == "clsact";
+  });
+  if (!v) return std::unexpected(v.error());
+  if (v->err == ENOENT) return false;
+  if (v->err != 0) return refuse(*v, "reading its qdisc", device(index));
+  return found;
 }
 
 }  // namespace heddle::netlink

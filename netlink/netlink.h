@@ -5,7 +5,8 @@
 // object; a dump takes as long as the table is) and gives up after a second. One thread at a time may use an object;
 // threads that ask at the same time open one each.
 //
-// Failures: Errc::not_found for a device that does not exist, Errc::invalid for an argument the kernel cannot mean,
+// Failures: Errc::not_found for a device that does not exist, Errc::exists for a name or a UDP port that is taken,
+// Errc::invalid for an argument the kernel cannot mean, Errc::unsupported for what this kernel lacks,
 // Errc::system for all else (no permission, time-out). After a failure the object is as good as new.
 #pragma once
 
@@ -43,10 +44,32 @@ class Netlink {
   // a stale one; the outcome comes as a Monitor event.
   Result<> use_neighbour(int ifindex, const IpAddr& addr);
 
+  // Errc::exists: a tunnel device whose UDP port is in use; it stays down.
   Result<> set_up(int index, bool up);
   Result<> set_mtu(int index, unsigned mtu);
   Result<> set_mac(int index, MacAddr mac);
+  // At most 255 bytes; empty takes the alias away. Errc::invalid: longer, or with a zero byte in it.
+  Result<> set_alias(int index, const std::string& text);
   Result<> remove_link(int index);
+
+  // Both ends in this namespace and down. The answer is the device `name`; its Link::link is the peer's index.
+  // Errc::exists: the text has the name that is taken. After a time-out (here and below) the devices may be there.
+  Result<Link> add_veth(const VethSpec& spec);
+
+  // Made, and down. The device opens its UDP sockets when it is set up, for IPv4 and IPv6 both: it is set_up() that
+  // answers Errc::exists when the port is in use. Errc::exists here: the name is taken, or another device has the same
+  // port, mode and options; the text says which.
+  Result<Link> add_vxlan(const VxlanDeviceSpec& spec);
+
+  // The address of device `ifindex` in the namespace that is called `nsid` here (Link::link and Link::link_netns of a
+  // veth), with no need to enter it. Nothing when namespace or device do not exist (any more), or the device has no
+  // Ethernet address. It takes CAP_NET_ADMIN in the other namespace. No Monitor event here tells that it changed.
+  Result<std::optional<MacAddr>> peer_mac(int nsid, int ifindex);
+
+  // Whether frames that arrive at the device meet TC filters: it has an ingress or clsact qdisc with a filter in its
+  // ingress part. Programs attached by tcx or XDP are not TC filters.
+  Result<bool> ingress_filters(int index);
+  Result<bool> has_clsact(int index);
 
  private:
   bool is_ours(const IpAddr& addr);

@@ -1,7 +1,9 @@
 #include "netlink/monitor.h"
 
 #include <gtest/gtest.h>
+#include <netpacket/packet.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
@@ -90,6 +92,34 @@ TEST_F(MonitorTest, LeavingABridgeIsNotGoing) {
   EXPECT_TRUE(
       await([](const auto& e) { return e.kind == Kind::link_new && e.link.name == "va" && e.link.master == 0; }));
   EXPECT_EQ(seen(Kind::link_gone), 0U);
+}
+
+TEST_F(MonitorTest, TellsOfListenersAndOfAnAlias) {
+  test::veth("va", "vb");
+  const int va = nl_->link("va")->index;
+  watch();
+  const auto listeners = [&](unsigned n) {
+    return await([&](const auto& e) { return e.kind == Kind::link_new && e.ifindex == va && e.link.promiscuity == n; });
+  };
+  const auto listen = [&] {  // as tcpdump does
+    Fd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    packet_mreq all{};
+    all.mr_ifindex = va;
+    all.mr_type = PACKET_MR_PROMISC;
+    EXPECT_EQ(::setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof all), 0) << std::strerror(errno);
+    return fd;
+  };
+  EXPECT_EQ(nl_->link(va)->promiscuity, 0U);
+  Fd one = listen();
+  EXPECT_TRUE(listeners(1));
+  Fd two = listen();
+  EXPECT_TRUE(listeners(2));
+  two.reset();
+  EXPECT_TRUE(listeners(1));
+  one.reset();
+  EXPECT_TRUE(listeners(0));
+  ASSERT_TRUE(nl_->set_alias(va, "port vm1"));
+  EXPECT_TRUE(await([&](const auto& e) { return e.ifindex == va && e.link.alias == "port vm1"; }));
 }
 
 TEST_F(MonitorTest, UseNeighbourResolvesIt) {
