@@ -76,7 +76,7 @@ function(heddle_bpf_skeleton target source)
   get_filename_component(name ${source} NAME_WE)
   set(out ${CMAKE_BINARY_DIR}/skel/${target})
   file(MAKE_DIRECTORY ${out})
-  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/datapath/*/bpf/*.h)
+  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/datapath/*/bpf/*.h ${CMAKE_SOURCE_DIR}/base/drop_list.h)
   add_custom_command(
     OUTPUT ${out}/${name}.skel.h
     COMMAND ${CLANG_PROGRAM} -O2 -g -target bpf -mcpu=v3 -Wall -Werror

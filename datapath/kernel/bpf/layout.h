@@ -1,0 +1,183 @@
+/* What the TC programs and the daemon share: the form of every map. C, for both compilers.
+ *
+ * The maps are pinned and outlive the daemon: a daemon that starts takes them over when HD_LAYOUT is the one it knows,
+ * and replaces them otherwise. Change HD_LAYOUT with anything here or with a map's type or size. */
+#ifndef HEDDLE_DATAPATH_KERNEL_BPF_LAYOUT_H
+#define HEDDLE_DATAPATH_KERNEL_BPF_LAYOUT_H
+
+#include <linux/types.h>
+
+#include "base/drop_list.h"
+
+#define HD_LAYOUT 1
+
+#define HD_PORTS 4096     /* limits::kPorts */
+#define HD_BRIDGES 256    /* limits::kBridges */
+#define HD_REMOTES 65536  /* limits::kTunnelRemotes */
+#define HD_TARGETS 5120   /* in one flood set: every port and the longest flood list */
+#define HD_CHUNK 64       /* targets in one element of `flood_sets` */
+#define HD_FLOOD_SETS 1048576
+#define HD_RING (1 << 20) /* bytes of events that may wait */
+#define HD_NO_BRIDGE 0xffff
+#define HD_ALL_VLANS 0xffff /* in `vlan_sets`: the set of every VLAN that has none of its own */
+#define HD_FRAME_HEAD 592   /* bytes of a frame in an event: what an ICMP error quotes, with the link headers */
+
+enum {
+#define X(name, text) HD_DROP_##name,
+  HEDDLE_DROP_REASONS(X)
+#undef X
+      HD_DROPS
+};
+
+/* dp::VlanMode */
+enum { HD_ACCESS, HD_TRUNK, HD_NATIVE_TAGGED, HD_NATIVE_UNTAGGED };
+
+/* hd_port.flags */
+enum {
+  HD_UP = 1 << 0,            /* the device is up and has a carrier */
+  HD_LEARN = 1 << 1,         /* sources are looked at */
+  HD_PROTECTED = 1 << 2,     /* no frames to other protected ports */
+  HD_INWARD = 1 << 3,        /* the device belongs to the host: frames go to its receive side */
+  HD_PEER = 1 << 4,          /* the device's peer in another namespace may be given frames directly */
+  HD_TUNNEL = 1 << 5,        /* `ifindex` is a vxlan device; the fields after `station` hold */
+  HD_MULTIPOINT = 1 << 6,    /* the tunnel has many remotes */
+  HD_SPLIT_HORIZON = 1 << 7, /* no frames from other tunnels */
+  HD_TOS_INHERIT = 1 << 8,
+  HD_TTL_INHERIT = 1 << 9,
+};
+
+/* `ports`: by number. ifindex 0: nothing can leave by it. */
+struct hd_port {
+  __u32 ifindex; /* where frames leave */
+  __u32 flags;
+  __u32 mtu; /* bytes of IP packet; 0: not limited here */
+  __u16 bridge;
+  __u16 tag;
+  __u8 mode;
+  __u8 tos;
+  __u8 ttl;
+  __u8 reserved;
+  __u8 station[6]; /* HD_PEER: the address of the device at the far end */
+  __u8 reserved2[2];
+  __u32 vni;
+  __u32 tunnel_flags; /* BPF_F_* of bpf_skb_set_tunnel_key() */
+  __u64 vlans[64];    /* VLANs carried, one bit each */
+};
+
+/* `devices`: ifindex -> port number (__u32). */
+
+/* Where frames go: port number, and for a tunnel the number of its remote << 16. */
+typedef __u32 hd_target;
+
+/* `remotes`: by number; 0 is none. */
+struct hd_remote {
+  __u8 addr[16];  /* IPv4 in the first four bytes */
+  __u8 local[16]; /* outer source address; zeros: the route decides */
+  __u32 mtu;      /* of the outer IP packet */
+  __u8 v6;
+  __u8 usable; /* there is a route */
+  __u16 reserved;
+};
+
+/* `vnis`: which forms of key `tunnels` has for this network: bit 0 remote and local, 1 remote, 2 local, 3 neither. */
+struct hd_vni {
+  __u32 device;
+  __u32 vni; /* bit 24: IPv6 */
+};
+
+/* `tunnels` -> port number (__u32). Zeros stand for any address. */
+struct hd_tunnel {
+  struct hd_vni net;
+  __u8 remote[16];
+  __u8 local[16];
+};
+
+/* An FDB is a map in `fdbs`, by bridge. */
+struct hd_station {
+  __u8 mac[6];
+  __u16 vlan;
+};
+struct hd_entry {
+  hd_target target;
+  __u32 used; /* CLOCK_MONOTONIC in units of 2^30 ns: when the station last sent from there */
+};
+
+/* `vlan_sets` -> number of a set (__u32) in `flood_sets`. */
+struct hd_vlan {
+  __u16 bridge;
+  __u16 vlan;
+};
+/* Sets never change; a change of membership makes a new set. */
+struct hd_flood_key {
+  __u32 set;
+  __u32 chunk;
+};
+struct hd_flood {
+  __u32 total; /* targets in all chunks of the set */
+  hd_target target[HD_CHUNK];
+};
+
+/* `traffic`: by port, for each CPU. */
+struct hd_traffic {
+  __u64 rx_packets;
+  __u64 rx_bytes;
+  __u64 tx_packets;
+  __u64 tx_bytes;
+};
+
+/* `drops`: by port. */
+struct hd_drop_counts {
+  __u64 count[HD_DROPS];
+};
+
+/* `learning`: by port. The daemon counts `pending` down as it takes events. */
+struct hd_learning {
+  __s32 pending;
+  __u32 reported; /* in this window */
+  __u64 window;
+  __u64 dropped;
+  __u32 too_big; /* answers asked for in this second */
+  __u32 too_big_second;
+};
+#define HD_LEARN_PENDING 256  /* events of one port that may wait */
+#define HD_LEARN_WINDOW 13422 /* events of one port in 2^27 ns: 100,000 a second */
+#define HD_TOO_BIG_RATE 100   /* answers of one port in 2^30 ns */
+
+/* `events` */
+enum { HD_EVENT_LEARN = 1, HD_EVENT_TOO_BIG = 2 };
+struct hd_event {
+  __u16 type;
+  __u16 port;
+};
+struct hd_learn_event {
+  struct hd_event head;
+  __u16 bridge;
+  __u8 from_remote; /* `remote` holds */
+  __u8 v6;
+  struct hd_station station;
+  __u8 remote[16];
+};
+struct hd_too_big_event {
+  struct hd_event head;
+  __u32 mtu;       /* the longest IP packet that fits */
+  __u32 frame_len; /* without tag */
+  __u16 tpid;      /* network order; 0: the frame had no tag */
+  __u16 tci;
+  __u32 head_len;
+  __u8 frame[HD_FRAME_HEAD];
+};
+
+/* `names`: what the daemon needs to know its ports and bridges again; the programs do not read it. */
+struct hd_name_key {
+  __u16 number;
+  __u16 is_bridge;
+};
+#define HD_NAME 256
+struct hd_name {
+  char name[HD_NAME];
+  __u32 kind;        /* dp::PortKind */
+  __u32 ifindex;     /* of the device whose ingress has the program */
+  __u32 made_clsact; /* and whose clsact qdisc is the daemon's work */
+};
+
+#endif

@@ -1,0 +1,137 @@
+#include "datapath/kernel/hook.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace heddle::dp {
+namespace {
+
+// linux/bpf.h of 6.6; Debian 12's headers are older.
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
+constexpr unsigned kPreference = 65000;  // filters that ask for none get smaller numbers, and so run before ours
+constexpr unsigned kHandle = 1;
+
+std::string pin_name(int ifindex) { return "link-" + std::to_string(ifindex); }
+
+bpf_tc_hook ingress(int ifindex) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof hook;
+  hook.ifindex = ifindex;
+  hook.attach_point = BPF_TC_INGRESS;
+  return hook;
+}
+
+bpf_tc_opts our_filter() {
+  bpf_tc_opts opts{};
+  opts.sz = sizeof opts;
+  opts.handle = kHandle;
+  opts.priority = kPreference;
+  return opts;
+}
+
+// libbpf prints what the kernel answers to every question, also to those whose answer may be "no".
+struct Quiet {
+  libbpf_print_fn_t before = libbpf_set_print(nullptr);
+  Quiet() = default;
+  ~Quiet() { libbpf_set_print(before); }
+  Quiet(const Quiet&) = delete;
+  Quiet& operator=(const Quiet&) = delete;
+};
+
+bool has_our_filter(int ifindex) {
+  const Quiet quiet;
+  const bpf_tc_hook hook = ingress(ifindex);
+  bpf_tc_opts opts = our_filter();
+  return bpf_tc_query(&hook, &opts) == 0;
+}
+
+void remove_filter(int ifindex, netlink::Netlink& kernel, bool made_clsact) {
+  const Quiet quiet;
+  bpf_tc_hook hook = ingress(ifindex);
+  const bpf_tc_opts opts = our_filter();
+  bpf_tc_detach(&hook, &opts);
+  if (!made_clsact) return;
+  const auto used = kernel.ingress_filters(ifindex);
+  if (!used || *used) return;
+  hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+  bpf_tc_hook_destroy(&hook);
+}
+
+// The device that a pinned link is on; 0 when that is gone.
+int device_of(int link) {
+  bpf_link_info info{};
+  __u32 size = sizeof info;
+  if (bpf_obj_get_info_by_fd(link, &info, &size) != 0) return 0;
+  return static_cast<int>(info.xdp.ifindex);  // tcx has it at the same place
+}
+
+}  // namespace
+
+Result<> Hook::attach_tcx(const Pins& pins, int program) {
+  Fd old = pins.open(pin_name(ifindex_));
+  if (old && device_of(old.get()) == ifindex_ && bpf_link_update(old.get(), program, nullptr) == 0) {
+    link_ = std::move(old);
+    return {};
+  }
+  Fd link(bpf_link_create(program, ifindex_, kTcxIngress, nullptr));
+  if (!link) return fail_errno(errno, "tcx");
+  if (auto ok = pins.pin(link.get(), pin_name(ifindex_)); !ok) return ok;
+  link_ = std::move(link);
+  return {};
+}
+
+Result<> Hook::attach_filter(int program) {
+  const Quiet quiet;
+  bpf_tc_hook hook = ingress(ifindex_);
+  const int made = bpf_tc_hook_create(&hook);
+  if (made != 0 && made != -EEXIST) return fail_errno(-made, "clsact qdisc");
+  made_clsact_ = made == 0;
+  bpf_tc_opts opts = our_filter();
+  opts.prog_fd = program;
+  opts.flags = BPF_TC_F_REPLACE;
+  if (const int err = bpf_tc_attach(&hook, &opts); err != 0) return fail_errno(-err, "TC filter");
+  return {};
+}
+
+Result<Hook> Hook::attach(const Pins& pins, netlink::Netlink& kernel, int ifindex, const std::string& device,
+                          int program) {
+  Hook hook;
+  hook.ifindex_ = ifindex;
+  const bool had_filter = has_our_filter(ifindex);
+  const bool had_link = static_cast<bool>(pins.open(pin_name(ifindex)));
+  const auto foreign = had_filter || had_link ? Result<bool>(false) : kernel.ingress_filters(ifindex);
+  Result<> tcx = fail(Errc::unsupported, "the device has filters");
+  if (!had_filter && foreign && !*foreign) tcx = hook.attach_tcx(pins, program);
+  if (tcx) return hook;
+  if (auto filter = hook.attach_filter(program); !filter)
+    return fail(filter.error().code, "network device " + device + ": cannot attach a TC program: " +
+                                         filter.error().text + "; tcx: " + tcx.error().text);
+  return hook;
+}
+
+void Hook::detach(const Pins& pins, netlink::Netlink& kernel) {
+  if (ifindex_ == 0) return;
+  if (link_) {
+    bpf_link_detach(link_.get());
+    link_.reset();
+    pins.unpin(pin_name(ifindex_));
+  } else {
+    remove_filter(ifindex_, kernel, made_clsact_);
+  }
+  ifindex_ = 0;
+}
+
+void Hook::remove_left_over(const Pins& pins, netlink::Netlink& kernel, int ifindex, bool made_clsact) {
+  if (const Fd link = pins.open(pin_name(ifindex))) {
+    bpf_link_detach(link.get());
+    pins.unpin(pin_name(ifindex));
+  }
+  if (has_our_filter(ifindex)) remove_filter(ifindex, kernel, made_clsact);
+}
+
+}  // namespace heddle::dp

@@ -1,0 +1,46 @@
+// A TC program at the ingress of a device: by tcx (Linux 6.6) where it can be had, else as a filter of a clsact qdisc.
+//
+// Order on a device. tcx programs run in the order in which they were attached, before every filter; ours goes last
+// among them. A device that has ingress filters gets ours as a filter too, behind them (preference 65000), so that they
+// see the frames first. XDP programs run before TC and are not touched.
+//
+// Owner: the kernel datapath, one Hook for each device. Control thread. A Hook that is destroyed without detach()
+// leaves its program at work when the hook survives the process: a pinned link, or a filter.
+#pragma once
+
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "datapath/kernel/pins.h"
+#include "netlink/netlink.h"
+
+namespace heddle::dp {
+
+class Hook {
+ public:
+  // Attaches `program`, or puts it in the place of the one that an earlier daemon left on the device.
+  static Result<Hook> attach(const Pins& pins, netlink::Netlink& kernel, int ifindex, const std::string& device,
+                             int program);
+  Hook() = default;
+
+  // `ifindex` 0: nothing is attached.
+  [[nodiscard]] int ifindex() const { return ifindex_; }
+  // "tcx" or "clsact"
+  [[nodiscard]] const char* kind() const { return link_ ? "tcx" : "clsact"; }
+  [[nodiscard]] bool made_clsact() const { return made_clsact_; }
+  void detach(const Pins& pins, netlink::Netlink& kernel);
+
+  // Takes off what an earlier daemon left on a device, of either kind.
+  static void remove_left_over(const Pins& pins, netlink::Netlink& kernel, int ifindex, bool made_clsact);
+
+ private:
+  Result<> attach_tcx(const Pins& pins, int program);
+  Result<> attach_filter(int program);
+
+  int ifindex_ = 0;
+  Fd link_;
+  bool made_clsact_ = false;
+};
+
+}  // namespace heddle::dp

@@ -1,0 +1,214 @@
+// Start and end of the kernel datapath, what is taken over from a former life, and the forwarding database's calls.
+#include "datapath/kernel/kernel_datapath.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "datapath/kernel/kernel_datapath_impl.h"
+
+namespace heddle::dp {
+
+KernelDatapath::KernelDatapath(const KernelDatapathOptions& options) : options_(options) {}
+
+KernelDatapath::~KernelDatapath() = default;
+
+Result<> KernelDatapath::start() {
+  auto kernel = netlink::Netlink::open();
+  auto routes = netlink::Netlink::open();
+  auto monitor = netlink::Monitor::open();
+  if (!kernel) return std::unexpected(kernel.error());
+  if (!routes) return std::unexpected(routes.error());
+  if (!monitor) return std::unexpected(monitor.error());
+  kernel_ = std::move(*kernel);
+  kernel_routes_ = std::move(*routes);
+  monitor_ = std::move(*monitor);
+  pins_ = std::make_unique<Pins>(options_.bpffs, options_.owner, HD_LAYOUT);
+  if (pins_->path().empty())
+    spdlog::warn("kernel datapath: {}: forwarding will stop when the daemon ends or is restarted", pins_->why());
+  auto programs = Programs::load(*pins_);
+  if (!programs) return std::unexpected(programs.error());
+  programs_ = std::move(*programs);
+  remotes_ = std::make_unique<Remotes>(programs_->remotes, *kernel_routes_);
+  fdb_ = std::make_unique<FdbTables>(*programs_, *pins_, *remotes_);
+  floods_ = std::make_unique<FloodSets>(*programs_);
+  auto events = Events::open(*programs_, [this](PortNo no) {
+    return answer_device_[static_cast<std::size_t>(no) % limits::kPorts].load(std::memory_order_relaxed);
+  });
+  if (!events) return std::unexpected(events.error());
+  events_ = std::move(*events);
+  recall();
+
+  control_.reset(epoll_create1(EPOLL_CLOEXEC));
+  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  for (const int fd : {monitor_->fd(), timer_.get()}) {
+    epoll_event e{};
+    e.events = EPOLLIN;
+    if (epoll_ctl(control_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
+  }
+  return {};
+}
+
+// --- a former life ---
+
+void KernelDatapath::recall() {
+  if (!pins_->other_layouts().empty())
+    spdlog::warn("kernel datapath: the maps that an earlier version left have another layout: they are replaced, which "
+                 "interrupts forwarding for a moment and forgets what was learned");
+  if (!programs_->taken_over()) return;
+  programs_->names.for_each([this](const hd_name_key& key, const hd_name& value) {
+    const std::string name(value.name, strnlen(value.name, sizeof value.name));
+    if (key.is_bridge != 0) {
+      former_bridges_[name] = static_cast<BridgeId>(key.number);
+    } else {
+      former_ports_[name] = {static_cast<PortNo>(key.number), static_cast<PortKind>(value.kind),
+                             static_cast<int>(value.ifindex), value.made_clsact != 0};
+    }
+  });
+  spdlog::info("kernel datapath: taking over {} bridges and {} ports", former_bridges_.size(), former_ports_.size());
+}
+
+void KernelDatapath::forget_ports() {
+  for (const auto& [name, former] : former_ports_) {
+    const auto no = static_cast<__u32>(former.no);
+    spdlog::info("kernel datapath: port {} is not configured any more", name);
+    (void)programs_->ports.put(no, {});
+    Hook::remove_left_over(*pins_, *kernel_, former.ifindex, former.made_clsact);
+    programs_->names.erase({static_cast<__u16>(no), 0});
+    fdb_->remove_port(former.no);
+  }
+  former_ports_.clear();
+}
+
+void KernelDatapath::forget_bridges() {
+  for (const auto& [name, id] : former_bridges_) {
+    fdb_->remove_bridge(id);
+    programs_->names.erase({static_cast<__u16>(id), 1});
+  }
+  former_bridges_.clear();
+}
+
+// Devices of ours that nobody uses, attachments to devices that are no ports, and what maps say of either.
+void KernelDatapath::forget_devices() {
+  std::set<int> ours;  // devices with a program
+  std::set<int> pairs;
+  for (const auto& [no, p] : ports_) {
+    ours.insert(p.hook.ifindex());
+    if (p.internal()) pairs.insert({p.link.index, p.back.index});
+  }
+  for (const auto& [port, device] : vxlan_) ours.insert(device.link.index);
+  if (auto links = kernel_->links()) {
+    for (const auto& link : *links) {
+      const bool made = link.alias == options_.owner && (link.kind == "vxlan" || link.kind == "veth");
+      if (made && !ours.contains(link.index) && !pairs.contains(link.index)) (void)kernel_->remove_link(link.index);
+    }
+  }
+  for (const std::string& pin : pins_->names()) {
+    if (!pin.starts_with("link-")) continue;
+    const int ifindex = std::atoi(pin.c_str() + 5);  // NOLINT(cert-err34-c): our own file names; 0 is no device
+    if (!ours.contains(ifindex)) Hook::remove_left_over(*pins_, *kernel_, ifindex, false);
+  }
+  programs_->devices.for_each([&](__u32 ifindex, __u32 /*port*/) {
+    if (!ours.contains(static_cast<int>(ifindex))) programs_->devices.erase(ifindex);
+  });
+  programs_->strays.for_each([&](__u32 ifindex, const hd_drop_counts& /*counts*/) {
+    if (!ours.contains(static_cast<int>(ifindex))) programs_->strays.erase(ifindex);
+  });
+  std::set<std::uint64_t> nets;
+  const auto net = [](const hd_vni& n) { return std::uint64_t{n.device} << 32 | n.vni; };
+  for (const auto& [no, p] : ports_)
+    if (p.tunnel()) nets.insert(net(tunnel_key(p).net));
+  programs_->tunnels.for_each([&](const hd_tunnel& key, __u32 port) {
+    const PortEntry* p = find(static_cast<PortNo>(port));
+    const bool good = p != nullptr && p->tunnel() && [&, want = tunnel_key(*p)] {
+      return std::memcmp(&want, &key, sizeof key) == 0;
+    }();
+    if (!good) programs_->tunnels.erase(key);
+  });
+  programs_->vnis.for_each([&](const hd_vni& key, __u32 /*forms*/) {
+    if (nets.contains(net(key)))
+      write_vni(key);
+    else
+      programs_->vnis.erase(key);
+  });
+}
+
+void KernelDatapath::settle() {
+  if (std::exchange(settled_, true)) return;
+  forget_ports();
+  forget_devices();
+  std::set<BridgeId> numbers;
+  for (const auto& [name, id] : bridges_) {
+    numbers.insert(id);
+    flood(id);
+  }
+  floods_->drop_others(numbers);
+  forget_bridges();
+  auto known = fdb_->settle();
+  remotes_->drop_unused();
+  if (!known.empty()) spdlog::info("kernel datapath: {} stations are known from before", known.size());
+  events_->adopt(std::move(known));
+  pins_->remove_other_layouts();
+}
+
+void KernelDatapath::clean_up() {
+  settle();
+  while (!ports_.empty()) (void)remove_port(ports_.begin()->first);
+  forget_devices();
+  pins_->remove_all();
+}
+
+// --- bridges ---
+
+Result<BridgeId> KernelDatapath::add_bridge(const std::string& name) {
+  if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
+  std::set<BridgeId> taken;
+  for (const auto& [other, id] : bridges_) taken.insert(id);
+  for (const auto& [other, id] : former_bridges_) taken.insert(id);
+  std::size_t number = 0;
+  while (taken.contains(static_cast<BridgeId>(number))) ++number;
+  auto id = static_cast<BridgeId>(number);
+  if (const auto former = former_bridges_.find(name); former != former_bridges_.end()) id = former->second;
+  if (static_cast<std::size_t>(id) >= limits::kBridges)
+    return fail(Errc::limit, fmt::format("bridge {}: a switch has at most {} bridges", name, limits::kBridges));
+  if (auto ok = fdb_->add_bridge(id); !ok)
+    return fail(ok.error().code, "bridge " + name + ": " + ok.error().text);
+  former_bridges_.erase(name);
+  bridges_[name] = id;
+  hd_name value{};
+  std::strncpy(value.name, name.c_str(), sizeof value.name - 1);
+  if (auto ok = programs_->names.put({static_cast<__u16>(id), 1}, value); !ok) spdlog::warn("{}", ok.error().text);
+  return id;
+}
+
+void KernelDatapath::remove_bridge(BridgeId bridge) {
+  if (std::erase_if(bridges_, [&](const auto& b) { return b.second == bridge; }) == 0) return;
+  if (auto ok = floods_->update(bridge, {}); !ok) spdlog::warn("{}", ok.error().text);
+  fdb_->remove_bridge(bridge);
+  programs_->names.erase({static_cast<__u16>(bridge), 1});
+}
+
+// --- handler ---
+
+Result<> KernelDatapath::set_fdb_capacity(BridgeId bridge, std::size_t entries) {
+  return fdb_->set_capacity(bridge, entries);
+}
+Result<> KernelDatapath::put_fdb(const FdbKey& key, const FdbTarget& target) { return fdb_->put(key, target); }
+void KernelDatapath::remove_fdb(const FdbKey& key) { fdb_->remove(key); }
+void KernelDatapath::fdb_use(std::span<FdbUse> rows) const { fdb_->use(rows); }
+
+std::size_t KernelDatapath::poll_events(std::span<LearnEvent> events) {
+  for (const FdbKey& key : events_->take_adopted()) fdb_->withdraw_unconfirmed(key);
+  return events_->poll(events);
+}
+
+Result<std::unique_ptr<Datapath>> make_kernel_datapath(const KernelDatapathOptions& options) {
+  auto dp = std::make_unique<KernelDatapath>(options);
+  if (auto ok = dp->start(); !ok) return std::unexpected(ok.error());
+  return dp;
+}
+
+}  // namespace heddle::dp

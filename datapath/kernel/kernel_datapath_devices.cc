@@ -1,0 +1,183 @@
+// Devices of ports: taking them over, giving them back, and the pairs that internal ports are made of.
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "datapath/kernel/kernel_datapath_impl.h"
+
+namespace heddle::dp {
+namespace {
+
+// The other end of an internal port's pair. Interface names have 15 characters: a hash stands for the port's.
+std::string back_name(const std::string& port) {
+  std::uint32_t hash = 2166136261U;  // FNV-1a
+  for (const char c : port) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return fmt::format("hd{:08x}", hash);
+}
+
+constexpr unsigned kLargestMtu = 65535;
+
+}  // namespace
+
+// Devices that only carry our frames must not speak by themselves (neighbour discovery, multicast listener reports).
+void KernelDatapath::silence(const std::string& device) const {
+  const std::string file = "/proc/sys/net/ipv6/conf/" + device + "/disable_ipv6";
+  const Fd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
+  if (fd && ::write(fd.get(), "1", 1) != 1) spdlog::debug("{}: not written", file);
+}
+
+// The address of the device at a veth's far end, when that is in another namespace and nobody watches the near end:
+// frames that are handed over directly pass by whoever listens there (tcpdump).
+std::optional<MacAddr> KernelDatapath::station(const netlink::Link& veth) const {
+  if (veth.kind != "veth" || !veth.link_netns || veth.promiscuity != 0) return std::nullopt;
+  const auto mac = kernel_->peer_mac(*veth.link_netns, veth.link);
+  return mac ? *mac : std::nullopt;
+}
+
+// What the programs need to know of the port's device, from what we know of it.
+void KernelDatapath::write_device(PortEntry& p) {
+  hd_port next = p.conf;
+  next.flags &= ~(HD_UP | HD_INWARD | HD_PEER);
+  std::fill_n(next.station, sizeof next.station, __u8{0});
+  const bool attached = p.hook.ifindex() != 0;
+  const netlink::Link& out = p.internal() && p.moved ? p.back : p.link;
+  next.ifindex = attached ? static_cast<__u32>(out.index) : 0;
+  next.mtu = attached && !p.moved ? p.link.mtu : 0;
+  if (attached && out.admin_up && out.lower_up) next.flags |= HD_UP;
+  if (p.internal() && !p.moved) {
+    next.flags |= HD_INWARD;
+  } else if (const auto mac = attached ? station(out) : std::nullopt) {
+    next.flags |= HD_PEER;
+    std::copy_n(mac->bytes.begin(), sizeof next.station, next.station);
+  }
+  if (auto ok = write_conf(p, next); !ok) spdlog::error("port {}: {}", p.spec.name, ok.error().text);
+}
+
+void KernelDatapath::see_link(PortEntry& p, const netlink::Link& link) {
+  p.link = link;
+  write_device(p);
+}
+
+// Programs know the port before its first frame comes.
+Result<> KernelDatapath::attach(PortEntry& p, const netlink::Link& hooked) {
+  const auto ifindex = static_cast<__u32>(hooked.index);
+  if (auto ok = programs_->devices.put(ifindex, static_cast<__u32>(p.no)); !ok) return ok;
+  auto hook = Hook::attach(*pins_, *kernel_, hooked.index, hooked.name, programs_->port_ingress());
+  if (!hook) {
+    programs_->devices.erase(ifindex);
+    return std::unexpected(hook.error());
+  }
+  p.hook = std::move(*hook);
+  answer_device_[static_cast<std::size_t>(p.no)].store(hooked.index, std::memory_order_relaxed);
+  return {};
+}
+
+Result<> KernelDatapath::open_netdev(PortEntry& p) {
+  const std::string& name = p.spec.name;
+  auto link = kernel_->link(name);
+  if (!link) {
+    if (link.error().code != Errc::not_found) return std::unexpected(link.error());
+    return fail(Errc::not_found, "network device " + name + " not found: it is taken up as soon as it appears");
+  }
+  if (link->name == "lo") return fail(Errc::unsupported, "the loopback device cannot be a port of a bridge");
+  if (link->alias == options_.owner)
+    return fail(Errc::exists, "network device " + name + " is the switch's own: choose another");
+  if (link->master != 0) {
+    auto master = kernel_->link(link->master);
+    const std::string owner = master ? master->name : std::to_string(link->master);
+    return fail(Errc::exists, "network device " + name + " belongs to " + owner + ": release it (ip link set dev " +
+                                  name + " nomaster)");
+  }
+  if (!link->admin_up) {
+    if (auto ok = kernel_->set_up(link->index, true); !ok) return ok;
+  }
+  if (auto info = netlink::ethtool_info(name)) p.ethtool = *info;
+  if (auto ok = attach(p, *link); !ok) return ok;
+  p.link = *link;
+  return {};
+}
+
+// A pair: the device that the host uses, and one whose ingress has the program. The host's end may be moved to another
+// namespace; the other stays with us.
+Result<> KernelDatapath::open_internal(PortEntry& p) {
+  const std::string& name = p.spec.name;
+  const std::string back = back_name(name);
+  auto far = kernel_->link(back);
+  auto near = kernel_->link(name);
+  if (near && (near->alias != options_.owner || near->kind != "veth")) {
+    if (near->alias != options_.owner || near->kind != "tun")
+      return fail(Errc::exists, "network device " + name + " exists and was not made by the switch: remove it (ip link "
+                                                           "del " + name + ") or give the port another name");
+    // The user-space datapath's.
+    if (auto ok = kernel_->remove_link(near->index); !ok) return ok;
+    near = fail(Errc::not_found, "");
+  }
+  if (far && far->alias != options_.owner)
+    return fail(Errc::exists, "network device " + back + ", which port " + name + " needs, was made by another");
+  if (!far) {
+    netlink::VethSpec pair{name, back, p.spec.mac, p.spec.mtu, options_.owner};
+    if (auto ok = kernel_->add_veth(pair); !ok) return ok;
+    far = kernel_->link(back);
+    if (!far) return std::unexpected(far.error());
+    if (auto ok = kernel_->set_mtu(far->index, kLargestMtu); !ok) return ok;
+    near = kernel_->link(name);
+  }
+  silence(back);
+  if (auto ok = kernel_->set_up(far->index, true); !ok) return ok;
+  p.moved = !near || near->index != far->link || far->link_netns.has_value();
+  if (!p.moved) {
+    if (p.spec.mac && near->mac != *p.spec.mac)
+      if (auto ok = kernel_->set_mac(near->index, *p.spec.mac); !ok) return ok;
+    if (p.spec.mtu && near->mtu != *p.spec.mtu)
+      if (auto ok = kernel_->set_mtu(near->index, *p.spec.mtu); !ok) return ok;
+    if (auto ok = kernel_->set_up(near->index, true); !ok) return ok;
+  }
+  if (auto ok = attach(p, *far); !ok) return ok;
+  p.back = *far;
+  p.link = p.moved ? *far : *near;
+  return {};
+}
+
+// Tries to take the device over; p.error says why that failed.
+void KernelDatapath::open_device(PortEntry& p) {
+  p.error.clear();
+  const auto opened = p.internal() ? open_internal(p) : open_netdev(p);
+  if (!opened) {
+    p.link = {};
+    p.error = opened.error().text;
+    spdlog::warn("port {}: {}", p.spec.name, p.error);
+    write_device(p);
+    return;
+  }
+  if (auto back = p.internal() ? kernel_->link(p.back.index) : Result<netlink::Link>(p.back)) p.back = *back;
+  auto link = kernel_->link(p.link.index);
+  see_link(p, link ? *link : p.link);
+  if (p.internal() && !p.moved)
+    if (auto info = netlink::ethtool_info(p.spec.name)) p.ethtool = *info;
+  spdlog::info("port {}: device {} taken over ({})", p.spec.name, p.link.index, p.hook.kind());
+}
+
+// Gives the device back. The port stays, without one.
+void KernelDatapath::close_device(PortEntry& p, const std::string& why) {
+  p.error = why;
+  const int ifindex = p.hook.ifindex();
+  if (ifindex == 0) return;
+  answer_device_[static_cast<std::size_t>(p.no)].store(0, std::memory_order_relaxed);
+  p.hook.detach(*pins_, *kernel_);
+  programs_->devices.erase(static_cast<__u32>(ifindex));
+  p.link = {};
+  p.back = {};
+  p.moved = false;
+  write_device(p);
+}
+
+void KernelDatapath::remove_internal(const std::string& name, const std::string& back) {
+  for (const std::string& device : {back, name}) {
+    if (device.empty()) continue;
+    auto link = kernel_->link(device);
+    if (link && link->alias == options_.owner && link->kind == "veth") (void)kernel_->remove_link(link->index);
+  }
+}
+
+}  // namespace heddle::dp

@@ -1,0 +1,149 @@
+// The control side of the kernel datapath. Not for inclusion outside kernel_datapath*.cc.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "datapath/kernel/events.h"
+#include "datapath/kernel/fdb_tables.h"
+#include "datapath/kernel/flood_sets.h"
+#include "datapath/kernel/hook.h"
+#include "datapath/kernel/kernel_datapath.h"
+#include "datapath/kernel/pins.h"
+#include "datapath/kernel/programs.h"
+#include "datapath/kernel/remotes.h"
+#include "netlink/ethtool.h"
+#include "netlink/monitor.h"
+#include "netlink/netlink.h"
+
+namespace heddle::dp {
+
+class KernelDatapath final : public Datapath {
+ public:
+  explicit KernelDatapath(const KernelDatapathOptions& options);
+  ~KernelDatapath() override;
+  Result<> start();
+
+  Result<BridgeId> add_bridge(const std::string& name) override;
+  void remove_bridge(BridgeId bridge) override;
+  Result<PortNo> add_port(const PortSpec& spec) override;
+  Result<> set_port(PortNo no, const PortPolicy& policy) override;
+  Result<> remove_port(PortNo no) override;
+  Result<> set_flood(PortNo multipoint, std::span<const IpAddr> remotes) override;
+  [[nodiscard]] PortState port_state(PortNo no) const override;
+  [[nodiscard]] PortCounters port_counters(PortNo no) const override;
+  [[nodiscard]] std::vector<UnderlayCounters> underlay_counters() const override;
+  [[nodiscard]] int control_fd() const override { return control_.get(); }
+  void run_control(const std::function<void(PortNo)>& changed) override;
+  void settle() override;
+  void clean_up() override;
+
+  Result<> set_fdb_capacity(BridgeId bridge, std::size_t entries) override;
+  Result<> put_fdb(const FdbKey& key, const FdbTarget& target) override;
+  void remove_fdb(const FdbKey& key) override;
+  void fdb_use(std::span<FdbUse> rows) const override;
+  std::size_t poll_events(std::span<LearnEvent> events) override;
+  [[nodiscard]] int event_fd() const override { return events_->fd(); }
+
+ private:
+  struct PortEntry {
+    PortNo no = PortNo::none;
+    PortSpec spec;
+    PortPolicy policy;
+    hd_port conf{};           // what the programs have
+    netlink::Link link;       // the device that bears the port's name; index 0: there is none
+    netlink::Link back;       // internal ports: the other end of its pair
+    bool moved = false;       // internal ports: the device is in another namespace now
+    Hook hook;
+    netlink::EthtoolInfo ethtool;
+    std::string error;
+    std::uint32_t remote = 0;          // point-to-point tunnel
+    std::vector<std::uint32_t> flood;  // multipoint tunnel
+    [[nodiscard]] bool tunnel() const { return spec.kind == PortKind::vxlan; }
+    [[nodiscard]] bool multipoint() const { return tunnel() && !spec.vxlan.remote; }
+    [[nodiscard]] bool internal() const { return spec.kind == PortKind::internal || spec.kind == PortKind::tap; }
+  };
+  struct VxlanDevice {
+    netlink::Link link;
+    Hook hook;
+  };
+  // Of a former life, by name, until it is asked for or settle() removes it.
+  struct Former {
+    PortNo no = PortNo::none;
+    PortKind kind = PortKind::netdev;
+    int ifindex = 0;
+    bool made_clsact = false;
+  };
+
+  // Ports: kernel_datapath_ports.cc
+  PortEntry* find(PortNo no);
+  [[nodiscard]] const PortEntry* find(PortNo no) const;
+  Result<PortNo> free_number();
+  Result<> write_conf(PortEntry& p, const hd_port& next);
+  void write_device(PortEntry& p);
+  void remember(const PortEntry& p);
+  void flood(BridgeId bridge);
+  void begin_number(PortNo no);
+
+  // Devices: kernel_datapath_devices.cc
+  void open_device(PortEntry& p);
+  Result<> open_netdev(PortEntry& p);
+  Result<> open_internal(PortEntry& p);
+  Result<> attach(PortEntry& p, const netlink::Link& hooked);
+  void close_device(PortEntry& p, const std::string& why);
+  void see_link(PortEntry& p, const netlink::Link& link);
+  void remove_internal(const std::string& name, const std::string& back);
+  [[nodiscard]] std::optional<MacAddr> station(const netlink::Link& veth) const;
+  void silence(const std::string& device) const;
+
+  // Tunnels: kernel_datapath_tunnels.cc
+  Result<> add_tunnel(PortEntry& p);
+  void remove_tunnel(PortEntry& p);
+  Result<VxlanDevice*> vxlan_device(std::uint16_t udp_port);
+  void release_vxlan_device(std::uint16_t udp_port);
+  Result<> put_tunnel(PortEntry& p);
+  void write_vni(const hd_vni& net);
+  [[nodiscard]] hd_tunnel tunnel_key(const PortEntry& p) const;
+  [[nodiscard]] PortState tunnel_state(const PortEntry& p) const;
+
+  // News: kernel_datapath_news.cc
+  void on_link(const netlink::Link& link, std::set<PortNo>& changed);
+  void on_internal(PortEntry& p, const netlink::Link& link, std::set<PortNo>& changed);
+  void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
+  void reread_links(std::set<PortNo>& changed);
+  void refresh_stations();
+  void refresh_remotes(std::set<PortNo>& changed);
+  void arm_timer();
+
+  // A former life's: kernel_datapath.cc
+  void recall();
+  void forget_ports();
+  void forget_bridges();
+  void forget_devices();
+
+  KernelDatapathOptions options_;
+  std::unique_ptr<Pins> pins_;
+  std::unique_ptr<netlink::Netlink> kernel_;         // control
+  std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of remotes_
+  std::unique_ptr<netlink::Monitor> monitor_;
+  std::unique_ptr<Programs> programs_;
+  std::unique_ptr<Remotes> remotes_;
+  std::unique_ptr<FdbTables> fdb_;
+  std::unique_ptr<FloodSets> floods_;
+  std::unique_ptr<Events> events_;
+  Fd control_, timer_;
+  bool routes_changed_ = false;  // and the timer runs for it
+  bool settled_ = false;
+  std::map<PortNo, PortEntry> ports_;
+  std::map<std::string, PortNo> by_name_;
+  std::map<std::string, Former> former_ports_;
+  std::map<std::string, BridgeId> bridges_, former_bridges_;
+  std::map<std::uint16_t, VxlanDevice> vxlan_;  // by UDP port
+  std::uint16_t last_number_ = 0;
+  std::array<std::atomic<int>, limits::kPorts> answer_device_{};  // read by the handler
+};
+
+}  // namespace heddle::dp

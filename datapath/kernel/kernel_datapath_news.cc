@@ -1,0 +1,176 @@
+// The kernel's news: devices, addresses and routes that change.
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "datapath/kernel/kernel_datapath_impl.h"
+
+namespace heddle::dp {
+namespace {
+
+// Routes may change thousands of times a second (a full Internet table): they are asked for again at most this often.
+constexpr auto kRouteDelay = std::chrono::milliseconds(50);
+// Path MTUs that the kernel learns from ICMP, and addresses of devices in other namespaces, change without news.
+constexpr auto kCheck = std::chrono::seconds(10);
+
+timespec to_timespec(std::chrono::milliseconds t) { return {t.count() / 1000, t.count() % 1000 * 1'000'000}; }
+
+}  // namespace
+
+void KernelDatapath::arm_timer() {
+  itimerspec when{};
+  if (routes_changed_)
+    when.it_value = to_timespec(kRouteDelay);
+  else if (!ports_.empty())
+    when.it_value = to_timespec(kCheck);
+  timerfd_settime(timer_.get(), 0, &when, nullptr);
+}
+
+// An internal port's device may leave for another namespace and come back; the other end tells where it is.
+void KernelDatapath::on_internal(PortEntry& p, const netlink::Link& link, std::set<PortNo>& changed) {
+  if (link.index == p.back.index) {
+    if (p.back == link) return;
+    p.back = link;
+  }
+  auto near = kernel_->link(p.spec.name);
+  const bool moved = !near || near->index != p.back.link || p.back.link_netns.has_value();
+  if (moved != p.moved)
+    spdlog::info("port {}: its device {}", p.spec.name, moved ? "is in another namespace now" : "is back");
+  p.moved = moved;
+  see_link(p, moved ? p.back : *near);
+  changed.insert(p.no);
+}
+
+void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& changed) {
+  for (auto& [no, p] : ports_) {
+    if (p.tunnel()) continue;
+    const bool hooked = p.hook.ifindex() != 0;
+    if (p.internal() && hooked && (link.index == p.back.index || link.name == p.spec.name)) {
+      on_internal(p, link, changed);
+    } else if (hooked && p.link.index == link.index && p.spec.name != link.name) {
+      close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
+      spdlog::warn("port {}: {}", p.spec.name, p.error);
+      remember(p);
+      changed.insert(no);
+    } else if (hooked && p.link.index == link.index) {
+      if (p.link == link) continue;
+      see_link(p, link);
+      changed.insert(no);
+    } else if (p.spec.name == link.name) {
+      close_device(p, "replaced");
+      open_device(p);
+      remember(p);
+      changed.insert(no);
+    } else if (hooked && link.link == p.link.index && (p.conf.flags & HD_PEER) != 0) {
+      // The far end of the port's veth is in our namespace now: no handing over any more.
+      if (auto now = kernel_->link(p.link.index)) see_link(p, *now);
+    }
+  }
+}
+
+void KernelDatapath::on_link_gone(const netlink::Link& link, std::set<PortNo>& changed) {
+  for (auto& [no, p] : ports_) {
+    if (p.internal() && link.index == p.link.index && link.index != p.back.index) {
+      // Moved or removed: the other end goes with it in the second case, which is news of its own.
+      if (auto back = kernel_->link(p.back.index)) on_internal(p, *back, changed);
+      continue;
+    }
+    if (p.hook.ifindex() != link.index) continue;
+    close_device(p, "network device " + p.spec.name + " is gone: it is taken up again as soon as it appears");
+    spdlog::warn("port {}: {}", p.spec.name, p.error);
+    if (p.internal()) open_device(p);  // our own device: make it anew
+    remember(p);
+    changed.insert(no);
+  }
+  const auto device = std::ranges::find_if(vxlan_, [&](const auto& v) { return v.second.link.index == link.index; });
+  if (device == vxlan_.end()) return;
+  spdlog::warn("underlay: device {} was removed: it is made anew", device->second.link.name);
+  device->second.hook.detach(*pins_, *kernel_);
+  const std::uint16_t udp_port = device->first;
+  vxlan_.erase(device);
+  for (auto& [no, p] : ports_) {
+    if (!p.tunnel() || p.spec.vxlan.dst_port != udp_port) continue;
+    const auto ok = put_tunnel(p);
+    p.error = ok ? "" : ok.error().text;
+    changed.insert(no);
+  }
+  programs_->strays.erase(static_cast<__u32>(link.index));
+  programs_->tunnels.for_each([&](const hd_tunnel& key, __u32 /*port*/) {
+    if (key.net.device == static_cast<__u32>(link.index)) programs_->tunnels.erase(key);
+  });
+  programs_->vnis.for_each([&](const hd_vni& key, __u32 /*forms*/) {
+    if (key.device == static_cast<__u32>(link.index)) programs_->vnis.erase(key);
+  });
+}
+
+// After news were lost.
+void KernelDatapath::reread_links(std::set<PortNo>& changed) {
+  auto links = kernel_->links();
+  if (!links) return;
+  std::set<int> there;
+  for (const auto& link : *links) there.insert(link.index);
+  std::vector<netlink::Link> gone;
+  for (const auto& [no, p] : ports_)
+    if (p.hook.ifindex() != 0 && !there.contains(p.hook.ifindex())) gone.push_back(p.internal() ? p.back : p.link);
+  for (const auto& [port, device] : vxlan_)
+    if (!there.contains(device.link.index)) gone.push_back(device.link);
+  for (const auto& link : gone) on_link_gone(link, changed);
+  for (const auto& link : *links) on_link(link, changed);
+}
+
+void KernelDatapath::refresh_stations() {
+  for (auto& [no, p] : ports_) {
+    if (p.tunnel() || p.hook.ifindex() == 0 || (p.internal() && !p.moved)) continue;
+    netlink::Link& out = p.internal() ? p.back : p.link;
+    if (out.kind != "veth") continue;
+    if (auto now = kernel_->link(out.index)) out = *now;
+    write_device(p);
+  }
+}
+
+void KernelDatapath::refresh_remotes(std::set<PortNo>& changed) {
+  if (!remotes_->refresh()) return;
+  for (const auto& [no, p] : ports_)
+    if (p.tunnel()) changed.insert(no);
+}
+
+void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
+  using Kind = netlink::Monitor::Event::Kind;
+  std::set<PortNo> touched;
+  bool routes = false;
+  monitor_->drain([&](const netlink::Monitor::Event& e) {
+    switch (e.kind) {
+      case Kind::link_new:
+        on_link(e.link, touched);
+        routes = true;
+        break;
+      case Kind::link_gone:
+        on_link_gone(e.link, touched);
+        routes = true;
+        break;
+      case Kind::neighbour:
+        break;
+      case Kind::address:
+      case Kind::route:
+        routes = true;
+        break;
+      case Kind::overrun:
+        reread_links(touched);
+        routes = true;
+        break;
+    }
+  });
+  std::uint64_t expired = 0;
+  if (read(timer_.get(), &expired, sizeof expired) == sizeof expired) {
+    if (!std::exchange(routes_changed_, false)) refresh_stations();
+    refresh_remotes(touched);
+    arm_timer();
+  }
+  if (routes && !routes_changed_ && !remotes_->empty()) {
+    routes_changed_ = true;
+    arm_timer();
+  }
+  for (const PortNo no : touched) changed(no);
+}
+
+}  // namespace heddle::dp

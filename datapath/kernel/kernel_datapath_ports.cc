@@ -1,0 +1,252 @@
+// Ports: numbers, policies, counters.
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/log.h"
+#include "datapath/kernel/kernel_datapath_impl.h"
+
+namespace heddle::dp {
+namespace {
+
+constexpr __u32 kPolicyFlags = HD_LEARN | HD_PROTECTED;
+
+void apply_policy(hd_port& conf, const PortPolicy& policy) {
+  conf.bridge = static_cast<__u16>(policy.bridge);
+  conf.mode = static_cast<__u8>(policy.vlan_mode);
+  conf.tag = policy.tag;
+  conf.flags &= ~kPolicyFlags;
+  if (policy.learning) conf.flags |= HD_LEARN;
+  if (policy.protected_port) conf.flags |= HD_PROTECTED;
+  std::memset(conf.vlans, 0, sizeof conf.vlans);
+  for (unsigned vlan = 0; vlan < limits::kVlanMax + 1U; ++vlan)
+    if (policy.carries(static_cast<VlanId>(vlan))) conf.vlans[vlan / 64] |= 1ULL << vlan % 64;
+}
+
+bool same_vlans(const hd_port& a, const hd_port& b) {
+  return a.bridge == b.bridge && a.mode == b.mode && a.tag == b.tag && std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
+}
+
+}  // namespace
+
+KernelDatapath::PortEntry* KernelDatapath::find(PortNo no) {
+  const auto it = ports_.find(no);
+  return it == ports_.end() ? nullptr : &it->second;
+}
+
+const KernelDatapath::PortEntry* KernelDatapath::find(PortNo no) const {
+  const auto it = ports_.find(no);
+  return it == ports_.end() ? nullptr : &it->second;
+}
+
+// Round and round, so that a number is not soon another port's.
+Result<PortNo> KernelDatapath::free_number() {
+  std::set<PortNo> taken;
+  for (const auto& [name, former] : former_ports_) taken.insert(former.no);
+  for (std::size_t tries = 1; tries < limits::kPorts; ++tries) {
+    last_number_ = static_cast<std::uint16_t>(last_number_ % (limits::kPorts - 1) + 1);
+    const auto no = static_cast<PortNo>(last_number_);
+    if (!ports_.contains(no) && !taken.contains(no)) return no;
+  }
+  return fail(Errc::limit, "the switch has its most ports, " + std::to_string(limits::kPorts - 1));
+}
+
+void KernelDatapath::begin_number(PortNo no) {
+  const auto key = static_cast<__u32>(no);
+  hd_port nobody{};
+  nobody.bridge = HD_NO_BRIDGE;
+  (void)programs_->ports.put(key, nobody);
+  (void)programs_->drops.put(key, {});
+  const std::vector<hd_traffic> zeros(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  bpf_map_update_elem(programs_->traffic(), &key, zeros.data(), BPF_ANY);
+  events_->reset(no);
+}
+
+void KernelDatapath::remember(const PortEntry& p) {
+  hd_name value{};
+  std::strncpy(value.name, p.spec.name.c_str(), sizeof value.name - 1);
+  value.kind = static_cast<__u32>(p.spec.kind);
+  value.ifindex = static_cast<__u32>(p.hook.ifindex());
+  value.made_clsact = p.hook.made_clsact();
+  if (auto ok = programs_->names.put({static_cast<__u16>(p.no), 0}, value); !ok) spdlog::warn("{}", ok.error().text);
+}
+
+// Words of an element change one by one under the programs' eyes. Where VLAN rules change, the port belongs to no
+// bridge for these microseconds, so that no frame is judged by half of the old rules and half of the new.
+Result<> KernelDatapath::write_conf(PortEntry& p, const hd_port& next) {
+  const auto key = static_cast<__u32>(p.no);
+  if (std::memcmp(&next, &p.conf, sizeof next) == 0) return {};
+  if (!same_vlans(p.conf, next) && p.conf.bridge != HD_NO_BRIDGE) {
+    hd_port between = p.conf;
+    between.bridge = HD_NO_BRIDGE;
+    if (auto ok = programs_->ports.put(key, between); !ok) return ok;
+  }
+  if (next.bridge != HD_NO_BRIDGE && !same_vlans(p.conf, next)) {
+    hd_port almost = next;
+    almost.bridge = HD_NO_BRIDGE;
+    if (auto ok = programs_->ports.put(key, almost); !ok) return ok;
+  }
+  if (auto ok = programs_->ports.put(key, next); !ok) return ok;
+  p.conf = next;
+  return {};
+}
+
+Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
+  if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
+  if (spec.name.size() >= HD_NAME)
+    return fail(Errc::limit, fmt::format("port names have at most {} characters", HD_NAME - 1));
+  const auto former = former_ports_.find(spec.name);
+  const bool known = former != former_ports_.end() && former->second.kind == spec.kind;
+  const auto no = known ? Result<PortNo>(former->second.no) : free_number();
+  if (!no) return no;
+  PortEntry& p = ports_[*no];
+  p.no = *no;
+  p.spec = spec;
+  p.policy.bridge = BridgeId::none;
+  if (!known) begin_number(*no);
+  if (const auto conf = programs_->ports.get(static_cast<__u32>(*no))) p.conf = *conf;
+  by_name_[spec.name] = *no;
+  if (p.tunnel()) {
+    if (auto ok = add_tunnel(p); !ok) {
+      begin_number(*no);
+      programs_->names.erase({static_cast<__u16>(*no), 0});
+      by_name_.erase(spec.name);
+      ports_.erase(*no);
+      former_ports_.erase(spec.name);
+      return std::unexpected(ok.error());
+    }
+  } else {
+    fdb_->add_port(*no, {});
+    open_device(p);
+    // Whoever was behind another device is not there any more.
+    if (known && p.hook.ifindex() != former->second.ifindex) {
+      Hook::remove_left_over(*pins_, *kernel_, former->second.ifindex, former->second.made_clsact);
+      fdb_->remove_port(*no);
+      fdb_->add_port(*no, {});
+    }
+  }
+  if (known) former_ports_.erase(former);
+  remember(p);
+  return no;
+}
+
+Result<> KernelDatapath::set_port(PortNo no, const PortPolicy& policy) {
+  PortEntry* p = find(no);
+  if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
+  if (policy.bridge != BridgeId::none && static_cast<std::size_t>(policy.bridge) >= limits::kBridges)
+    return fail(Errc::invalid, "bridge number out of range");
+  hd_port next = p->conf;
+  apply_policy(next, policy);
+  if (auto ok = write_conf(*p, next); !ok) return ok;
+  const BridgeId before = std::exchange(p->policy, policy).bridge;
+  flood(policy.bridge);
+  if (before != policy.bridge) flood(before);
+  return {};
+}
+
+// During a take-over the sets stay as they were until all ports are there again.
+void KernelDatapath::flood(BridgeId bridge) {
+  if (bridge == BridgeId::none || (!settled_ && programs_->taken_over())) return;
+  std::vector<FloodSets::Member> members;
+  for (const auto& [no, p] : ports_) {
+    if (p.policy.bridge != bridge) continue;
+    FloodSets::Member m{p.policy, {}};
+    const auto number = static_cast<hd_target>(no);
+    if (!p.multipoint()) m.targets.push_back(number | p.remote << 16);
+    for (const std::uint32_t remote : p.flood) m.targets.push_back(number | remote << 16);
+    members.push_back(std::move(m));
+  }
+  if (auto ok = floods_->update(bridge, members); !ok)
+    spdlog::error("kernel datapath: flood sets of bridge number {}: {}", static_cast<int>(bridge), ok.error().text);
+}
+
+Result<> KernelDatapath::set_flood(PortNo multipoint, std::span<const IpAddr> remotes) {
+  PortEntry* p = find(multipoint);
+  if (p == nullptr || !p->multipoint())
+    return fail(Errc::invalid, "a flood list needs a multipoint tunnel port (options:remote_ip=flow)");
+  if (remotes.size() > limits::kFloodList)
+    return fail(Errc::limit, "flood list of " + std::to_string(remotes.size()) + " remotes: at most " +
+                                 std::to_string(limits::kFloodList));
+  std::vector<std::uint32_t> next;
+  for (const IpAddr& remote : remotes) {
+    const auto number = remotes_->acquire({remote, p->spec.vxlan.local});
+    if (!number) {
+      for (const std::uint32_t n : next) remotes_->release(n);
+      return std::unexpected(number.error());
+    }
+    next.push_back(*number);
+  }
+  std::swap(p->flood, next);
+  flood(p->policy.bridge);
+  for (const std::uint32_t n : next) remotes_->release(n);
+  return {};
+}
+
+Result<> KernelDatapath::remove_port(PortNo no) {
+  PortEntry* p = find(no);
+  if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
+  (void)set_port(no, [] {
+    PortPolicy nowhere;
+    nowhere.bridge = BridgeId::none;
+    return nowhere;
+  }());
+  fdb_->remove_port(no);
+  if (p->tunnel()) {
+    remove_tunnel(*p);
+  } else {
+    const std::string back = p->back.name;
+    close_device(*p, "");
+    if (p->internal()) remove_internal(p->spec.name, back);
+  }
+  begin_number(no);
+  programs_->names.erase({static_cast<__u16>(no), 0});
+  by_name_.erase(p->spec.name);
+  ports_.erase(no);
+  return {};
+}
+
+PortState KernelDatapath::port_state(PortNo no) const {
+  PortState s;
+  const PortEntry* p = find(no);
+  if (p == nullptr) {
+    s.error = "no such port";
+    return s;
+  }
+  if (p->tunnel()) return tunnel_state(*p);
+  s.present = p->hook.ifindex() != 0;
+  s.error = p->error;
+  s.ifindex = p->link.index;
+  s.mac = p->link.mac;
+  s.mtu = p->link.mtu;
+  s.admin_up = p->link.admin_up;
+  s.link_up = p->link.lower_up;
+  s.link_speed = p->ethtool.speed_bps;
+  s.full_duplex = p->ethtool.full_duplex;
+  s.driver = p->ethtool.driver;
+  if (!s.present) return s;
+  const char* output = (p->conf.flags & HD_INWARD) != 0 ? "ingress" : (p->conf.flags & HD_PEER) != 0 ? "peer" : "device";
+  s.details = {{"tc_hook", p->hook.kind()}, {"output", output}};
+  return s;
+}
+
+PortCounters KernelDatapath::port_counters(PortNo no) const {
+  PortCounters sum;
+  if (find(no) == nullptr) return sum;
+  const auto key = static_cast<__u32>(no);
+  std::vector<hd_traffic> traffic(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  if (bpf_map_lookup_elem(programs_->traffic(), &key, traffic.data()) == 0) {
+    for (const hd_traffic& t : traffic) {
+      sum.rx_packets += t.rx_packets;
+      sum.rx_bytes += t.rx_bytes;
+      sum.tx_packets += t.tx_packets;
+      sum.tx_bytes += t.tx_bytes;
+    }
+  }
+  if (const auto drops = programs_->drops.get(key)) std::copy_n(drops->count, kDropCount, sum.drops.begin());
+  sum.learn_dropped = events_->learn_dropped(no);
+  sum.icmp_too_big = events_->answered(no);
+  return sum;
+}
+
+}  // namespace heddle::dp

@@ -1,0 +1,113 @@
+#include "datapath/kernel/pins.h"
+
+#include <bpf/bpf.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+
+#include "base/log.h"
+
+namespace heddle::dp {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_bpffs(const std::string& dir) {
+  struct statfs s{};
+  return statfs(dir.c_str(), &s) == 0 && static_cast<unsigned long>(s.f_type) == BPF_FS_MAGIC;
+}
+
+// No dots: a BPF file system refuses them. The hash keeps owners apart that look alike afterwards.
+std::string file_name(const std::string& owner) {
+  std::string name = owner;
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '-';
+  std::uint32_t hash = 2166136261U;  // FNV-1a
+  for (const char c : owner) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  constexpr std::size_t kReadable = 100;
+  return fmt::format("{}-{:08x}", name.substr(name.size() > kReadable ? name.size() - kReadable : 0), hash);
+}
+
+void remove_dir(const std::string& dir) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(dir, error)) ::unlink(entry.path().c_str());
+  if (::rmdir(dir.c_str()) != 0 && errno != ENOENT)
+    spdlog::warn("cannot remove {}: {}", dir, std::strerror(errno));
+}
+
+}  // namespace
+
+Pins::Pins(const std::string& bpffs, const std::string& owner, unsigned layout) {
+  std::error_code error;
+  if (!is_bpffs(bpffs)) {
+    fs::create_directories(bpffs, error);
+    if (mount("bpf", bpffs.c_str(), "bpf", 0, "mode=0700") != 0) {
+      why_ = fmt::format("no BPF file system at {} and none can be mounted there ({})", bpffs, std::strerror(errno));
+      return;
+    }
+    spdlog::info("mounted a BPF file system at {}", bpffs);
+  }
+  owner_dir_ = bpffs + "/" + file_name(owner);
+  const std::string dir = owner_dir_ + "/layout-" + std::to_string(layout);
+  fs::create_directories(dir, error);
+  if (error)
+    why_ = fmt::format("cannot make {}: {}", dir, error.message());
+  else
+    dir_ = dir;
+}
+
+Fd Pins::open(const std::string& name) const {
+  if (dir_.empty()) return {};
+  return Fd(bpf_obj_get((dir_ + "/" + name).c_str()));
+}
+
+Result<> Pins::pin(int fd, const std::string& name) const {
+  if (dir_.empty()) return {};
+  const std::string at = dir_ + "/" + name;
+  if (bpf_obj_pin(fd, at.c_str()) == 0) return {};
+  if (errno == EEXIST && ::unlink(at.c_str()) == 0 && bpf_obj_pin(fd, at.c_str()) == 0) return {};
+  return fail_errno(errno, "pinning " + at);
+}
+
+void Pins::unpin(const std::string& name) const {
+  if (!dir_.empty()) ::unlink((dir_ + "/" + name).c_str());
+}
+
+std::vector<std::string> Pins::names() const {
+  std::vector<std::string> out;
+  std::error_code error;
+  if (dir_.empty()) return out;
+  for (const auto& entry : fs::directory_iterator(dir_, error)) out.push_back(entry.path().filename().string());
+  std::ranges::sort(out);
+  return out;
+}
+
+std::vector<std::string> Pins::other_layouts() const {
+  std::vector<std::string> out;
+  std::error_code error;
+  if (dir_.empty()) return out;
+  for (const auto& entry : fs::directory_iterator(owner_dir_, error))
+    if (entry.path() != dir_) out.push_back(entry.path().string());
+  return out;
+}
+
+void Pins::remove_other_layouts() const {
+  for (const std::string& dir : other_layouts()) remove_dir(dir);
+}
+
+void Pins::remove_all() const {
+  if (dir_.empty()) return;
+  remove_dir(dir_);
+  ::rmdir(owner_dir_.c_str());  // fails while another layout is there
+}
+
+}  // namespace heddle::dp

@@ -1,0 +1,47 @@
+// Where BPF objects are kept while no daemon runs: a directory in a BPF file system, one for each owner and layout.
+//
+//   <bpffs>/<owner>/layout-<N>/<map>          maps
+//   <bpffs>/<owner>/layout-<N>/link-<ifindex> attachments to devices
+//
+// Without a BPF file system (none is mounted and none may be) everything works, but ends with the process: `path()` is
+// empty and why() says the reason.
+//
+// Owner: the kernel datapath. Any thread, one at a time.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace heddle::dp {
+
+class Pins {
+ public:
+  // Mounts a BPF file system at `bpffs` when the directory exists and has none.
+  Pins(const std::string& bpffs, const std::string& owner, unsigned layout);
+
+  [[nodiscard]] const std::string& path() const { return dir_; }
+  [[nodiscard]] const std::string& why() const { return why_; }
+
+  // An object that is pinned under the name; no descriptor when there is none.
+  [[nodiscard]] Fd open(const std::string& name) const;
+  // Pins, in place of what has the name. Nothing happens without a file system.
+  Result<> pin(int fd, const std::string& name) const;
+  void unpin(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> names() const;
+
+  // Directories of the same owner that other layouts left.
+  [[nodiscard]] std::vector<std::string> other_layouts() const;
+  void remove_other_layouts() const;
+  // Removes this layout's directory with all pins, and the owner's when it is empty then.
+  void remove_all() const;
+
+ private:
+  std::string owner_dir_;
+  std::string dir_;
+  std::string why_;
+};
+
+}  // namespace heddle::dp

@@ -1,0 +1,179 @@
+#include "datapath/kernel/programs.h"
+
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <mutex>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "datapath/datapath.h"
+#include "tc_switch.skel.h"
+
+namespace heddle::dp {
+
+static_assert(HD_PORTS == limits::kPorts && HD_BRIDGES == limits::kBridges && HD_REMOTES == limits::kTunnelRemotes);
+static_assert(HD_TARGETS >= limits::kPorts + limits::kFloodList);
+static_assert(HD_DROPS == static_cast<int>(kDropCount));
+static_assert(HD_ACCESS == static_cast<int>(VlanMode::access) && HD_TRUNK == static_cast<int>(VlanMode::trunk) &&
+              HD_NATIVE_TAGGED == static_cast<int>(VlanMode::native_tagged) &&
+              HD_NATIVE_UNTAGGED == static_cast<int>(VlanMode::native_untagged));
+
+namespace {
+
+// libbpf tells what goes wrong by a call-back without context: kept here while programs are loaded, for the message.
+struct LogKeeper {
+  static std::string& text() {
+    static std::string kept;
+    return kept;
+  }
+  static int print(libbpf_print_level level, const char* format, va_list args) {
+    if (level == LIBBPF_DEBUG) return 0;
+    std::array<char, 4096> line{};
+    const int n = std::vsnprintf(line.data(), line.size(), format, args);
+    constexpr std::size_t kMost = 64 << 10;
+    if (n > 0 && text().size() < kMost) text() += line.data();
+    return n;
+  }
+  LogKeeper() : before_(libbpf_set_print(print)) { text().clear(); }
+  ~LogKeeper() { libbpf_set_print(before_); }
+  LogKeeper(const LogKeeper&) = delete;
+  LogKeeper& operator=(const LogKeeper&) = delete;
+
+ private:
+  libbpf_print_fn_t before_;
+};
+
+// The verifier says what is wrong at the end, before its statistics.
+std::string last_lines(const std::string& text, std::size_t count) {
+  std::vector<std::string> lines;
+  std::size_t from = 0;
+  while (from < text.size()) {
+    const std::size_t end = std::min(text.find('\n', from), text.size());
+    std::string line = text.substr(from, end - from);
+    if (!line.empty() && line.find("processed ") == std::string::npos) lines.push_back(std::move(line));
+    from = end + 1;
+  }
+  if (lines.size() > count) lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(count));
+  return fmt::format("{}", fmt::join(lines, "\n"));
+}
+
+bool same_form(const bpf_map* map, int fd) {
+  bpf_map_info info{};
+  __u32 size = sizeof info;
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return false;
+  return info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
+         info.value_size == bpf_map__value_size(map) && info.max_entries == bpf_map__max_entries(map);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Programs>> Programs::load(const Pins& pins) {
+  std::unique_ptr<Programs> p(new Programs());
+  const LogKeeper keeper;
+  p->skeleton_ = tc_switch__open();
+  if (p->skeleton_ == nullptr) return fail_errno(errno, "opening the TC programs");
+  if (auto ok = p->reuse(pins); !ok) return std::unexpected(ok.error());
+  if (const int err = tc_switch__load(p->skeleton_); err != 0) {
+    const auto missing = missing_features();
+    if (!missing.empty())
+      return fail(Errc::unsupported, fmt::format("this kernel lacks {}", fmt::join(missing, ", ")));
+    constexpr std::size_t kShown = 8;
+    return fail(Errc::unsupported, fmt::format("{}:\n{}", fail_errno(-err, "loading the TC programs").error().text,
+                                               last_lines(LogKeeper::text(), kShown)));
+  }
+  p->bind();
+  if (auto ok = p->pin(pins); !ok) return std::unexpected(ok.error());
+  return p;
+}
+
+Programs::~Programs() { tc_switch__destroy(skeleton_); }
+
+// All of the maps or none: a part of them would not fit together.
+Result<> Programs::reuse(const Pins& pins) {
+  bpf_map* map = nullptr;
+  std::vector<std::pair<bpf_map*, Fd>> found;
+  bool all = true;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (bpf_map__is_internal(map)) continue;
+    Fd fd = pins.open(bpf_map__name(map));
+    all = all && fd && same_form(map, fd.get());
+    found.emplace_back(map, std::move(fd));
+  }
+  if (!all) {
+    if (std::ranges::any_of(found, [](const auto& f) { return static_cast<bool>(f.second); }))
+      spdlog::warn("{}: pinned maps are incomplete or of another form; they are replaced", pins.path());
+    return {};
+  }
+  for (auto& [m, fd] : found)
+    if (const int err = bpf_map__reuse_fd(m, fd.get()); err != 0)
+      return fail_errno(-err, std::string("taking over BPF map ") + bpf_map__name(m));
+  taken_over_ = true;
+  return {};
+}
+
+Result<> Programs::pin(const Pins& pins) {
+  if (taken_over_) return {};
+  for (const std::string& name : pins.names()) pins.unpin(name);
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (bpf_map__is_internal(map)) continue;
+    if (auto ok = pins.pin(bpf_map__fd(map), bpf_map__name(map)); !ok) return ok;
+  }
+  return {};
+}
+
+void Programs::bind() {
+  const auto& m = skeleton_->maps;
+  ports = {bpf_map__fd(m.ports), "ports"};
+  devices = {bpf_map__fd(m.devices), "devices"};
+  fdbs = {bpf_map__fd(m.fdbs), "fdbs"};
+  vlan_sets = {bpf_map__fd(m.vlan_sets), "vlan_sets"};
+  flood_sets = {bpf_map__fd(m.flood_sets), "flood_sets"};
+  remotes = {bpf_map__fd(m.remotes), "remotes"};
+  vnis = {bpf_map__fd(m.vnis), "vnis"};
+  tunnels = {bpf_map__fd(m.tunnels), "tunnels"};
+  drops = {bpf_map__fd(m.drops), "drops"};
+  strays = {bpf_map__fd(m.strays), "strays"};
+  names = {bpf_map__fd(m.names), "names"};
+}
+
+int Programs::port_ingress() const { return bpf_program__fd(skeleton_->progs.port_ingress); }
+int Programs::tunnel_ingress() const { return bpf_program__fd(skeleton_->progs.tunnel_ingress); }
+int Programs::traffic() const { return bpf_map__fd(skeleton_->maps.traffic); }
+int Programs::learning() const { return bpf_map__fd(skeleton_->maps.learning); }
+int Programs::events() const { return bpf_map__fd(skeleton_->maps.events); }
+
+Result<Fd> Programs::make_fdb(std::size_t entries) {
+  bpf_map_create_opts options{};
+  options.sz = sizeof options;
+  options.map_flags = BPF_F_NO_PREALLOC;
+  Fd fd(bpf_map_create(BPF_MAP_TYPE_HASH, "fdb", sizeof(hd_station), sizeof(hd_entry), static_cast<__u32>(entries),
+                       &options));
+  if (fd) return fd;
+  return fail_errno(errno, fmt::format("making a MAC table of {} entries", entries));
+}
+
+std::vector<std::string> missing_features() {
+  std::vector<std::string> missing;
+  const auto map = [&](bpf_map_type type, const char* name) {
+    if (libbpf_probe_bpf_map_type(type, nullptr) != 1) missing.emplace_back(name);
+  };
+  const auto helper = [&](bpf_func_id id, const char* name) {
+    if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, id, nullptr) != 1) missing.emplace_back(name);
+  };
+  if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, nullptr) != 1) return {"BPF programs for TC"};
+  map(BPF_MAP_TYPE_ARRAY_OF_MAPS, "BPF maps of maps");
+  map(BPF_MAP_TYPE_RINGBUF, "the BPF ring buffer (Linux 5.8)");
+  helper(BPF_FUNC_loop, "the BPF helper bpf_loop (Linux 5.17)");
+  helper(BPF_FUNC_redirect_peer, "the BPF helper bpf_redirect_peer (Linux 5.10)");
+  helper(BPF_FUNC_ktime_get_coarse_ns, "the BPF helper bpf_ktime_get_coarse_ns (Linux 5.11)");
+  helper(BPF_FUNC_skb_set_tunnel_key, "the BPF helper bpf_skb_set_tunnel_key");
+  helper(BPF_FUNC_skb_vlan_push, "the BPF helper bpf_skb_vlan_push");
+  helper(BPF_FUNC_clone_redirect, "the BPF helper bpf_clone_redirect");
+  return missing;
+}
+
+}  // namespace heddle::dp

@@ -1,0 +1,65 @@
+// The TC programs and their maps, loaded into the kernel: anew, or with the maps that an earlier daemon pinned.
+//
+// Owner: the kernel datapath. load() and the destructor on the control thread; the maps' descriptors are good on any
+// thread for the object's life. Destroying it leaves what is pinned or attached at work.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "datapath/kernel/bpf/layout.h"
+#include "datapath/kernel/bpf_map.h"
+#include "datapath/kernel/pins.h"
+
+struct tc_switch;
+
+namespace heddle::dp {
+
+class Programs {
+ public:
+  // Errc::unsupported, with the feature that the kernel lacks or the end of the verifier's log, when the programs
+  // cannot be loaded.
+  static Result<std::unique_ptr<Programs>> load(const Pins& pins);
+  ~Programs();
+  Programs(const Programs&) = delete;
+  Programs& operator=(const Programs&) = delete;
+
+  // The maps came from an earlier life.
+  [[nodiscard]] bool taken_over() const { return taken_over_; }
+  [[nodiscard]] int port_ingress() const;
+  [[nodiscard]] int tunnel_ingress() const;
+
+  BpfMap<__u32, hd_port> ports;
+  BpfMap<__u32, __u32> devices;
+  BpfMap<__u32, __u32> fdbs;  // value: descriptor of a map made with make_fdb()
+  BpfMap<hd_vlan, __u32> vlan_sets;
+  BpfMap<hd_flood_key, hd_flood> flood_sets;
+  BpfMap<__u32, hd_remote> remotes;
+  BpfMap<hd_vni, __u32> vnis;
+  BpfMap<hd_tunnel, __u32> tunnels;
+  BpfMap<__u32, hd_drop_counts> drops;
+  BpfMap<__u32, hd_drop_counts> strays;
+  BpfMap<hd_name_key, hd_name> names;
+  [[nodiscard]] int traffic() const;   // of each CPU: see Traffic in kernel_datapath_ports.cc
+  [[nodiscard]] int learning() const;  // for mmap()
+  [[nodiscard]] int events() const;
+
+  // Room for `entries` stations.
+  static Result<Fd> make_fdb(std::size_t entries);
+
+ private:
+  Programs() = default;
+  Result<> reuse(const Pins& pins);
+  Result<> pin(const Pins& pins);
+  void bind();
+
+  tc_switch* skeleton_ = nullptr;
+  bool taken_over_ = false;
+};
+
+// What the programs need of the kernel and it lacks, in words; empty when all is there. Each feature is tried.
+std::vector<std::string> missing_features();
+
+}  // namespace heddle::dp
