@@ -31,6 +31,7 @@ class Netlink {
   Result<Link> link(const std::string& name);
   Result<Link> link(int index);
   Result<std::vector<Link>> links();
+  Result<LinkStatistics> statistics(int index);
   Result<std::vector<Address>> addresses();
 
   // RTM_GETROUTE with one destination, like `ip route get`: policy rules, metrics and learned path MTUs all apply. No

@@ -29,6 +29,15 @@ struct Link {
   bool operator==(const Link&) const = default;
 };
 
+// What a device has counted since it was made (IFLA_STATS64).
+struct LinkStatistics {
+  std::uint64_t rx_packets = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_packets = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t rx_frame_errors = 0;
+};
+
 // A veth pair to make. An alias marks devices as ours, for a later run of the program to find.
 struct VethSpec {
   std::string name{};

@@ -6,7 +6,9 @@
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <span>
 
@@ -120,6 +122,16 @@ std::optional<Link> link(nlmsghdr* message) {
   if (tb[IFLA_PROMISCUITY] != nullptr) l.promiscuity = nla_get_u32(tb[IFLA_PROMISCUITY]);
   if (tb[IFLA_IFALIAS] != nullptr) l.alias = nla_get_string(tb[IFLA_IFALIAS]);
   return l;
+}
+
+std::optional<LinkStatistics> statistics(nlmsghdr* message) {
+  if (message->nlmsg_type != RTM_NEWLINK || !nlmsg_valid_hdr(message, sizeof(ifinfomsg))) return std::nullopt;
+  const nlattr* a = nlmsg_find_attr(message, sizeof(ifinfomsg), IFLA_STATS64);
+  rtnl_link_stats64 all{};
+  constexpr std::size_t kOldest = offsetof(rtnl_link_stats64, rx_nohandler);  // grew since
+  if (a == nullptr || static_cast<std::size_t>(nla_len(a)) < kOldest) return std::nullopt;
+  std::memcpy(&all, nla_data(a), std::min(sizeof all, static_cast<std::size_t>(nla_len(a))));
+  return LinkStatistics{all.rx_packets, all.rx_bytes, all.tx_packets, all.tx_bytes, all.rx_frame_errors};
 }
 
 std::optional<Address> address(nlmsghdr* message) {

@@ -22,6 +22,7 @@ using Msg = std::unique_ptr<nl_msg, MsgFree>;
 // Answers, for messages of AF_UNSPEC (links) or AF_INET and AF_INET6 (all others). The bridge's own messages, which
 // share types and groups with these, give nothing: an AF_BRIDGE RTM_DELLINK means "left the bridge", not "gone".
 std::optional<Link> link(nlmsghdr* message);
+std::optional<LinkStatistics> statistics(nlmsghdr* message);
 std::optional<Address> address(nlmsghdr* message);
 std::optional<Neighbour> neighbour(nlmsghdr* message);
 // Route::mtu is 0 when the message has no such metric.

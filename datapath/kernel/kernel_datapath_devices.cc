@@ -117,11 +117,11 @@ Result<> KernelDatapath::open_internal(PortEntry& p) {
     return fail(Errc::exists, "network device " + back + ", which port " + name + " needs, was made by another");
   if (!far) {
     netlink::VethSpec pair{name, back, p.spec.mac, p.spec.mtu, options_.owner};
-    if (auto ok = kernel_->add_veth(pair); !ok) return ok;
+    near = kernel_->add_veth(pair);
+    if (!near) return std::unexpected(near.error());
     far = kernel_->link(back);
     if (!far) return std::unexpected(far.error());
     if (auto ok = kernel_->set_mtu(far->index, kLargestMtu); !ok) return ok;
-    near = kernel_->link(name);
   }
   silence(back);
   if (auto ok = kernel_->set_up(far->index, true); !ok) return ok;

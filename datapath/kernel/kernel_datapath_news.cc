@@ -2,6 +2,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "datapath/kernel/kernel_datapath_impl.h"
 

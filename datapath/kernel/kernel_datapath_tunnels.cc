@@ -37,8 +37,7 @@ Result<KernelDatapath::VxlanDevice*> KernelDatapath::vxlan_device(std::uint16_t 
     spec.name = name;
     spec.udp_port = udp_port;
     spec.alias = options_.owner;
-    if (auto ok = kernel_->add_vxlan(spec); !ok) return std::unexpected(ok.error());
-    link = kernel_->link(name);
+    link = kernel_->add_vxlan(spec);
     if (!link) return std::unexpected(link.error());
   }
   silence(name);
@@ -116,7 +115,9 @@ Result<> KernelDatapath::put_tunnel(PortEntry& p) {
   next.tos = v.tos;
   next.ttl = v.ttl;
   next.vni = v.vni;
-  next.tunnel_flags = (v.df ? BPF_F_DONT_FRAGMENT : 0U) | (v.csum ? 0U : BPF_F_ZERO_CSUM_TX);
+  next.tunnel_flags = 0;
+  if (v.df) next.tunnel_flags |= BPF_F_DONT_FRAGMENT;
+  if (!v.csum) next.tunnel_flags |= BPF_F_ZERO_CSUM_TX;
   if (auto ok = write_conf(p, next); !ok) return ok;
   if (auto ok = programs_->tunnels.put(key, static_cast<__u32>(p.no)); !ok) return ok;
   write_vni(key.net);
