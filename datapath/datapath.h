@@ -157,8 +157,9 @@ class Datapath {
   // Its ports must have left it. Entries that it still has go with it.
   virtual void remove_bridge(BridgeId bridge) = 0;
   // Ports. A datapath that outlived its daemon knows a port again by its name, and goes on forwarding for it as it did
-  // until it is told otherwise. add_port succeeds for a netdev that does not exist yet (PortState::error tells, and it is taken up when it
-  // appears); it fails for a request that can never work: name or number taken, limit reached, contradiction.
+  // until it is told otherwise. add_port succeeds for a netdev that does not exist yet (PortState::error tells, and it
+  // is taken up when it appears); it fails for a request that can never work: name or number taken, limit reached,
+  // contradiction.
   virtual Result<PortNo> add_port(const PortSpec& spec) = 0;
   virtual Result<> set_port(PortNo port, const PortPolicy& policy) = 0;
   // Removes the port and every FDB entry that leads to it.
@@ -187,8 +188,8 @@ class Datapath {
   virtual void remove_fdb(const FdbKey& key) = 0;
   // Fills `idle_seconds` of each row; rows the datapath does not hold get UINT32_MAX.
   virtual void fdb_use(std::span<FdbUse> rows) const = 0;
-  // Takes up to events.size() events, fairly over the ports; returns how many. Never blocks. Those of a former life (see
-  // settle()) are withdrawn unless put_fdb() takes them up before the next call.
+  // Takes up to events.size() events, fairly over the ports; returns how many. Never blocks. Those of a former life
+  // (see settle()) are withdrawn unless put_fdb() takes them up before the next call.
   virtual std::size_t poll_events(std::span<LearnEvent> events) = 0;
   // Readable when poll_events() may have something. Reading it is poll_events()'s affair.
   [[nodiscard]] virtual int event_fd() const = 0;

@@ -80,18 +80,22 @@ Result<> Switch::push_bridge(const std::string& name, const Bridge& bridge) {
 
 Result<> Switch::add_bridge(const std::string& name, const BridgeConfig& config) {
   if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
-  std::set<dp::BridgeId> used;
-  for (const auto& [other, bridge] : bridges_) used.insert(bridge.id);
-  std::uint16_t id = 0;
-  while (used.contains(static_cast<dp::BridgeId>(id))) ++id;
-  if (id >= limits::kBridges)
-    return fail(Errc::limit, fmt::format("bridge {}: a switch has at most {} bridges", name, limits::kBridges));
+  const auto id = datapath_.add_bridge(name);
+  if (!id) return fail(id.error().code, "bridge " + name + ": " + id.error().text);
   Bridge& bridge = bridges_[name];
-  bridge.id = static_cast<dp::BridgeId>(id);
+  bridge.id = *id;
   bridge.config = config;
   auto r = push_bridge(name, bridge);
-  if (!r) bridges_.erase(name);
+  if (!r) forget_bridge(name);
   return r;
+}
+
+// The handler first: what it still learns for the bridge would go to a number that is no bridge's any more.
+void Switch::forget_bridge(const std::string& name) {
+  const dp::BridgeId id = bridges_.at(name).id;
+  handler_.call([id](Fdb& fdb) { fdb.remove_bridge(id); });
+  datapath_.remove_bridge(id);
+  bridges_.erase(name);
 }
 
 Result<> Switch::set_bridge(const std::string& name, const BridgeConfig& config) {
@@ -104,12 +108,10 @@ Result<> Switch::set_bridge(const std::string& name, const BridgeConfig& config)
 }
 
 void Switch::remove_bridge(const std::string& name) {
-  const auto it = bridges_.find(name);
-  if (it == bridges_.end()) return;
+  if (!bridges_.contains(name)) return;
   for (const std::string& port : ports())
     if (ports_.at(port).bridge == name) drop_port(port);
-  handler_.call([id = it->second.id](Fdb& fdb) { fdb.remove_bridge(id); });
-  bridges_.erase(it);
+  forget_bridge(name);
 }
 
 const BridgeConfig* Switch::bridge(const std::string& name) const {

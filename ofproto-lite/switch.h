@@ -1,4 +1,4 @@
-// A switch: bridges and ports by name over one datapath. It hands out bridge, datapath and OpenFlow numbers, keeps the
+// A switch: bridges and ports by name over one datapath, which numbers them. It hands out OpenFlow numbers, keeps the
 // handler's FDB in step with ports that come and go, and gives names to what the FDB knows by number.
 //
 // Threads: control only. What concerns the FDB runs on the handler thread through Handler::call(), so a function here
@@ -124,6 +124,7 @@ class Switch {
   Result<> push_bridge(const std::string& name, const Bridge& bridge);
   Result<> configure(const SwitchPort& port, const std::optional<PortConfig>& old);
   void drop_port(const std::string& name);
+  void forget_bridge(const std::string& name);
   [[nodiscard]] std::string known_bridges() const;
 
   dp::Datapath& datapath_;

@@ -42,6 +42,13 @@ class FdbTable {
   // Worth a fresh table: removed keys make look-ups long, or the capacity is another.
   [[nodiscard]] bool worn() const { return used_ > slots_ - slots_ / 4; }
   [[nodiscard]] std::unique_ptr<FdbTable> rebuilt(std::size_t capacity) const;
+  // Calls visit(key, value) for every entry.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (std::size_t i = 0; i < slots_; ++i)
+      if (const FdbValue v = table_[i].value.load(std::memory_order_relaxed); v != 0)
+        visit(table_[i].key.load(std::memory_order_relaxed), v);
+  }
   [[nodiscard]] std::size_t capacity() const { return capacity_; }
   [[nodiscard]] std::size_t size() const { return live_; }
 

@@ -75,6 +75,26 @@ void UserDatapath::replace_fdb(BridgeId bridge, std::unique_ptr<FdbTable> next) 
   rcu_synchronize();
 }
 
+Result<BridgeId> UserDatapath::add_bridge(const std::string& name) {
+  if (bridge_ids_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
+  std::set<BridgeId> used;
+  for (const auto& [other, id] : bridge_ids_) used.insert(id);
+  for (std::uint16_t n = 0; n < limits::kBridges; ++n) {
+    const auto id = static_cast<BridgeId>(n);
+    if (used.contains(id)) continue;
+    bridge_ids_[name] = id;
+    return id;
+  }
+  return fail(Errc::limit, "a switch has at most " + std::to_string(limits::kBridges) + " bridges");
+}
+
+void UserDatapath::remove_bridge(BridgeId bridge) {
+  if (std::erase_if(bridge_ids_, [&](const auto& item) { return item.second == bridge; }) == 0) return;
+  const std::lock_guard lock(fdb_mutex_);
+  fdb(bridge)->for_each([this](std::uint64_t /*key*/, FdbValue value) { release_path(value); });
+  replace_fdb(bridge, std::make_unique<FdbTable>(0));
+}
+
 Result<> UserDatapath::set_fdb_capacity(BridgeId bridge, std::size_t entries) {
   const std::lock_guard lock(fdb_mutex_);
   const FdbTable* table = fdb(bridge);
@@ -128,6 +148,7 @@ void UserDatapath::remove_fdb(const FdbKey& key) {
 
 void UserDatapath::fdb_use(std::span<FdbUse> rows) const {
   const std::uint32_t seconds = now();
+  const std::lock_guard lock(fdb_mutex_);  // control may be removing a bridge with its table
   for (FdbUse& row : rows) {
     std::uint32_t when = 0;
     const FdbTable* table = fdb(row.key.bridge);

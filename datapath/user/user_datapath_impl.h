@@ -23,6 +23,8 @@ class UserDatapath final : public Datapath {
   ~UserDatapath() override;
   Result<> start();
 
+  Result<BridgeId> add_bridge(const std::string& name) override;
+  void remove_bridge(BridgeId bridge) override;
   Result<PortNo> add_port(const PortSpec& spec) override;
   Result<> set_port(PortNo no, const PortPolicy& policy) override;
   Result<> remove_port(PortNo no) override;
@@ -112,6 +114,7 @@ class UserDatapath final : public Datapath {
   std::array<BridgeShared, limits::kBridges> bridges_;
   RcuPtr<Config> config_;
   std::unique_ptr<Mailboxes> mail_;
+  std::map<std::string, BridgeId> bridge_ids_;
   std::map<PortNo, PortEntry> ports_;
   std::map<std::string, PortNo> by_name_;
   std::map<int, Underlay> underlays_;                           // by ifindex

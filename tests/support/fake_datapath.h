@@ -4,10 +4,13 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "datapath/datapath.h"
@@ -19,6 +22,11 @@ class FakeDatapath final : public dp::Datapath {
   explicit FakeDatapath(const TimeSource& time) : time_(time) {}
 
   // --- the world ---
+  // From now on the datapath has no memory for larger tables.
+  void limit_fdb(std::size_t most) {
+    const std::lock_guard lock(mutex_);
+    fdb_most_ = most;
+  }
   void source_seen(dp::FdbKey key, dp::FdbTarget target) {
     const std::lock_guard lock(mutex_);
     const auto it = fdb_.find(key);
@@ -76,6 +84,28 @@ class FakeDatapath final : public dp::Datapath {
     for (const auto& [key, entry] : fdb_) out[key] = entry.target;
     return out;
   }
+  // The number that a bridge of this name had in a former life.
+  void remember_bridge(const std::string& name, dp::BridgeId id) {
+    const std::lock_guard lock(mutex_);
+    former_bridges_[name] = id;
+  }
+  std::map<std::string, dp::BridgeId> bridges() const {
+    const std::lock_guard lock(mutex_);
+    return bridges_;
+  }
+  // What the caller did against the seam's rules.
+  std::vector<std::string> complaints() const {
+    const std::lock_guard lock(mutex_);
+    return complaints_;
+  }
+  bool settled() const {
+    const std::lock_guard lock(mutex_);
+    return settled_;
+  }
+  bool cleaned_up() const {
+    const std::lock_guard lock(mutex_);
+    return cleaned_up_;
+  }
   std::size_t add_calls() const {
     const std::lock_guard lock(mutex_);
     return add_calls_;
@@ -86,6 +116,40 @@ class FakeDatapath final : public dp::Datapath {
   }
 
   // --- control ---
+  Result<dp::BridgeId> add_bridge(const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
+    std::set<dp::BridgeId> used;
+    for (const auto* numbers : {&bridges_, &former_bridges_})
+      for (const auto& [other, id] : *numbers) used.insert(id);
+    std::uint16_t n = 0;
+    while (used.contains(static_cast<dp::BridgeId>(n))) ++n;
+    const auto former = former_bridges_.find(name);
+    if (former == former_bridges_.end() && n >= limits::kBridges)
+      return fail(Errc::limit, "a switch has at most " + std::to_string(limits::kBridges) + " bridges");
+    const auto id = former == former_bridges_.end() ? static_cast<dp::BridgeId>(n) : former->second;
+    bridges_[name] = id;
+    return id;
+  }
+  void remove_bridge(dp::BridgeId bridge) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [number, port] : ports_)
+      if (port.policy.bridge == bridge) complaints_.push_back("remove_bridge: port " + port.spec.name + " is in it");
+    const auto gone = [&](const auto& item) { return item.second == bridge; };
+    if (std::erase_if(bridges_, gone) == 0) complaints_.push_back("remove_bridge: no such bridge");
+    std::erase_if(former_bridges_, gone);
+    std::erase_if(fdb_, [&](const auto& item) { return item.first.bridge == bridge; });
+    capacity_.erase(bridge);
+  }
+  void settle() override {
+    const std::lock_guard lock(mutex_);
+    if (settled_) complaints_.emplace_back("settle: called twice");
+    settled_ = true;
+  }
+  void clean_up() override {
+    const std::lock_guard lock(mutex_);
+    cleaned_up_ = true;
+  }
   Result<dp::PortNo> add_port(const dp::PortSpec& spec) override {
     const std::lock_guard lock(mutex_);
     ++add_calls_;
@@ -102,6 +166,8 @@ class FakeDatapath final : public dp::Datapath {
     ++set_calls_;
     const auto it = ports_.find(number);
     if (it == ports_.end()) return fail(Errc::not_found, "no such port");
+    if (policy.bridge != dp::BridgeId::none && !has_bridge(policy.bridge))
+      return fail(Errc::invalid, "port " + it->second.spec.name + ": no such bridge");
     it->second.policy = policy;
     return {};
   }
@@ -153,6 +219,8 @@ class FakeDatapath final : public dp::Datapath {
   // --- handler ---
   Result<> set_fdb_capacity(dp::BridgeId bridge, std::size_t entries) override {
     const std::lock_guard lock(mutex_);
+    if (!has_bridge(bridge)) return fail(Errc::invalid, "no such bridge");
+    if (entries > fdb_most_) return fail(Errc::limit, "no memory for " + std::to_string(entries) + " entries");
     capacity_[bridge] = entries;
     return {};
   }
@@ -198,12 +266,22 @@ class FakeDatapath final : public dp::Datapath {
   int event_fd() const override { return events_fd_.get(); }
 
  private:
+  bool has_bridge(dp::BridgeId id) const {
+    return std::ranges::any_of(bridges_, [id](const auto& item) { return item.second == id; });
+  }
+
   struct Entry {
     dp::FdbTarget target;
     TimePoint seen;
   };
   const TimeSource& time_;
   mutable std::mutex mutex_;
+  std::map<std::string, dp::BridgeId> bridges_;
+  std::map<std::string, dp::BridgeId> former_bridges_;
+  std::vector<std::string> complaints_;
+  bool settled_ = false;
+  bool cleaned_up_ = false;
+  std::size_t fdb_most_ = limits::kFdbMax;
   std::map<dp::PortNo, Port> ports_;
   std::map<std::string, dp::PortState> devices_;
   std::set<dp::PortNo> changed_;

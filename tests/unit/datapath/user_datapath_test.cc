@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <map>
 
 #include "tests/support/netns.h"
@@ -75,6 +76,7 @@ class UserDatapathTest : public ::testing::Test {
     auto made = make_user_datapath({.workers = 2, .frames = 16384, .time = nullptr});
     ASSERT_TRUE(made) << made.error().text;
     dp_ = std::move(*made);
+    ASSERT_EQ(dp_->add_bridge("br"), static_cast<BridgeId>(0));
   }
   void TearDown() override {
     dp_.reset();
@@ -157,6 +159,24 @@ TEST_F(UserDatapathTest, NamesAreTakenOnce) {
   EXPECT_NE(again.error().text.find("a0"), std::string::npos);
   EXPECT_EQ(dp_->remove_port(static_cast<PortNo>(777)).error().code, Errc::not_found);
   EXPECT_EQ(dp_->set_port(static_cast<PortNo>(777), {}).error().code, Errc::not_found);
+}
+
+TEST_F(UserDatapathTest, BridgesAreNumberedAndTakeTheirEntriesWithThem) {
+  EXPECT_EQ(dp_->add_bridge("br").error().code, Errc::exists);
+  EXPECT_EQ(dp_->add_bridge("b1"), static_cast<BridgeId>(1));
+  const PortNo a = add("a0");
+  const FdbKey stays{static_cast<BridgeId>(0), 0, MacAddr::from_u64(0x020000000001ULL)};
+  const FdbKey goes{static_cast<BridgeId>(1), 0, stays.mac};
+  for (const FdbKey& key : {stays, goes}) ASSERT_TRUE(dp_->put_fdb(key, {a, std::nullopt}));
+  dp_->remove_bridge(static_cast<BridgeId>(1));
+  std::array<FdbUse, 2> use{FdbUse{stays}, FdbUse{goes}};
+  dp_->fdb_use(use);
+  EXPECT_NE(use[0].idle_seconds, UINT32_MAX);
+  EXPECT_EQ(use[1].idle_seconds, UINT32_MAX);
+  for (std::size_t n = 1; n < limits::kBridges; ++n) ASSERT_TRUE(dp_->add_bridge("x" + std::to_string(n)));
+  EXPECT_EQ(dp_->add_bridge("full").error().code, Errc::limit);
+  dp_->remove_bridge(static_cast<BridgeId>(7));
+  EXPECT_EQ(dp_->add_bridge("again"), static_cast<BridgeId>(7));
 }
 
 // The first socket registered the memory that all share; its end must not be theirs.

@@ -24,6 +24,7 @@ struct World {
 
   explicit World(FdbConfig config = {}) {
     config.name = "br0";
+    EXPECT_EQ(dp.add_bridge("br0"), kBr);
     EXPECT_TRUE(fdb.set_bridge(kBr, config));
   }
   PortNo port(const std::string& name) {

@@ -10,6 +10,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 struct World {
   FakeTime time;
@@ -86,6 +87,37 @@ TEST(Switch, RemovingABridgeTakesItsPortsAndEntries) {
   EXPECT_EQ(w.dp.fdb().size(), 1U);
   EXPECT_THAT(w.sw.ports(), ElementsAre("br1", "vm2"));
   EXPECT_EQ(w.dp.ports().size(), 2U);
+  EXPECT_EQ(w.dp.bridges().size(), 1U);
+  EXPECT_THAT(w.dp.complaints(), IsEmpty()) << "its ports have left it before";
+}
+
+TEST(Switch, ABridgeGetsBackTheNumberThatTheDatapathRemembers) {
+  World w;
+  w.dp.remember_bridge("br1", dp::BridgeId{0});
+  w.dp.remember_bridge("gone", dp::BridgeId{1});
+  w.bridge("br0");
+  w.bridge("br1");
+  ASSERT_TRUE(w.sw.add_port("br0", w.port("vm0")));
+  ASSERT_TRUE(w.sw.add_port("br1", w.port("vm1")));
+  EXPECT_EQ(w.dp.ports().at("vm1").policy.bridge, dp::BridgeId{0});
+  EXPECT_EQ(w.dp.ports().at("vm0").policy.bridge, dp::BridgeId{2}) << "0 and 1 are other bridges'";
+  w.seen("vm1", 0x020000000001);
+  EXPECT_EQ(w.sw.fdb_lines("br1")->size(), 1U);
+  EXPECT_EQ(w.sw.fdb_lines("br0")->size(), 0U);
+}
+
+TEST(Switch, ABridgeThatCannotBeHadLeavesNothing) {
+  World w;
+  w.dp.limit_fdb(100);
+  const auto r = w.sw.add_bridge("br0", {.fdb_capacity = 200});
+  ASSERT_FALSE(r);
+  EXPECT_THAT(r.error().text, HasSubstr("bridge br0: no memory for 200 entries"));
+  EXPECT_FALSE(w.sw.has_bridge("br0"));
+  EXPECT_TRUE(w.dp.bridges().empty());
+  ASSERT_TRUE(w.sw.add_bridge("br1", {.fdb_capacity = 50}));
+  EXPECT_EQ(w.dp.bridges().at("br1"), dp::BridgeId{0});
+  ASSERT_FALSE(w.sw.set_bridge("br1", {.fdb_capacity = 200}));
+  EXPECT_EQ(w.sw.bridge("br1")->fdb_capacity, 50U);
 }
 
 TEST(Switch, NewVlanRulesForgetWhatWasLearned) {
