@@ -5,6 +5,10 @@
 // the thread does not run (before start(), after stop()) call() runs its function in the caller, so that set-up,
 // take-down and tests need no thread.
 //
+// Entries that a datapath kept from a former life come as learn events like any other. What the Fdb accepts it installs
+// with put_fdb() before the next poll_events(), as the seam demands of those who want to keep them: work() learns a
+// whole batch before it polls again. What it does not accept goes from the datapath too.
+//
 // The thread sleeps on three things: events, commands, and the earliest time at which an entry may expire. With nothing
 // to age it sleeps without a timer. Events and aging go in bounded batches, so a command waits for one batch at most.
 #pragma once

@@ -89,6 +89,12 @@ class FakeDatapath final : public dp::Datapath {
     const std::lock_guard lock(mutex_);
     former_bridges_[name] = id;
   }
+  // An entry that a former life left. settle() has it reported; it goes unless it is put before the next poll.
+  void remember_entry(const dp::FdbKey& key, const dp::FdbTarget& target) {
+    const std::lock_guard lock(mutex_);
+    fdb_[key] = {target, time_.now()};
+    former_.push_back({key, target});
+  }
   std::map<std::string, dp::BridgeId> bridges() const {
     const std::lock_guard lock(mutex_);
     return bridges_;
@@ -145,6 +151,8 @@ class FakeDatapath final : public dp::Datapath {
     const std::lock_guard lock(mutex_);
     if (settled_) complaints_.emplace_back("settle: called twice");
     settled_ = true;
+    for (const dp::LearnEvent& event : former_) events_.push_back(event);
+    eventfd_write(events_fd_.get(), 1);
   }
   void clean_up() override {
     const std::lock_guard lock(mutex_);
@@ -236,6 +244,8 @@ class FakeDatapath final : public dp::Datapath {
         return fail(Errc::limit, "table is full");
     }
     fdb_[key] = {target, time_.now()};
+    std::erase_if(reported_, [&](const dp::FdbKey& k) { return k == key; });
+    std::erase_if(former_, [&](const dp::LearnEvent& e) { return e.key == key; });
     return {};
   }
   void remove_fdb(const dp::FdbKey& key) override {
@@ -254,10 +264,14 @@ class FakeDatapath final : public dp::Datapath {
   }
   std::size_t poll_events(std::span<dp::LearnEvent> events) override {
     const std::lock_guard lock(mutex_);
+    for (const dp::FdbKey& key : reported_) fdb_.erase(key);
+    reported_.clear();
     std::size_t n = 0;
     for (; n < events.size() && !events_.empty(); ++n) {
       events[n] = events_.front();
       events_.pop_front();
+      if (std::ranges::any_of(former_, [&](const dp::LearnEvent& e) { return e.key == events[n].key; }))
+        reported_.push_back(events[n].key);
     }
     eventfd_t ignored = 0;
     if (events_.empty()) eventfd_read(events_fd_.get(), &ignored);
@@ -288,6 +302,8 @@ class FakeDatapath final : public dp::Datapath {
   std::map<dp::FdbKey, Entry> fdb_;
   std::map<dp::BridgeId, std::size_t> capacity_;
   std::deque<dp::LearnEvent> events_;
+  std::vector<dp::LearnEvent> former_;  // not put yet
+  std::vector<dp::FdbKey> reported_;    // of former_, by the last poll
   std::size_t add_calls_ = 0;
   std::size_t set_calls_ = 0;
   Fd events_fd_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};

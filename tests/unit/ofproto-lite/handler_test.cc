@@ -56,6 +56,23 @@ TEST(Handler, CallRunsInPlaceWithoutAThread) {
   EXPECT_EQ(w.handler.call([](Fdb&) { return std::this_thread::get_id(); }), std::this_thread::get_id());
 }
 
+// More than one batch; and what nobody accepts does not stay.
+TEST(Handler, TakesUpWhatAFormerLifeHadLearned) {
+  World w;
+  ASSERT_TRUE(w.sw.add_bridge("br0", {}));
+  const dp::FdbTarget vm1{w.add("vm1"), std::nullopt};
+  const std::size_t many = limits::kEventBatch * 2 + 1;
+  for (std::uint64_t mac = 1; mac <= many; ++mac)
+    w.dp.remember_entry({dp::BridgeId{0}, 0, MacAddr::from_u64(mac << 8)}, vm1);
+  w.dp.remember_entry({dp::BridgeId{0}, 0, MacAddr::from_u64(0x010000000001)}, vm1);  // a group address
+  w.dp.remember_entry({dp::BridgeId{0}, 5, MacAddr::from_u64(1 << 8)}, {dp::PortNo{9}, std::nullopt});
+  w.dp.settle();
+  while (w.handler.work()) continue;
+  w.handler.work();
+  EXPECT_EQ(w.dp.fdb().size(), many);
+  EXPECT_EQ(w.sw.fdb_lines("br0")->size(), many);
+}
+
 // Control adds and removes ports while sources appear on them. For the thread sanitizer; and at the end nothing may be
 // left of ports that are gone.
 TEST(Handler, ControlAndEventsInterleave) {
