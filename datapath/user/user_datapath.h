@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "datapath/datapath.h"
 
@@ -12,6 +13,9 @@ struct UserDatapathOptions {
   unsigned workers = 1;                  // 1 to limits::kWorkers
   std::size_t frames = limits::kFrames;  // packet buffers, shared by all ports
   const TimeSource* time = nullptr;      // must outlive the datapath
+  // Alias of the devices that outlive the datapath, so that `vswitchd --cleanup` and a datapath of another kind know
+  // whose they are; at most 255 bytes, none when empty.
+  std::string owner = {};
 };
 
 // Starts the workers. Fails when packet memory cannot be had.

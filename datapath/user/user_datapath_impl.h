@@ -34,6 +34,7 @@ class UserDatapath final : public Datapath {
   [[nodiscard]] std::vector<UnderlayCounters> underlay_counters() const override;
   [[nodiscard]] int control_fd() const override { return control_.get(); }
   void run_control(const std::function<void(PortNo)>& changed) override;
+  void clean_up() override;
 
   Result<> set_fdb_capacity(BridgeId bridge, std::size_t entries) override;
   Result<> put_fdb(const FdbKey& key, const FdbTarget& target) override;
@@ -77,6 +78,7 @@ class UserDatapath final : public Datapath {
   void open_device(PortEntry& p);
   Result<> open_netdev(PortEntry& p);
   Result<> open_tap(PortEntry& p);
+  Result<std::unique_ptr<PortIo>> make_tap(const PortSpec& spec);
   void close_device(PortEntry& p, const std::string& why);
   void see_link(PortEntry& p, const netlink::Link& link);
   [[nodiscard]] std::size_t fill_share() const;

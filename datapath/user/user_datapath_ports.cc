@@ -112,14 +112,33 @@ Result<> UserDatapath::remove_port(PortNo no) {
   return {};
 }
 
-Result<> UserDatapath::open_tap(PortEntry& p) {
-  TapConfig config;
-  config.device = p.spec.name;
-  config.outlive = p.spec.kind == PortKind::internal;
+void UserDatapath::clean_up() {
+  while (!ports_.empty())
+    if (auto r = remove_port(ports_.begin()->first); !r) return spdlog::error("clean-up: {}", r.error().text);
+}
+
+// A device of that name which is no tap may be one that this daemon made for another datapath, in a former life: the
+// bridge has moved over to this one since.
+Result<std::unique_ptr<PortIo>> UserDatapath::make_tap(const PortSpec& spec) {
+  const TapConfig config{spec.name, spec.kind == PortKind::internal};
   auto tap = TapPort::open(config);
+  if (tap || tap.error().code != Errc::exists || options_.owner.empty()) return tap;
+  const auto link = kernel_->link(spec.name);
+  if (!link || link->alias != options_.owner || link->kind == "tun") return tap;
+  spdlog::warn("port {}: the {} device of that name that another datapath left is removed, with its IP addresses",
+               spec.name, link->kind);
+  if (auto r = kernel_->remove_link(link->index); !r) return std::unexpected(r.error());
+  return TapPort::open(config);
+}
+
+Result<> UserDatapath::open_tap(PortEntry& p) {
+  auto tap = make_tap(p.spec);
   if (!tap) return std::unexpected(tap.error());
   auto link = kernel_->link(p.spec.name);
   if (!link) return std::unexpected(link.error());
+  if (p.spec.kind == PortKind::internal && !options_.owner.empty() && link->alias != options_.owner) {
+    if (auto ok = kernel_->set_alias(link->index, options_.owner); !ok) return ok;
+  }
   if (p.spec.mac && link->mac != *p.spec.mac) {
     if (auto ok = kernel_->set_mac(link->index, *p.spec.mac); !ok) return ok;
   }

@@ -73,7 +73,7 @@ class UserDatapathTest : public ::testing::Test {
   }
   void open() {
     dp_.reset();
-    auto made = make_user_datapath({.workers = 2, .frames = 16384, .time = nullptr});
+    auto made = make_user_datapath({.workers = 2, .frames = 16384, .time = nullptr, .owner = "test:owner"});
     ASSERT_TRUE(made) << made.error().text;
     dp_ = std::move(*made);
     ASSERT_EQ(dp_->add_bridge("br"), static_cast<BridgeId>(0));
@@ -286,6 +286,30 @@ TEST_F(UserDatapathTest, InternalPortOutlivesTheDatapathUntilItIsRemoved) {
   reach("a1", {"br0"});
   ASSERT_TRUE(dp_->remove_port(second));
   EXPECT_EQ(if_nametoindex("br0"), 0U);
+}
+
+TEST_F(UserDatapathTest, WhatOutlivesItIsMarkedAndCleanedUp) {
+  add("br0", PortKind::internal);
+  sh("ip link show dev br0 | grep -q 'alias test:owner'");
+  sh("ip link set dev br0 alias ''");
+  open();
+  add("br0", PortKind::internal);
+  sh("ip link show dev br0 | grep -q 'alias test:owner'");
+  add("tap0", PortKind::tap);
+  dp_->clean_up();
+  EXPECT_EQ(if_nametoindex("br0"), 0U);
+  EXPECT_EQ(if_nametoindex("tap0"), 0U);
+}
+
+// Another datapath of the same owner made the bridge's device, as one of another kind.
+TEST_F(UserDatapathTest, DeviceThatAnotherDatapathLeftGivesWay) {
+  heddle::test::veth("br0", "x0");
+  heddle::test::veth("br1", "x1");
+  sh("ip link set dev br0 alias test:owner");
+  sh("ip link set dev br1 alias test:another");
+  EXPECT_TRUE(comes_up(add("br0", PortKind::internal)));
+  EXPECT_EQ(dp_->port_state(add("br1", PortKind::internal)).error,
+            "a network device br1 exists and is not a tap: remove or rename it");
 }
 
 TEST_F(UserDatapathTest, DeviceOfAnotherBridgeIsRefusedWithARemedy) {
