@@ -81,6 +81,8 @@ Result<> check_daemon_command(const Command& command) {
   } else if (name == "fdb-del") {
     ok = check_vlan(args[1]);
     if (ok) ok = check_mac(args[2]);
+  } else if (name == "exit" && !args.empty() && args[0] != "--cleanup") {
+    ok = fail(Errc::invalid, fmt::format("\"{}\" is not known; usage: exit [--cleanup]", args[0]));
   }
   if (!ok) return fail(ok.error().code, fmt::format("{}: {}", name, ok.error().text));
   return {};
@@ -109,7 +111,7 @@ std::span<const CommandInfo> daemon_commands() {
       info("drops", 0, 1, "[PORT]"),
       info("port-stats", 0, 1, "[PORT]"),
       info("version", 0, 0, ""),
-      info("exit", 0, 0, ""),
+      info("exit", 0, 1, "[--cleanup]"),
   };
   return commands;
 }

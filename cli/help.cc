@@ -85,7 +85,7 @@ The running switch (these ask the daemon, after all changes of the same line):
   drops [PORT]                               dropped packets by port and reason
   port-stats [PORT]                          packets and bytes by port
   version                                    the daemon's version
-  exit                                       stop the daemon
+  exit [--cleanup]                           stop the daemon; with --cleanup nothing of it goes on forwarding
 
 )";
 

@@ -58,13 +58,14 @@ std::uint64_t total_drops(const dp::PortCounters& counters) {
 
 }  // namespace
 
-Control::Control(std::map<std::string, Switch*> switches, std::function<void()> quit)
-    : switches_(std::move(switches)), quit_(std::move(quit)) {}
+Control::Control(std::map<std::string, Switch*> switches, Ending ending)
+    : switches_(std::move(switches)), ending_(std::move(ending)) {}
 
 const std::vector<Control::Command>& Control::commands() {
   static const std::vector<Command> table{
       {"drops", "[PORT]", 0, 1, "lost frames by port and reason", &Control::drops},
-      {"exit", "", 0, 0, "end the daemon", &Control::exit},
+      {"exit", "[--cleanup]", 0, 1, "end the daemon; --cleanup: and all forwarding, devices of ours removed",
+       &Control::exit},
       {"fdb-add", "BRIDGE PORT VLAN MAC", 4, 4, "add a static entry", &Control::fdb_add},
       {"fdb-del", "BRIDGE VLAN MAC", 3, 3, "remove an entry, static or learned", &Control::fdb_del},
       {"fdb-flush", "[BRIDGE]", 0, 1, "forget what was learned; static entries stay", &Control::fdb_flush},
@@ -88,6 +89,7 @@ Result<std::string> Control::run(const std::string& name, const Args& args) {
     return fail(Errc::not_found, "\"" + name + "\" is not a command; \"help\" lists them");
   if (args.size() < command->min_args || args.size() > command->max_args)
     return fail(Errc::invalid, fmt::format("usage: {} {}", name, command->usage));
+  if (cleaned_up_) return fail(Errc::invalid, "the daemon is ending");
   return (this->*command->function)(args);
 }
 
@@ -101,8 +103,9 @@ void Control::add_to(ovsdb::RpcMethods& methods) {
           return respond(ovsdb::RpcReply::fail(ovsdb::Json(name + ": parameters must be strings")));
         args.push_back(param.get<std::string>());
       }
-      respond(answer(run(name, args)));
-      if (name == "exit" && args.empty()) quit_();
+      const auto result = run(name, args);
+      respond(answer(result));
+      if (name == "exit" && result) ending_.quit();
     });
   }
 }
@@ -117,7 +120,13 @@ Result<std::string> Control::help(const Args& /*args*/) {
 
 Result<std::string> Control::version(const Args& /*args*/) { return "vswitchd (Heddle) " HEDDLE_VERSION "\n"; }
 
-Result<std::string> Control::exit(const Args& /*args*/) { return std::string{}; }
+Result<std::string> Control::exit(const Args& args) {
+  if (args.empty()) return std::string{};
+  if (args[0] != "--cleanup") return fail(Errc::invalid, "\"" + args[0] + "\" is not known; usage: exit [--cleanup]");
+  cleaned_up_ = true;
+  ending_.clean_up();
+  return std::string{};
+}
 
 Result<std::string> Control::log_level(const Args& args) {
   const std::string& level = args[0];

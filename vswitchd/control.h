@@ -19,8 +19,13 @@ class Control {
  public:
   using Args = std::vector<std::string>;
 
-  // `quit` is called for the command "exit", after it has been answered.
-  Control(std::map<std::string, ofproto::Switch*> switches, std::function<void()> quit);
+  // For the command "exit": `clean_up`, with --cleanup, before it is answered; it empties the switches and leaves
+  // datapaths that must not be asked any more. `quit` after the answer.
+  struct Ending {
+    std::function<void()> clean_up;
+    std::function<void()> quit;
+  };
+  Control(std::map<std::string, ofproto::Switch*> switches, Ending ending);
 
   // Runs one command.
   Result<std::string> run(const std::string& command, const Args& args);
@@ -59,7 +64,8 @@ class Control {
   Result<std::vector<Found>> find_ports(const Args& args) const;
 
   std::map<std::string, ofproto::Switch*> switches_;
-  std::function<void()> quit_;
+  Ending ending_;
+  bool cleaned_up_ = false;
 };
 
 }  // namespace heddle::vswitchd

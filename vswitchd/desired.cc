@@ -23,7 +23,13 @@ std::vector<RowRef> by_name(const ovsdb::Database& db, std::string_view table, c
   return rows;
 }
 
-std::string offered_types(const std::set<std::string>& offered) { return fmt::format("{}", fmt::join(offered, ", ")); }
+std::string not_available(const std::string& bridge, const std::string& word, const std::string& type,
+                          const DatapathOffer& offer) {
+  const auto reason = offer.why_not.find(type);
+  return fmt::format("bridge {}: datapath type \"{}\" is not available here{}; set datapath_type to one of: {}", bridge,
+                     word.empty() ? type : word, reason == offer.why_not.end() ? "" : " (" + reason->second + ")",
+                     fmt::join(offered_words(offer), ", "));
+}
 
 // A port that may be wanted, before claims on the same name or tunnel end point are settled.
 struct Candidate {
@@ -47,23 +53,22 @@ class Reader {
   void read_bridge(const Row& row) {
     const std::string name = row.get("name").string_or("");
     const std::string type = row.get("datapath_type").string_or("");
-    const auto datapath = canonical_datapath(type, context_.datapaths);
+    const std::string datapath = canonical_datapath(type, context_.offer);
     std::string error;
-    if (!datapath)
-      error = fmt::format("bridge {}: datapath type \"{}\" is not available here; set datapath_type to one of: {}",
-                          name, type, offered_types(context_.datapaths));
+    if (!context_.offer.types.contains(datapath))
+      error = not_available(name, type, datapath, context_.offer);
     else if (name.empty() || name.size() >= IFNAMSIZ || name.find('/') != std::string::npos)
       error = fmt::format("bridge name \"{}\" must have 1 to {} characters and no slash", name, IFNAMSIZ - 1);
     if (error.empty()) {
       DesiredBridge& bridge = out_.bridges[name];
-      bridge = {*datapath, bridge_config(name, row), row.uuid(), asked_datapath_id(name, row)};
+      bridge = {datapath, bridge_config(name, row), row.uuid(), asked_datapath_id(name, row)};
     } else {
       out_.broken_bridges.insert(name);
       out_.warnings.insert(error);
     }
     warn_unused(name, row);
     for (const RowRef& port : by_name(db_, "Port", row.get("ports").uuids()))
-      read_port(row, name, datapath.value_or(""), *port, error);
+      read_port(row, name, datapath, *port, error);
   }
 
   ofproto::BridgeConfig bridge_config(const std::string& name, const Row& row) {
@@ -187,10 +192,19 @@ class Reader {
 
 Desired read_desired(const ovsdb::Database& db, const ReadContext& context) { return Reader(db, context).read(); }
 
-std::optional<std::string> canonical_datapath(const std::string& type, const std::set<std::string>& offered) {
-  std::string name = type.empty() || type == "netdev" ? "user" : type;
-  if (!offered.contains(name)) return std::nullopt;
-  return name;
+std::string canonical_datapath(const std::string& type, const DatapathOffer& offer) {
+  if (type == "system") return "kernel";
+  if (type == "netdev") return "user";
+  if (!type.empty()) return type;
+  if (!offer.standard.empty()) return offer.standard;
+  return offer.types.contains("kernel") ? "kernel" : "user";
+}
+
+std::set<std::string> offered_words(const DatapathOffer& offer) {
+  std::set<std::string> words = offer.types;
+  if (words.contains("kernel")) words.insert("system");
+  if (words.contains("user")) words.insert("netdev");
+  return words;
 }
 
 }  // namespace heddle::vswitchd

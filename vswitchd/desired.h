@@ -47,15 +47,25 @@ struct Desired {
   std::set<std::string> warnings;
 };
 
+// Which datapaths there are, by canonical type: "kernel", "user".
+struct DatapathOffer {
+  std::set<std::string> types;
+  std::string standard;                        // for bridges that name none; empty: kernel when on offer, else user
+  std::map<std::string, std::string> why_not;  // of a type that is not on offer: the reason
+};
+
 struct ReadContext {
-  std::set<std::string> datapaths;  // canonical types on offer
+  DatapathOffer offer;
   // The port as it is now, if there is one: of two rows that want the same thing, the one that has it keeps it.
   std::function<const ofproto::SwitchPort*(const std::string& name)> current;
 };
 
 Desired read_desired(const ovsdb::Database& db, const ReadContext& context);
 
-// "" and "netdev" are "user". Nothing for a type that is not on offer.
-std::optional<std::string> canonical_datapath(const std::string& type, const std::set<std::string>& offered);
+// What a Bridge's datapath_type means: "system" is "kernel", "netdev" is "user", "" the standard. Other words are
+// themselves; whether the answer is on offer is another question.
+std::string canonical_datapath(const std::string& type, const DatapathOffer& offer);
+// Every word that may be a datapath_type here.
+std::set<std::string> offered_words(const DatapathOffer& offer);
 
 }  // namespace heddle::vswitchd

@@ -14,15 +14,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "datapath/user/user_datapath.h"
 #include "netlink/netlink.h"
-#include "ofproto-lite/handler.h"
-#include "ofproto-lite/switch.h"
 #include "ovsdb/database.h"
 #include "ovsdb/rpc_server.h"
 #include "ovsdb/server.h"
+#include "vswitchd/cleanup.h"
 #include "vswitchd/control.h"
 #include "vswitchd/daemon.h"
+#include "vswitchd/datapaths.h"
 #include "vswitchd/options.h"
 #include "vswitchd/reconcile.h"
 #include "vswitchd/schema.h"
@@ -52,14 +51,14 @@ DeviceSetter device_setter(netlink::Netlink& netlink) {
 // The io_context's standing orders: reconcile when asked, take note of devices, refresh counters, end on a signal.
 class Loop {
  public:
-  Loop(asio::io_context& io, Reconciler& reconciler, dp::Datapath& datapath)
-      : io_(io),
-        reconciler_(reconciler),
-        datapath_(datapath),
-        signals_(io, SIGTERM, SIGINT),
-        timer_(io),
-        devices_(io, datapath.control_fd()) {}
-  ~Loop() { devices_.release(); }  // the datapath owns the descriptor
+  Loop(asio::io_context& io, Reconciler& reconciler, const std::map<std::string, dp::Datapath*>& datapaths)
+      : io_(io), reconciler_(reconciler), signals_(io, SIGTERM, SIGINT), timer_(io) {
+    for (const auto& [type, datapath] : datapaths)
+      sources_.push_back({type, *datapath, asio::posix::stream_descriptor(io, datapath->control_fd())});
+  }
+  ~Loop() {
+    for (Source& source : sources_) source.news.release();  // the datapath owns the descriptor
+  }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -72,26 +71,39 @@ class Loop {
     reconciler_.watch([this] {
       if (!std::exchange(wanted_, true)) asio::post(io_, [this] { reconcile(); });
     });
-    wait_for_devices();
+    for (Source& source : sources_) wait_for_devices(source);
     wait_for_statistics();
+  }
+  // From now on nothing asks switches or datapaths.
+  void end() {
+    ended_ = true;
+    timer_.cancel();
+    for (Source& source : sources_) source.news.cancel();
   }
 
  private:
+  struct Source {
+    std::string type;
+    dp::Datapath& datapath;
+    asio::posix::stream_descriptor news;
+  };
+
   void reconcile() {
     wanted_ = false;
-    reconciler_.run();
+    if (!ended_) reconciler_.run();
   }
-  void wait_for_devices() {
-    devices_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
-      if (error) return;
-      reconciler_.run_control("user", datapath_);
-      wait_for_devices();
-    });
+  void wait_for_devices(Source& source) {
+    source.news.async_wait(asio::posix::stream_descriptor::wait_read,
+                           [this, &source](const boost::system::error_code& error) {
+                             if (error || ended_) return;
+                             reconciler_.run_control(source.type, source.datapath);
+                             wait_for_devices(source);
+                           });
   }
   void wait_for_statistics() {
     timer_.expires_after(reconciler_.statistics_interval());
     timer_.async_wait([this](const boost::system::error_code& error) {
-      if (error) return;
+      if (error || ended_) return;
       reconciler_.refresh_statistics();
       wait_for_statistics();
     });
@@ -99,11 +111,11 @@ class Loop {
 
   asio::io_context& io_;
   Reconciler& reconciler_;
-  dp::Datapath& datapath_;
+  std::vector<Source> sources_;
   asio::signal_set signals_;
   asio::steady_timer timer_;
-  asio::posix::stream_descriptor devices_;
   bool wanted_ = false;
+  bool ended_ = false;
 };
 
 Result<> serve(const Options& options, Starter& starter) {
@@ -123,27 +135,30 @@ Result<> serve(const Options& options, Starter& starter) {
   const auto netlink = netlink::Netlink::open();
   if (!netlink) return std::unexpected(netlink.error());
   const SteadyTime time;
-  const auto datapath = dp::make_user_datapath({options.workers, options.frames, &time});
-  if (!datapath) return std::unexpected(datapath.error());
-  ofproto::Handler handler(**datapath, time);
-  ofproto::Switch user_switch(**datapath, handler);
-  if (auto r = handler.start(); !r) return r;
-  const std::map<std::string, ofproto::Switch*> switches{{"user", &user_switch}};
-  Reconciler reconciler(**db, switches, device_setter(**netlink));
+  const auto datapaths = Datapaths::make(options, time);
+  if (!datapaths) return std::unexpected(datapaths.error());
+  if (auto r = (*datapaths)->start(); !r) return r;
+  Reconciler reconciler(**db, (*datapaths)->switches(), device_setter(**netlink), (*datapaths)->offer());
 
   asio::io_context io(1);
   ovsdb::OvsdbServer database_server(io, **db);
   const auto database_socket = ovsdb::JsonRpcServer::listen(io, options.rundir + "/db.sock", database_server);
   if (!database_socket) return std::unexpected(database_socket.error());
-  Control control(switches, [&io] { asio::post(io, [&io] { io.stop(); }); });
+  Loop loop(io, reconciler, (*datapaths)->datapaths());
+  const auto clean_up = [&] {
+    loop.end();
+    (*datapaths)->clean_up();
+    spdlog::info("forwarding ended, nothing of it is left");
+  };
+  Control control((*datapaths)->switches(), {clean_up, [&io] { asio::post(io, [&io] { io.stop(); }); }});
   ovsdb::RpcMethods commands;
   control.add_to(commands);
   const auto control_socket =
       ovsdb::JsonRpcServer::listen(io, fmt::format("{}/vswitchd.{}.ctl", options.rundir, getpid()), commands);
   if (!control_socket) return std::unexpected(control_socket.error());
 
-  Loop loop(io, reconciler, **datapath);
   reconciler.run();
+  (*datapaths)->settle();
   loop.start();
   const auto pidfile = PidFile::write(options.pidfile);
   if (!pidfile) return std::unexpected(pidfile.error());
@@ -161,6 +176,18 @@ int run(const Options& options, Starter& starter) {
   return 1;
 }
 
+int clean_up(const Options& options) {
+  Result<std::string> done = std::string{};
+  if (auto r = log_setup(options.log_file, options.log_level); !r) done = std::unexpected(r.error());
+  if (done) done = remove_left_overs(options);
+  if (done) {
+    fmt::print("{}", *done);
+    return 0;
+  }
+  fmt::print(stderr, "vswitchd: {}\n", done.error().text);
+  return 1;
+}
+
 int main(int argc, char** argv) {
   const auto options = parse_options(argc, argv);
   if (!options) {
@@ -171,6 +198,7 @@ int main(int argc, char** argv) {
     fmt::print("{}", options->help ? help_text() : std::string("vswitchd (Heddle) " HEDDLE_VERSION "\n"));
     return 0;
   }
+  if (options->cleanup) return clean_up(*options);
   std::signal(SIGPIPE, SIG_IGN);
   if (!options->detach) {
     Starter starter;

@@ -27,6 +27,13 @@ po::options_description describe(Options& o) {
       "append the log here (default: stderr; with --detach DIR/vswitchd.log)");
   add("log-level", po::value(&o.log_level)->value_name("LEVEL")->default_value(o.log_level),
       "trace, debug, info, warn, error or off");
+  add("datapath", po::value(&o.datapath)->value_name("kernel|user"),
+      "what a bridge with an empty datapath_type gets (default: kernel where the kernel allows it, else user)");
+  add("bpffs", po::value(&o.bpffs)->value_name("DIR")->default_value(o.bpffs),
+      "where a BPF file system is mounted. What the kernel datapath pins there goes on forwarding while no daemon "
+      "runs");
+  add("cleanup", po::bool_switch(&o.cleanup),
+      "do not serve: remove what an ended daemon on this --rundir left forwarding or as devices, say what, and end");
   add("workers", po::value(&o.workers)->value_name("N")->default_value(o.workers),
       "threads that forward packets in the user-space datapath");
   add("frames", po::value(&o.frames)->value_name("N")->default_value(o.frames),
@@ -43,6 +50,10 @@ Result<> check(const Options& o) {
   if (o.workers < 1 || o.workers > limits::kWorkers)
     return fail(Errc::invalid, "--workers: from 1 to " + std::to_string(limits::kWorkers));
   if (o.frames < 1024 || o.frames > (1U << 24)) return fail(Errc::invalid, "--frames: from 1024 to 16777216");
+  if (!o.datapath.empty() && o.datapath != "kernel" && o.datapath != "user")
+    return fail(Errc::invalid, "--datapath: kernel or user, not \"" + o.datapath + "\"");
+  if (o.bpffs.empty()) return fail(Errc::invalid, "--bpffs: a directory is needed");
+  if (o.cleanup && o.detach) return fail(Errc::invalid, "--cleanup serves nobody: --detach has no meaning with it");
   return {};
 }
 
@@ -67,6 +78,7 @@ Result<Options> parse_options(int argc, const char* const argv[]) {
   o.rundir = std::filesystem::absolute(o.rundir).lexically_normal().string();
   while (o.rundir.size() > 1 && o.rundir.back() == '/') o.rundir.pop_back();
   o.db = std::filesystem::absolute(o.db).string();
+  o.bpffs = std::filesystem::absolute(o.bpffs).lexically_normal().string();
   if (o.pidfile.empty()) o.pidfile = o.rundir + "/vswitchd.pid";
   o.pidfile = std::filesystem::absolute(o.pidfile).string();
   if (o.log_file.empty() && o.detach) o.log_file = o.rundir + "/vswitchd.log";
@@ -99,7 +111,8 @@ std::string help_text() {
          "  vswitchd.lock         held while it runs: one daemon for one run directory\n"
          "\n"
          "Signals: SIGTERM and SIGINT end it and remove sockets and pid file. Internal ports stay as devices, so that\n"
-         "their addresses survive a restart.\n"
+         "their addresses survive a restart, and the kernel datapath goes on forwarding. `vsctl exit --cleanup` ends\n"
+         "the daemon and removes both; for one that has ended already, `vswitchd --cleanup` does.\n"
          "\n"
          "It starts as root and keeps the capabilities NET_ADMIN, NET_RAW, BPF, PERFMON, SYS_ADMIN and IPC_LOCK only.\n"
          "\n"

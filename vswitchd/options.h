@@ -16,9 +16,12 @@ struct Options {
   std::string log_file;  // empty: stderr; with --detach <rundir>/vswitchd.log
   std::string log_level = "info";
   std::string schema;  // empty: the one that is built in
+  std::string bpffs = "/sys/fs/bpf";
+  std::string datapath;  // "kernel", "user"; empty: kernel where possible
   unsigned workers = 1;
   std::size_t frames = limits::kFrames;
   bool detach = false;
+  bool cleanup = false;
   bool help = false;
   bool version = false;
 };

@@ -17,8 +17,12 @@ using ofproto::SwitchPort;
 
 }  // namespace
 
-Reconciler::Reconciler(ovsdb::Database& db, std::map<std::string, Switch*> switches, DeviceSetter set_device)
-    : db_(db), switches_(std::move(switches)), set_device_(std::move(set_device)) {}
+Reconciler::Reconciler(ovsdb::Database& db, std::map<std::string, Switch*> switches, DeviceSetter set_device,
+                       DatapathOffer offer)
+    : db_(db), switches_(std::move(switches)), set_device_(std::move(set_device)), offer_(std::move(offer)) {
+  offer_.types.clear();
+  for (const auto& [type, sw] : switches_) offer_.types.insert(type);
+}
 
 Reconciler::~Reconciler() {
   if (watching_) db_.remove_observer(observer_);
@@ -50,16 +54,11 @@ const SwitchPort* Reconciler::current(const std::string& name) const {
 
 void Reconciler::run() {
   ensure_root();
-  ReadContext context;
-  for (const auto& [type, sw] : switches_) context.datapaths.insert(type);
-  context.current = [this](const std::string& name) { return current(name); };
-  want_ = read_desired(db_, context);
+  want_ = read_desired(db_, {offer_, [this](const std::string& name) { return current(name); }});
   errors_ = want_.remarks;
-  for (const auto& [row, broken] : want_.broken) {
-    const SwitchPort* now = current(broken.name);
-    const bool works = now != nullptr && now->bridge == broken.bridge && !want_.ports.contains(broken.name);
-    errors_[row] = works ? broken.error + "; the port keeps its former settings" : broken.error;
-  }
+  for (const auto& [row, broken] : want_.broken)
+    errors_[row] = keeps_working(want_, broken) ? broken.error + "; the port keeps its former settings" : broken.error;
+  // All of the old goes before any of the new comes: a device or tunnel may move from one switch to another.
   for (const auto& [type, sw] : switches_) remove_stale(want_, type, *sw);
   bridge_errors_.clear();
   for (const auto& [type, sw] : switches_) apply_bridges(want_, type, *sw);
@@ -85,13 +84,27 @@ void Reconciler::ensure_root() {
     spdlog::error("the database refuses its first row: {}", ovsdb::dump_brief(reply));
 }
 
+bool Reconciler::bridge_may_stay(const Desired& want, const std::string& type, const std::string& name) const {
+  const auto it = want.bridges.find(name);
+  return it == want.bridges.end() ? want.broken_bridges.contains(name) : it->second.datapath == type;
+}
+
 bool Reconciler::may_stay(const Desired& want, const std::string& type, const SwitchPort& port) const {
   const std::string& name = port.config.spec.name;
   if (const auto it = want.ports.find(name); it != want.ports.end())
     return it->second.datapath == type && it->second.bridge == port.bridge &&
            ofproto::same_port(it->second.config.spec, port.config.spec);
-  return std::ranges::any_of(
-      want.broken, [&](const auto& item) { return item.second.name == name && item.second.bridge == port.bridge; });
+  return bridge_may_stay(want, type, port.bridge) && std::ranges::any_of(want.broken, [&](const auto& item) {
+           return item.second.name == name && item.second.bridge == port.bridge;
+         });
+}
+
+bool Reconciler::keeps_working(const Desired& want, const BrokenPort& broken) const {
+  if (want.ports.contains(broken.name)) return false;
+  return std::ranges::any_of(switches_, [&](const auto& item) {
+    const SwitchPort* now = item.second->port(broken.name);
+    return now != nullptr && now->bridge == broken.bridge && may_stay(want, item.first, *now);
+  });
 }
 
 void Reconciler::remove_stale(const Desired& want, const std::string& type, Switch& sw) {
@@ -104,11 +117,15 @@ void Reconciler::remove_stale(const Desired& want, const std::string& type, Swit
       spdlog::info("bridge {}: removed port {}", bridge, name);
   }
   for (const std::string& name : sw.bridges()) {
-    const auto it = want.bridges.find(name);
-    const bool stays = it == want.bridges.end() ? want.broken_bridges.contains(name) : it->second.datapath == type;
-    if (stays) continue;
+    if (bridge_may_stay(want, type, name)) continue;
     sw.remove_bridge(name);
-    spdlog::info("removed bridge {}", name);
+    if (const auto it = want.bridges.find(name); it != want.bridges.end())
+      spdlog::warn(
+          "bridge {}: moves from datapath {} to {}; its internal devices are made anew, IP addresses on them are lost "
+          "and must be set again",
+          name, type, it->second.datapath);
+    else
+      spdlog::info("removed bridge {}", name);
   }
 }
 
@@ -207,10 +224,8 @@ void Reconciler::write_status(bool statistics, bool done) {
                        {{"datapath_id", id.empty() ? ovsdb::Datum{} : ovsdb::Datum::of(id)},
                         {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)}}});
   }
-  std::set<std::string> types{"netdev"};
-  for (const auto& [type, sw] : switches_) types.insert(type);
   for (const auto& root : db_.rows("Open_vSwitch")) {
-    updates.push_back(program_status(*root, db_.schema().version(), types));
+    updates.push_back(program_status(*root, db_.schema().version(), offered_words(offer_)));
     if (done) updates.back().columns["cur_cfg"] = ovsdb::Datum::of(root->get("next_cfg").integer_or(0));
   }
   write(updates);

@@ -23,8 +23,9 @@ using DeviceSetter = std::function<Result<>(int ifindex, std::optional<MacAddr> 
 
 class Reconciler {
  public:
-  // `switches`: by canonical datapath type.
-  Reconciler(ovsdb::Database& db, std::map<std::string, ofproto::Switch*> switches, DeviceSetter set_device);
+  // `switches`: by canonical datapath type. `offer`: its `types` are taken from `switches`.
+  Reconciler(ovsdb::Database& db, std::map<std::string, ofproto::Switch*> switches, DeviceSetter set_device,
+             DatapathOffer offer = {});
   ~Reconciler();
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
@@ -44,7 +45,9 @@ class Reconciler {
  private:
   void ensure_root();
   void remove_stale(const Desired& want, const std::string& type, ofproto::Switch& sw);
+  [[nodiscard]] bool bridge_may_stay(const Desired& want, const std::string& type, const std::string& name) const;
   [[nodiscard]] bool may_stay(const Desired& want, const std::string& type, const ofproto::SwitchPort& port) const;
+  [[nodiscard]] bool keeps_working(const Desired& want, const BrokenPort& broken) const;
   void apply_bridges(const Desired& want, const std::string& type, ofproto::Switch& sw);
   void apply_port(const DesiredPort& want, ofproto::Switch& sw);
   Result<> settle_device(const ofproto::SwitchPort& port, ofproto::Switch& sw);
@@ -57,6 +60,7 @@ class Reconciler {
   ovsdb::Database& db_;
   std::map<std::string, ofproto::Switch*> switches_;
   DeviceSetter set_device_;
+  DatapathOffer offer_;
   Desired want_;
   std::map<ovsdb::Uuid, std::string> errors_;         // of Interface rows, from the last run()
   std::map<std::string, std::string> bridge_errors_;  // by bridge, from the last run()

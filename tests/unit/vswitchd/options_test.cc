@@ -18,7 +18,10 @@ TEST(Options, Defaults) {
   EXPECT_EQ(o.rundir, "/run/vswitch");
   EXPECT_EQ(o.pidfile, "/run/vswitch/vswitchd.pid");
   EXPECT_EQ(o.log_file, "");
+  EXPECT_EQ(o.bpffs, "/sys/fs/bpf");
+  EXPECT_EQ(o.datapath, "") << "the kernel's where it is possible";
   EXPECT_FALSE(o.detach);
+  EXPECT_FALSE(o.cleanup);
 }
 
 TEST(Options, FilesFollowTheRunDirectory) {
@@ -36,6 +39,9 @@ TEST(Options, MistakesAreNamed) {
   };
   EXPECT_THAT(error({"--workers=0"}), testing::HasSubstr("--workers: from 1 to"));
   EXPECT_THAT(error({"--frames=1"}), testing::HasSubstr("--frames"));
+  EXPECT_THAT(error({"--datapath=netdev"}), testing::HasSubstr("--datapath: kernel or user, not \"netdev\""));
+  EXPECT_THAT(error({"--bpffs="}), testing::HasSubstr("bpffs"));
+  EXPECT_THAT(error({"--cleanup", "--detach"}), testing::HasSubstr("--detach"));
   EXPECT_THAT(error({"--wrkers=1"}), testing::HasSubstr("wrkers"));
   EXPECT_THAT(error({"--work=1"}), testing::HasSubstr("work"));
   EXPECT_THAT(error({"surplus"}), testing::HasSubstr("see --help"));
@@ -43,8 +49,8 @@ TEST(Options, MistakesAreNamed) {
 }
 
 TEST(Options, HelpNamesEveryFile) {
-  for (const char* word :
-       {"--rundir", "--detach", "db.sock", "vswitchd.PID.ctl", "SIGTERM", "Exit status", "vsctl add-br"})
+  for (const char* word : {"--rundir", "--detach", "db.sock", "vswitchd.PID.ctl", "SIGTERM", "Exit status",
+                           "vsctl add-br", "--cleanup", "--bpffs"})
     EXPECT_THAT(help_text(), testing::HasSubstr(word));
 }
 
