@@ -1,6 +1,6 @@
 """pytest set-up: the datapath parameter, the `lab` fixture, logs of failed tests.
 
-    sudo /usr/bin/python3 -m pytest tests/conformance [--datapath user] [-k switching]
+    sudo /usr/bin/python3 -m pytest tests/conformance [--datapath kernel] [-k switching]
 """
 import os
 import signal
@@ -17,13 +17,21 @@ LOGS = laboratory.SOURCE / "build/conformance"
 
 def pytest_addoption(parser):
     parser.addoption("--datapath", action="append", choices=sorted(laboratory.DATAPATHS),
-                     help="datapath to test; may be given more than once (default: all)")
+                     help="datapath to test; may be given more than once (default: $HEDDLE_DATAPATHS, comma separated, or"
+                          " all)")
+
+
+def chosen_datapaths(config):
+    chosen = config.getoption("datapath") or list(filter(None, os.environ.get("HEDDLE_DATAPATHS", "").split(",")))
+    for name in chosen:
+        if name not in laboratory.DATAPATHS:
+            raise pytest.UsageError(f"HEDDLE_DATAPATHS: {name!r} is not one of {', '.join(laboratory.DATAPATHS)}")
+    return chosen or sorted(laboratory.DATAPATHS)
 
 
 def pytest_generate_tests(metafunc):
     if "datapath" in metafunc.fixturenames:
-        metafunc.parametrize("datapath", metafunc.config.getoption("datapath") or sorted(laboratory.DATAPATHS),
-                             scope="module")
+        metafunc.parametrize("datapath", chosen_datapaths(metafunc.config), scope="module")
 
 
 def pytest_sessionstart(session):

@@ -24,12 +24,26 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+from bpf import tc_programs
 from net import BROADCAST, PREFIX, Failure, Namespace, frame, mac, run, split_tag, wait_until
 
 SOURCE = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("HEDDLE_BIN", SOURCE / "build/release/bin"))
 # Datapaths that the suite runs on: name for --datapath -> Bridge.datapath_type.
-DATAPATHS = {"user": "user"}
+DATAPATHS = {"kernel": "kernel", "user": "user"}
+# What one datapath cannot do, or cannot show, and why: for Lab.can() and Lab.needs().
+CANNOT = {
+    "kernel": {
+        "count bad_vxlan": "the kernel's vxlan device throws away packets with a bad VXLAN header, uncounted",
+        "count truncated": "the kernel throws away frames cut short, in a tunnel or in a VLAN tag, before TC sees them",
+        "count ecn_invalid by port": "the kernel's vxlan device, which all tunnel ports share, counts it",
+    },
+    "user": {
+        "outlive its daemon": "the user-space datapath forwards in the daemon and ends with it",
+        "share its ports": "the user-space datapath takes a port's device by an XDP program of its own",
+    },
+}
 
 _marks = itertools.count(1)
 
@@ -95,20 +109,29 @@ class Host:
         self.dir = lab.dir / name
         self.dir.mkdir(parents=True)
         self.rundir, self.db, self.log = self.dir / "run", self.dir / "conf.db", self.dir / "vswitchd.log"
+        # Of its own, and mounted here: `ip netns exec` hides /sys/fs/bpf, and what it mounts ends with the process.
+        self.bpffs = self.dir / "bpf"
+        self.bpffs.mkdir()
+        run("mount", "-t", "bpf", self.ns.name, self.bpffs)
         self.process = None
         self.guests = {}
         self.address = {}  # underlay: family (4 or 6) -> address
 
     # --- the daemon ---
 
-    def spawn(self, *extra, rundir=None, db=None):
-        """Starts a daemon and does not wait for it."""
-        argv = [BIN / "vswitchd", "--rundir", rundir or self.rundir, "--db", db or self.db, "--log-level", "debug", *extra]
+    def spawn(self, *extra, rundir=None, db=None, program=BIN / "vswitchd", standard=None):
+        """Starts a daemon and does not wait for it. `standard`: its --datapath; default the lab's, "" for none."""
+        argv = [program, "--rundir", rundir or self.rundir, "--db", db or self.db, "--bpffs", self.bpffs,
+                "--log-level", "debug", *extra]
+        if standard is None:
+            standard = self.lab.datapath
+        if standard:
+            argv += ["--datapath", standard]
         with open(self.log, "ab") as log:
             return subprocess.Popen(["ip", "netns", "exec", self.ns.name, *map(str, argv)], stdout=log, stderr=log)
 
-    def start(self, *extra):
-        self.process = self.spawn(*extra)
+    def start(self, *extra, **how):
+        self.process = self.spawn(*extra, **how)
         wait_until(self.serving, 15, f"vswitchd of host {self.short} serves {self.rundir}/db.sock")
         return self
 
@@ -204,6 +227,16 @@ class Host:
         return wait_until(lambda: self.drops(port, reason) > more_than, 5,
                           f"drop reason {reason} of port {port} counts past {more_than}")
 
+    def programs(self):
+        """{device: number of BPF programs at its TC hooks} of this host's devices that have any."""
+        found = {name: tc_programs(self.ns, name) for name in self.ns.devices()}
+        return {name: count for name, count in found.items() if count}
+
+    def pins(self):
+        """Paths of what is pinned in this host's BPF file system."""
+        return sorted(str(p.relative_to(self.bpffs)) for p in self.bpffs.rglob("*") if not p.is_dir() and not p.is_symlink()
+                      and p.suffix != ".debug")
+
     def xdp_devices(self):
         """Names of the devices of this host that have an XDP program."""
         out = self.ns.ip("-d link show")
@@ -213,7 +246,7 @@ class Host:
 class Lab:
     def __init__(self, directory, datapath="user"):
         self.dir = Path(directory)
-        self.datapath_type = DATAPATHS[datapath]
+        self.datapath, self.datapath_type = datapath, DATAPATHS[datapath]
         self.hosts, self.namespaces = [], []
         self._subnets = itertools.count(1)
 
@@ -222,6 +255,20 @@ class Lab:
 
     def __exit__(self, kind, *_):
         self.close(check=kind is None)
+
+    def can(self, what):
+        """False when this datapath cannot do it; prints why, so that an assertion left out can be found."""
+        why = CANNOT[self.datapath].get(what)
+        if not any(what in c for c in CANNOT.values()):
+            raise Failure(f"{what!r} is not in the table CANNOT")
+        if why:
+            print(f"{self.datapath} cannot {what}: {why}")
+        return not why
+
+    def needs(self, what):
+        """Skips the test when this datapath cannot do it."""
+        if not self.can(what):
+            pytest.skip(f"{self.datapath} cannot {what}: {CANNOT[self.datapath][what]}")
 
     def host(self, name, ipv6=True):
         host = Host(self, name, ipv6)
@@ -280,6 +327,8 @@ class Lab:
         for ns in reversed(self.namespaces):
             ns.delete()
         self.namespaces.clear()
+        for host in self.hosts:
+            run("umount", host.bpffs, check=False)
         if check and complaints:
             raise Failure("\n".join(complaints))
 
@@ -296,18 +345,31 @@ class Lab:
         return "\n".join(tails)
 
 
+def bpf_mounts(prefix):
+    """Mount points of BPF file systems whose name begins with `prefix` (a regular expression)."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        name, where, kind = line.split()[:3]
+        if kind == "bpf" and (m := re.match(prefix, name)):
+            yield m, where.encode().decode("unicode_escape")
+
+
 def remove_left_overs():
-    """Namespaces of runs that were killed before they could clean up."""
+    """Namespaces and mounts of runs that were killed before they could clean up."""
     for path in glob.glob("/run/netns/hd*-*"):
         m = re.match(r"hd(\d+)-", os.path.basename(path))
         if m and not os.path.exists(f"/proc/{m.group(1)}"):
             run("ip", "netns", "del", os.path.basename(path), check=False)
+    for m, where in bpf_mounts(r"hd(\d+)-"):
+        if not os.path.exists(f"/proc/{m.group(1)}"):
+            run("umount", where, check=False)
 
 
 def remove_own():
     """What is left of this very run, whatever happened."""
     for path in glob.glob(f"/run/netns/{PREFIX}*"):
         run("ip", "netns", "del", os.path.basename(path), check=False)
+    for _, where in bpf_mounts(re.escape(PREFIX)):
+        run("umount", where, check=False)
 
 
 # --- traffic ---

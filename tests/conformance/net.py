@@ -93,6 +93,10 @@ class Namespace:
     def raw(self, device):
         return RawSocket(self, device)
 
+    def devices(self):
+        """Names of all devices but lo."""
+        return [line.split(": ")[1].split("@")[0] for line in self.ip("-o link show").splitlines() if ": lo:" not in line]
+
     def mac(self, device):
         return re.search(r"link/ether (\S+)", self.ip(f"link show {device}")).group(1)
 

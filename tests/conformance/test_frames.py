@@ -56,7 +56,8 @@ def test_from_a_guest(lab):
     for data in lies(5000, 1):
         bad.send(data)
     good[0].reaches("10.0.0.3")
-    assert host.drops("vm1", "truncated") > 0
+    if lab.can("count truncated"):
+        assert host.drops("vm1", "truncated") > 0
     wait_until(lambda: who_gets(bad, good, mac(1)) == untagged(*good), 5, "the port still works")
 
 
@@ -78,8 +79,9 @@ def test_from_the_underlay(lab, family):
             head = vxlan_header(10 if rng.random() < 0.9 else rng.randrange(1 << 24), rng.choice([8, 8, 8, 8, 0, 255]))
             sender.sendto((head + data)[:rng.randrange(0, 200)], (host.address[family], 4789))
     guest.reaches("10.0.0.2")
-    host.wait_drop("", "truncated")
-    host.wait_drop("", "bad_vxlan")
+    for reason in ("truncated", "bad_vxlan"):
+        if lab.can(f"count {reason}"):
+            host.wait_drop("", reason)
 
 
 def test_endless_new_sources_do_not_starve_the_others(lab):

@@ -83,7 +83,7 @@ def test_removed_port_lets_its_device_go(host):
     host.wait_learned(DST, "vm2")
     host.vsctl("del-port", "vm2")
     assert host.entry(DST) is None
-    assert "vm2" not in host.xdp_devices()
+    assert "vm2" not in host.xdp_devices() and "vm2" not in host.programs()
     assert who_gets(one, [two, three], SRC, DST) == untagged(three)
     host.vsctl("add-port", "br0", "vm2")
     wait_until(lambda: who_gets(one, [two, three], SRC) == untagged(two, three), 5, "the port is back")

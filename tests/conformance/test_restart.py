@@ -122,8 +122,8 @@ def test_detached(lab):
     host = lab.host("h")
     pidfile = host.dir / "own.pid"
     begin = time.monotonic()
-    run("ip", "netns", "exec", host.ns.name, BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--detach",
-        f"--pidfile={pidfile}", "--log-file", host.log, timeout=20)
+    run("ip", "netns", "exec", host.ns.name, BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--bpffs",
+        host.bpffs, "--detach", f"--pidfile={pidfile}", "--log-file", host.log, timeout=20)
     assert time.monotonic() - begin < 10
     host.vsctl("add-br br0")
     pid = int(pidfile.read_text())

@@ -101,7 +101,8 @@ def test_tag_cut_short_is_dropped(switch):
     host, g = switch
     before = host.drops("vm1", "truncated")
     g[0].send(frame(SRC, BROADCAST, size=0, ethertype=0x8100) + b"\0")
-    host.wait_drop("vm1", "truncated", before)
+    if host.lab.can("count truncated"):
+        host.wait_drop("vm1", "truncated", before)
     assert who_gets(g[0], g, SRC, BROADCAST) == untagged(*g[1:])
 
 

@@ -157,7 +157,8 @@ def test_bad_packets_are_counted(lab, what, reason):
     guest.raw.drain()
     with far.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(data, (host.address[4], 4789))
-    host.wait_drop("", reason)
+    if lab.can(f"count {reason}"):
+        host.wait_drop("", reason)
     guest.reaches("10.0.0.2")
     assert host.entry(mac(7)) is None
 
@@ -257,7 +258,7 @@ def test_congestion_marks(lab, inner, outer, arrives):
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, outer)
         sender.sendto(vxlan_header(10) + ip_frame(far, inner, b"marked-packet"), (host.address[4], 4789))
     if arrives is None:
-        host.wait_drop("vx", "ecn_invalid")
+        host.wait_drop("vx" if lab.can("count ecn_invalid by port") else "", "ecn_invalid")
         return
     got = guest.raw.wait_for(lambda f: b"marked-packet" in f)
     assert got[15] & 3 == arrives

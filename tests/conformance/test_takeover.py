@@ -1,0 +1,468 @@
+"""A datapath that outlives its daemon: nothing is lost while the daemon is away, what it left is taken over, and all of
+it can be removed. And one that shares its devices with other people's programs."""
+import shutil
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from bpf import pin_xdp, tc_programs
+from lab import BIN, Guest, untagged, wait_until, who_gets
+from net import TEST_TYPE, frame, mac
+
+SRC, DST = mac(1), mac(2)
+
+
+class Stream:
+    """Numbered UDP packets from one guest to another, `rate` in a second, whatever becomes of them."""
+
+    def __init__(self, source, sink, rate=1000):
+        # The neighbours are known: it is the switch that is tested, not ARP.
+        source.ns.ip(f"neigh replace {sink.address} lladdr {sink.mac} dev eth0 nud permanent")
+        self._out = source.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._in = sink.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._in.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        self._in.bind((sink.address, 0))
+        self._to, self._interval = self._in.getsockname(), 1 / rate
+        self.sent, self._seen = 0, set()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
+
+    def _send(self):
+        due = time.monotonic()
+        while not self._stop.is_set():
+            self._out.sendto(struct.pack("!Q", self.sent), self._to)
+            self.sent += 1
+            due += self._interval
+            if (wait := due - time.monotonic()) > 0:
+                time.sleep(wait)
+
+    def _receive(self):
+        self._in.settimeout(0.5)
+        while True:
+            try:
+                self._seen.add(struct.unpack("!Q", self._in.recv(64))[0])
+            except TimeoutError:
+                if self._stop.is_set():  # and nothing has come for half a second since
+                    return
+
+    def __enter__(self):
+        for t in self._threads:
+            t.start()
+        self.goes_on()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for t in self._threads:
+            t.join()
+        self._in.close()
+        self._out.close()
+
+    def goes_on(self, packets=300):
+        """Waits until so many more packets were sent."""
+        mark = self.sent + packets
+        wait_until(lambda: self.sent >= mark, 30, f"{packets} packets were sent")
+
+    def unharmed(self):
+        lost = sorted(set(range(self.sent)) - self._seen)
+        assert not lost, f"{len(lost)} of {self.sent} packets lost: {lost[:10]}..."
+
+
+def known(*guests):
+    """Every guest's MAC is learned on its port."""
+    guests[0].reaches(guests[1].address)
+    for g in guests:
+        g.send(frame(g.mac))
+        g.host.wait_learned(g.mac, g.device)
+
+
+@pytest.fixture
+def outliving(lab):
+    lab.needs("outlive its daemon")
+    return lab
+
+
+@pytest.fixture
+def host(outliving):
+    host = outliving.host("h").start()
+    host.add_br("br0")
+    return host
+
+
+@pytest.fixture
+def pair(host):
+    return host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
+
+
+# --- nothing is lost ---
+
+def restart_under(stream, host, times=3, **how):
+    for _ in range(times):
+        host.kill()
+        stream.goes_on()
+        host.start(**how)
+        stream.goes_on()
+
+
+def test_killed_under_a_stream(host, pair):
+    known(*pair)
+    with Stream(*pair) as stream:
+        restart_under(stream, host)
+    stream.unharmed()
+
+
+@pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
+@pytest.mark.parametrize("kind", ["point-to-point", "multipoint"])
+def test_killed_under_a_stream_through_vxlan(outliving, family, kind):
+    a, b = outliving.host("a"), outliving.host("b")
+    outliving.underlay(a, b)
+    guests = []
+    for n, (host, other) in enumerate(((a, b), (b, a)), 1):
+        host.start()
+        host.add_br("br0")
+        far = {"remote_ip": other.address[family]}
+        if kind == "multipoint":
+            far = {"remote_ip": "flow", "remotes": f'"{other.address[family]}"', "local_ip": host.address[family]}
+        host.vxlan("br0", "vx", key=10, **far)
+        guests.append(host.guest("br0", f"vm{n}", f"10.0.0.{n}/24"))
+    known(*guests)
+    a.wait_learned(guests[1].mac, "vx")
+    b.wait_learned(guests[0].mac, "vx")
+    with Stream(*guests) as stream:
+        for host in (a, b):
+            restart_under(stream, host, times=2)
+    stream.unharmed()
+
+
+def test_another_binary_takes_over(host, pair, tmp_path):
+    """An upgrade: the program is another file."""
+    program = tmp_path / "vswitchd-next"
+    shutil.copy(BIN / "vswitchd", program)
+    known(*pair)
+    with Stream(*pair) as stream:
+        restart_under(stream, host, times=1, program=program)
+        restart_under(stream, host, times=1)
+    stream.unharmed()
+
+
+def test_stays_down(host, pair):
+    """SIGTERM, and no daemon: what is known goes on, also for guests that are new."""
+    third = host.guest("br0", "vm3", "10.0.0.3/24")
+    guests = [*pair, third]
+    known(*guests)
+    with Stream(*pair) as stream:
+        assert host.stop() == 0
+        stream.goes_on(1000)
+        assert who_gets(third, pair, mac(0x77), pair[1].mac) == untagged(pair[1])
+        assert third.ping("10.0.0.1", count=3)
+        assert who_gets(third, guests, mac(0x77)) == untagged(*pair), "to everyone"
+    stream.unharmed()
+    host.start()
+    known(*guests)
+
+
+# --- what is taken over ---
+
+def test_entries_are_taken_over_and_age(outliving):
+    host = outliving.host("h").start()
+    host.add_br("br0", mac_aging_time="15")
+    one, two = host.guest("br0", "vm1"), host.guest("br0", "vm2", tag=20)
+    one.send(frame(SRC))
+    two.send(frame(DST))
+    host.wait_learned(SRC, "vm1", vlan=0)
+    host.wait_learned(DST, "vm2", vlan=20)
+    host.kill()
+    host.start()
+    host.wait_learned(SRC, "vm1", vlan=0)
+    host.wait_learned(DST, "vm2", vlan=20)
+    wait_until(lambda: host.fdb() == [], 40, "entries that nobody uses age, as they would have without the restart")
+
+
+def test_entry_in_use_does_not_age(outliving):
+    """Use is seen through a restart, too."""
+    host = outliving.host("h").start()
+    host.add_br("br0", mac_aging_time="15")
+    guests = [host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (1, 2)]
+    known(*guests)
+    with Stream(*guests, rate=20):
+        host.kill()
+        host.start()
+        host.wait_learned(guests[1].mac, "vm2")
+        wait_until(lambda: host.entry(guests[1].mac) is None, 40, "the silent one ages")
+        assert host.entry(guests[0].mac)
+
+
+def test_bridges_keep_their_numbers(outliving):
+    """Made in an order that is not the order of their names: what belongs to one is not the other's after a restart."""
+    host = outliving.host("h").start()
+    guests = {}
+    for bridge in ("zz0", "mm0", "aa0"):
+        host.add_br(bridge)
+        guests[bridge] = [host.guest(bridge, f"{bridge}-{n}", tag=tag) for n, tag in ((1, 10), (2, 10), (3, 20))]
+    everyone = [g for three in guests.values() for g in three]
+
+    def apart():
+        for bridge, (one, two, other) in guests.items():
+            assert who_gets(one, everyone, SRC) == untagged(two), bridge
+            assert who_gets(two, everyone, DST, SRC) == untagged(one), bridge
+            assert who_gets(other, everyone, SRC) == {}, bridge
+            host.wait_learned(SRC, one.device, bridge, vlan=10)
+            host.wait_learned(SRC, other.device, bridge, vlan=20)
+    apart()
+    host.vsctl("del-br mm0")
+    guests.pop("mm0")
+    before = {b: sorted((r["port"], r["vlan"], r["mac"]) for r in host.fdb(b)) for b in guests}
+    host.kill()
+    host.start()
+    wait_until(lambda: before == {b: sorted((r["port"], r["vlan"], r["mac"]) for r in host.fdb(b)) for b in guests}, 5,
+               "each bridge has its own entries back")
+    apart()
+
+
+def test_devices_that_change_while_the_daemon_is_away(host, pair):
+    """One deleted, one renamed, one moved to another namespace: taken note of at the start, the others unharmed."""
+    gone, renamed, moved = (host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (3, 4, 5))
+    known(*pair, gone, renamed, moved)
+    elsewhere = host.lab.namespace("elsewhere")
+    with Stream(*pair) as stream:
+        host.kill()
+        gone.unplug()
+        host.ns.ip("link set vm4 down")
+        host.ns.ip("link set vm4 name vm4x")
+        host.ns.ip("link set vm4x up")
+        host.ns.ip(f"link set vm5 netns {elsewhere.name}")
+        elsewhere.ip("link set vm5 up")
+        stream.goes_on()
+        host.start()
+        for g in (gone, renamed, moved):
+            wait_until(lambda g=g: g.device in host.get("Interface", g.device, "error"), 5, f"{g.device} has an error")
+            assert host.entry(g.mac) is None
+        assert host.programs().keys().isdisjoint({"vm4x"}), "nobody asked for a port of that name"
+        assert tc_programs(elsewhere, "vm5") == 0
+        assert who_gets(moved, pair, SRC) == who_gets(renamed, pair, SRC) == {}
+        host.ns.ip("link set vm4x down")
+        host.ns.ip("link set vm4x name vm4")
+        gone.plug()
+        gone.ns.ip("addr replace 10.0.0.3/24 dev eth0")
+        for g in (gone, renamed):
+            pair[0].reaches(g.address)
+    stream.unharmed()
+
+
+def test_port_left_the_configuration_meanwhile(host, pair):
+    """The database of another day: what is forwarding and not in it stops at the start."""
+    third = host.guest("br0", "vm3")
+    known(*pair)
+    host.kill()
+    shutil.copy(host.db, host.dir / "old.db")
+    host.start()
+    host.vsctl("del-port vm3")
+    host.kill()
+    with Stream(*pair) as stream:
+        host.start()
+        assert "vm3" not in host.programs()
+        assert who_gets(third, pair, SRC) == {}
+    stream.unharmed()
+
+
+# --- nothing is left ---
+
+def left_overs(host):
+    """What a daemon may have left in the namespace and the BPF file system of its host."""
+    kinds = ("tun", "vxlan", "veth")
+    devices = {k: [line.split(": ")[1].split("@")[0] for line in host.ns.ip(f"-o link show type {k}").splitlines()]
+               for k in kinds}
+    guests = set(host.guests) | {"ul0"}
+    made = [d for k in kinds for d in devices[k] if d not in guests]
+    return {what: found for what, found in (("devices", made), ("programs", host.programs()), ("pins", host.pins()),
+                                            ("xdp", host.xdp_devices())) if found}
+
+
+@pytest.fixture
+def tunnelled(lab):
+    """A host with all that may be left: ports, a bridge with an address, a second internal port, tunnels."""
+    host, far = lab.host("h"), lab.host("far")
+    lab.underlay(host, far)
+    host.start()
+    host.add_br("br0")
+    guests = [host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (1, 2)]
+    host.vsctl("add-port br0 int0 -- set Interface int0 type=internal")
+    for family in (4, 6):
+        host.vxlan("br0", f"vx{family}", remote_ip=far.address[family], key=10)
+    host.ns.ip("addr add 10.0.0.9/24 dev br0")
+    known(*guests)
+    return host, guests
+
+
+def test_exit_with_cleanup(tunnelled):
+    host, guests = tunnelled
+    host.vsctl("exit --cleanup")
+    assert host.process.wait(10) == 0
+    host.process = None
+    assert left_overs(host) == {}
+    assert not guests[0].ping("10.0.0.2", timeout=0.3)
+    host.start()  # the database has all of it still
+    guests[0].reaches("10.0.0.2")
+
+
+def cleanup(host, **kw):
+    return host.ns.run(BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--bpffs", host.bpffs, "--cleanup", **kw)
+
+
+@pytest.mark.parametrize("ended", ["killed", "SIGTERM"])
+def test_cleanup_without_a_daemon(tunnelled, ended):
+    host, guests = tunnelled
+    refused = cleanup(host, check=False)
+    assert refused.returncode == 1
+    assert str(host.process.pid) in refused.stderr and "exit --cleanup" in refused.stderr
+    guests[0].reaches("10.0.0.2")
+    host.kill() if ended == "killed" else host.stop()
+    said = cleanup(host).stdout
+    assert "br0" in said and "int0" in said
+    assert left_overs(host) == {}
+    assert "br0" not in cleanup(host).stdout  # again, with nothing to do
+    host.start()
+    guests[0].reaches("10.0.0.2")
+
+
+@pytest.mark.parametrize("how", ["exit --cleanup", "--cleanup", "SIGTERM"])
+def test_cleanup_of_one_of_two_daemons(lab, how):
+    """In one namespace, each with its run directory: the other is unharmed."""
+    host, second = lab.host("h").start(), lab.host("second")
+    original, second.ns = second.ns, host.ns
+    try:
+        second.start()
+        host.add_br("br0")
+        second.add_br("br1")
+        here = [host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (1, 2)]
+        there = [second.guest("br1", f"ot{n}", f"10.0.1.{n}/24") for n in (1, 2)]
+        known(*here)
+        there[0].reaches("10.0.1.2")
+        with Stream(*here) as stream:
+            if how == "exit --cleanup":
+                second.vsctl("exit --cleanup")
+                second.process.wait(10)
+                second.process = None
+            else:
+                second.stop()
+            if how == "--cleanup":
+                assert "br1" in cleanup(second).stdout
+            stream.goes_on()
+        stream.unharmed()
+        devices = host.ns.devices()
+        assert "br0" in devices and ("br1" in devices) == (how == "SIGTERM")
+        host.kill()
+        host.start()
+        here[0].reaches("10.0.0.2")
+        assert host.entry(here[0].mac)
+    finally:
+        second.ns = original
+
+
+# --- from one datapath to the other ---
+
+def test_bridge_moves_between_datapaths(host, pair):
+    """The kernel's datapath, the user-space one and back, with guests that talk and a tagged one."""
+    third = host.guest("br0", "vm3", "10.0.0.3/24", tag=20)
+    numbers = [host.get("Interface", g.device, "ofport") for g in (*pair, third)]
+    pair[0].reaches("10.0.0.2")
+    for kind, driver in (("user", "tun"), ("kernel", "veth"), ("netdev", "tun"), ("system", "veth")):
+        host.vsctl(f"set Bridge br0 datapath_type={kind}")
+        pair[0].reaches("10.0.0.2")
+        assert not pair[0].ping("10.0.0.3", timeout=0.3)
+        for port in ("br0", "vm1", "vm2", "vm3"):
+            assert host.get("Interface", port, "error") in ("", "[]")
+        assert [host.get("Interface", g.device, "ofport") for g in (*pair, third)] == numbers
+        assert host.ns.ip(f"-o link show type {driver}").count(" br0") == 1
+        assert bool(host.xdp_devices()) == (driver == "tun")
+        assert "vm1" in host.programs() or driver == "tun"
+    assert "IP addresses" in host.log.read_text()
+
+
+@pytest.mark.parametrize("standard", ["user", "kernel"])
+def test_bridge_without_a_type_moves_with_the_standard(host, standard):
+    """--datapath at a restart: the internal device of the other kind, which a former life left, is no hindrance."""
+    host.vsctl("add-br br1")
+    guests = [host.guest("br1", f"g{n}", f"10.1.0.{n}/24") for n in (1, 2)]
+    guests[0].reaches("10.1.0.2")
+    for how in ("user", "kernel", standard):
+        host.kill()
+        host.start(standard=how)
+        guests[0].reaches("10.1.0.2")
+        assert host.get("Interface", "br1", "error") in ("", "[]")
+        assert bool(host.xdp_devices()) == (how == "user")
+
+
+def test_kernel_is_the_standard_where_it_is_on_offer(outliving):
+    host = outliving.host("h").start(standard="")
+    host.vsctl("add-br br0")
+    host.guest("br0", "vm1")
+    assert "vm1" in host.programs() and host.xdp_devices() == []
+    assert host.ask("get Open_vSwitch . datapath_types").count("kernel") == 1
+
+
+# --- other people's programs at a port's device ---
+
+@pytest.fixture
+def shared(lab):
+    lab.needs("share its ports")
+    host = lab.host("h").start()
+    host.add_br("br0")
+    return host
+
+
+def test_other_tc_filters_stay_and_see_the_packets(shared):
+    """A filter at the ingress of a port's device, there before the port: it sees what the guest sends, then the switch
+    has it."""
+    host = shared
+    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
+    host.vsctl("del-port vm1")
+    host.ns.ip("link add tap0 type veth peer name tap1")
+    for end in ("tap0", "tap1"):
+        host.ns.ip(f"link set {end} up")
+    host.ns.run("tc", "qdisc", "add", "dev", "vm1", "clsact")
+    host.ns.run("tc", "filter", "add", "dev", "vm1", "ingress", "pref", "7", "protocol", "all", "bpf", "bytecode",
+                "1,6 0 0 4294967295,", "action", "mirred", "egress", "mirror", "dev", "tap0")
+    watch = host.ns.raw("tap1")
+    host.add_port("br0", "vm1")
+    one.reaches("10.0.0.2")
+    watch.drain()
+    assert who_gets(one, [two], SRC) == untagged(two)
+    watch.wait_for(lambda f: f[6:12].hex(":") == SRC, what="the mirrored frame")
+    host.vsctl("del-port vm1")
+    shown = host.ns.run("tc", "filter", "show", "dev", "vm1", "ingress").stdout
+    assert "pref 7" in shown and "mirred" in shown and shown.count("pref") == shown.count("pref 7")
+    one.send(frame(DST))
+    watch.wait_for(lambda f: f[6:12].hex(":") == DST, what="the mirrored frame, after the port has gone")
+
+
+@pytest.mark.parametrize("mode", ["xdp", "xdpgeneric"])
+def test_other_xdp_program_stays_and_sees_the_packets(shared, mode):
+    """It comes first: what it drops the switch does not get."""
+    host = shared
+    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
+    program = host.bpffs / "theirs"
+    pin_xdp(program, dropped_type=TEST_TYPE + 1)
+    host.vsctl("del-port vm1")
+    host.ns.ip(f"link set dev vm1 {mode} pinned {program}")
+    host.add_port("br0", "vm1")
+    one.reaches("10.0.0.2")
+    assert who_gets(one, [two], SRC) == untagged(two)
+    assert who_gets(one, [two], SRC, ethertype=TEST_TYPE + 1) == {}
+    host.vsctl("del-port vm1")
+    assert host.xdp_devices() == ["vm1"]
+
+
+def test_device_that_belongs_to_another_is_refused(shared):
+    host = shared
+    host.ns.ip("link add other type bridge")
+    guest = Guest(host, "vm1")
+    host.lab.namespaces.append(guest.ns)
+    host.ns.ip("link set vm1 master other")
+    done = host.vsctl("add-port br0 vm1", check=False)
+    assert done.returncode != 0 and "other" in done.stderr and "nomaster" in done.stderr
+    assert "vm1" not in host.programs()
+    host.ns.ip("link set vm1 nomaster")
+    wait_until(lambda: host.get("Interface", "vm1", "error") in ("", "[]"), 5, "free, and taken up")
