@@ -78,6 +78,20 @@ class Lab:
     def offloads(self, guest, on):
         run(*self.inside(guest, "ethtool", "-K", "g0", "tx", "on" if on else "off"))
 
+    def gro(self, host, on):
+        """On the host's end of every link: without it, or an XDP program, a veth drops the frames that XDP sends into
+        it."""
+        for device in [port for owner, port in GUESTS.values() if owner == host] + ["u0"]:
+            run(*self.inside(host, "ethtool", "-K", device, "gro", "on" if on else "off"))
+
+    def wait_until_reached(self, client, server):
+        """Until a ping comes back: ports are up, addresses resolved, MACs learned."""
+        for _ in range(20):
+            ping = self.inside(client, "ping", "-n", "-q", "-c1", "-W1", GUEST_IP[server])
+            if subprocess.run(ping, capture_output=True).returncode == 0:
+                return
+        raise RuntimeError(f"{client} does not reach {server}")
+
     def add_guest_ports(self, host, names):
         """More ports on a host, each with a peer in the namespace of guest gc. For the idle row."""
         for name in names:

@@ -1,19 +1,18 @@
-"""What is measured: packet rates through one or two switches, TCP, and CPU time at rest."""
+"""Rows that both suites have: packet rates through one or two switches, and TCP. And CPU time at rest."""
 
+import contextlib
 import json
 import subprocess
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import switches
 from lab import GUEST_IP, UNDERLAY_IP, run
-from switches import VNI, Heddle, OpenVSwitch
+from switches import VNI, OpenVSwitch
 
 GENERATOR_CPU = 0
 SWITCH_CPU = 1
-SIZES = (64, 1500)
-FLOWS = (1, 1000, 100000)
-
 # name -> (hosts with a switch, tunnel, from, to, end of the way that carries VXLAN)
 RATES = {
     "local": (("h1",), False, ("ga", "g0"), ("gc", "g0"), None),
@@ -26,10 +25,16 @@ TCP = {
     "tcp-local": (("h1",), False, "ga", "gc"),
     "tcp-vxlan": (("h1", "h2"), True, "ga", "gb"),
 }
-IDLE = "idle"
-GROUPS = (*RATES, *TCP, IDLE)
-STREAMS = (1, 4)
 IDLE_PORTS = 8
+
+
+class Cell(NamedTuple):
+    """Frames of one measurement of a packet rate."""
+
+    label: str
+    size: int
+    flows: int = 1
+    macs: int = 1
 
 
 def ports_of(host, tunnel):
@@ -70,23 +75,40 @@ def tunnel_words(lab, switch, end):
     return (f"--{end}-tunnel", outer)
 
 
-def rate(lab, kind, group, cells, options):
-    """Yields a result for each (size, flows) of `cells`."""
+@contextlib.contextmanager
+def gro(lab, kind, hosts):
+    """On, as far as frames that XDP sends need it."""
+    hosts = hosts if kind.rate_needs_gro else ()
+    try:
+        for host in hosts:
+            lab.gro(host, True)
+        yield
+    finally:
+        for host in hosts:
+            lab.gro(host, False)
+
+
+def rate_command(lab, source, sink, cell, seconds, tc_sink):
+    command = [switches.BIN / "heddle-rate", "--from", lab.device(*source), "--to", lab.device(*sink),
+               "--size", cell.size, "--flows", cell.flows, "--macs", cell.macs, "--seconds", seconds,
+               "--cpu", GENERATOR_CPU]
+    return [*map(str, command), *(["--tc-sink"] if tc_sink else [])]
+
+
+def rate(lab, kind, group, cells, seconds, tc_sink):
+    """Yields a result for each of `cells`."""
     hosts, tunnel, source, sink, end = RATES[group]
-    with Switches(lab, kind, hosts, tunnel, SWITCH_CPU) as members:
-        for size, flows in cells:
-            command = [str(switches.BIN / "heddle-rate"), "--from", lab.device(*source), "--to", lab.device(*sink), "--size",
-                       str(size), "--flows", str(flows), "--seconds", str(options.seconds), "--cpu", str(GENERATOR_CPU)]
-            command += ["--tc-sink"] if options.sink == "tc" else []
-            output = run(*command, *tunnel_words(lab, members[0], end))
-            result = json.loads(output)
-            yield {"row": f"{group} {size} B {flows} flows", "unit": "Mpps", "value": result["mpps"],
+    with gro(lab, kind, hosts), Switches(lab, kind, hosts, tunnel, SWITCH_CPU) as members:
+        for cell in cells:
+            command = rate_command(lab, source, sink, cell, seconds, tc_sink)
+            result = json.loads(run(*command, *tunnel_words(lab, members[0], end)))
+            yield {"row": f"{group} {cell.label}", "unit": "Mpps", "value": result["mpps"],
                    "lost": result["lost"], "sent": result["sent"], "stalls": result["stalls"],
                    "reordered": result["reordered"]}
 
 
-def iperf(lab, client, server, streams, seconds):
-    """Gbit/s that arrived."""
+def iperf(lab, client, server, streams, seconds, cpus):
+    """Gbit/s that arrived. `cpus`: "CLIENT,SERVER", or None."""
     listener = subprocess.Popen(lab.inside(server, "iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE,
                                 text=True)
     try:
@@ -94,7 +116,8 @@ def iperf(lab, client, server, streams, seconds):
             if listener.poll() is not None:
                 raise RuntimeError("iperf3 server ended")
         output = run(*lab.inside(client, "timeout", str(int(seconds) + 15), "iperf3", "-J", "-c", GUEST_IP[server], "-t",
-                                 str(max(1, round(seconds))), "-P", str(streams), "--connect-timeout", "5000"))
+                                 str(max(1, round(seconds))), "-P", str(streams), "--connect-timeout", "5000",
+                                 *(["-A", cpus] if cpus else [])))
         return json.loads(output)["end"]["sum_received"]["bits_per_second"] / 1e9
     finally:
         listener.terminate()
@@ -102,16 +125,16 @@ def iperf(lab, client, server, streams, seconds):
         listener.stdout.close()
 
 
-def tcp(lab, kind, group, seconds):
+def tcp(lab, kind, group, streams, seconds, cpus=None):
     hosts, tunnel, client, server = TCP[group]
     off = kind.tcp_needs_offloads_off
     with Switches(lab, kind, hosts, tunnel, None):
         try:
             for guest in (client, server):
                 lab.offloads(guest, not off)
-            for streams in STREAMS:
-                yield {"row": f"{group} {streams} stream{'s' if streams > 1 else ''}", "unit": "Gbit/s",
-                       "value": iperf(lab, client, server, streams, seconds)}
+            for n in streams:
+                yield {"row": f"{group} {n} stream{'s' if n > 1 else ''}", "unit": "Gbit/s",
+                       "value": iperf(lab, client, server, n, seconds, cpus)}
         finally:
             for guest in (client, server):
                 lab.offloads(guest, True)
@@ -140,14 +163,3 @@ def idle(lab, kind, seconds=5):
             yield {"row": f"idle, {IDLE_PORTS} ports", "unit": "% of a core", "value": used * 100}
     finally:
         lab.remove_guest_ports("h1", names)
-
-
-def measure(lab, kind, group, options):
-    """Yields results of one group for one kind of switch."""
-    if group in RATES:
-        cells = [(size, flows) for size in options.sizes for flows in options.flows]
-        yield from rate(lab, kind, group, cells, options)
-    elif group in TCP:
-        yield from tcp(lab, kind, group, max(2, options.seconds))
-    elif group == IDLE and kind.name in (Heddle.name, OpenVSwitch.name):
-        yield from idle(lab, kind)

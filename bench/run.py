@@ -1,68 +1,83 @@
 #!/usr/bin/python3
-"""Compares Heddle's user-space datapath with Debian's Open vSwitch and with a bare AF_XDP forwarder. See
-docs/performance.md; tools/bench builds what this needs and starts it. Needs root."""
+"""Compares Heddle with other switches: suite `user`, the user-space datapath beside Debian's Open vSwitch and a bare
+AF_XDP forwarder; suite `kernel`, the kernel datapath beside the Linux bridge. See docs/performance.md; tools/bench
+builds what this needs and starts it. Needs root."""
 
 import argparse
 import contextlib
-import datetime
-import json
 import os
-import platform
 import signal
-import statistics
+import subprocess
 import sys
 import time
 
-import rows
+import report
 import switches
 from lab import Lab
-from switches import ALL, ROOT, OpenVSwitch
+from suites import SUITES
+from switches import ROOT, OpenVSwitch
 
-RATIOS = (("heddle", "ovs"), ("heddle", "floor"), ("ovs", "floor"))
-START_SECONDS = {"heddle": 1.0, "ovs": 2.5, "floor": 0.5, "bridge": 0.5}
+START_SECONDS = {"heddle": 1.0, "user": 1.0, "kernel": 1.0, "ovs": 2.5, "floor": 0.5, "bridge": 0.5}
+USER_ONLY = {"sizes": "64,1500", "flows": "1,1000,100000", "sink": "xdp"}  # options and their defaults
 
 
 def parse():
     p = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
+    p.add_argument("suite", nargs="?", choices=SUITES, default="user", help="what is compared (default user)")
     p.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     p.add_argument("--seconds", type=float, default=1.5, help="measured time of each cell (default 1.5)")
-    p.add_argument("--only", default=",".join(rows.GROUPS), help=f"of: {','.join(rows.GROUPS)}")
-    p.add_argument("--switches", default=",".join(ALL), help=f"of: {','.join(ALL)}")
-    p.add_argument("--sizes", default=",".join(map(str, rows.SIZES)), help="bytes of a frame")
-    p.add_argument("--flows", default=",".join(map(str, rows.FLOWS)), help="numbers of flows")
-    p.add_argument("--quick", action="store_true", help="one short round, 64-byte frames, fewest and most flows")
-    p.add_argument("--sink", choices=("xdp", "tc"), default="xdp",
-                   help="the far guest counts frames at XDP (default), or takes them as skbs and counts at tc ingress")
+    for suite in SUITES.values():
+        p.add_argument_group(f"suite {suite.name}",
+                             f"rows: {','.join(suite.groups)}; switches: {','.join(suite.kinds)}")
+    p.add_argument("--only", help="rows, separated by commas; default: all of the suite")
+    p.add_argument("--switches", help="separated by commas; default: those that the suite is about")
+    p.add_argument("--sizes", help=f"suite user: bytes of a frame (default {USER_ONLY['sizes']})")
+    p.add_argument("--flows", help=f"suite user: numbers of flows (default {USER_ONLY['flows']})")
+    p.add_argument("--sink", choices=("xdp", "tc"), help="suite user: the far guest counts frames at XDP (default), or "
+                   "takes them as skbs and counts at tc ingress")
+    p.add_argument("--quick", action="store_true",
+                   help="one short round; in suite user 64-byte frames only, with fewest and most flows")
     p.add_argument("--favour", action="store_true", help="run before other work on this machine (nice -15)")
     p.add_argument("--build", default="build/release", help="build directory (default build/release)")
     options = p.parse_args()
+    complete(options, p.error)
+    return options
+
+
+def complete(options, error):
+    """Names to things, and the defaults that depend on the suite."""
+
+    def chosen(words, known, what):
+        for word in words:
+            if word not in known:
+                error(f"suite {suite.name} has no {what} {word}; it has {','.join(known)}")
+        return [k for k in known if k in words]
+
+    suite = options.suite = SUITES[options.suite]
     switches.BIN = ROOT / options.build / "bin"
-    options.groups = [g for g in rows.GROUPS if g in options.only.split(",")]
-    options.kinds = [ALL[name] for name in ALL if name in options.switches.split(",")]
+    options.groups = chosen((options.only or ",".join(suite.groups)).split(","), suite.groups, "rows")
+    names = options.switches.split(",") if options.switches else suite.default
+    options.kinds = [suite.kinds[name] for name in chosen(names, suite.kinds, "switch")]
+    for option, default in USER_ONLY.items():
+        if suite.name != "user" and getattr(options, option):
+            error(f"--{option} is for suite user")
+        setattr(options, option, getattr(options, option) or default)
     options.sizes = [int(size) for size in options.sizes.split(",")]
     options.flows = [int(flows) for flows in options.flows.split(",")]
     if options.quick:
         options.rounds, options.seconds = 1, 0.7
         options.sizes, options.flows = options.sizes[:1], [options.flows[0], options.flows[-1]]
-    if not options.groups or not options.kinds or options.rounds < 1:
-        p.error("nothing to measure")
-    return options
+    if options.rounds < 1:
+        error("--rounds is 1 or more")
 
 
 def estimate(options):
     """Seconds, about."""
     total = 0
-    cells = len(options.sizes) * len(options.flows)
     for group in options.groups:
         for kind in options.kinds:
-            hosts = len((rows.RATES | rows.TCP).get(group, (("h1",),))[0])
-            total += START_SECONDS[kind.name] * hosts
-            if group in rows.RATES:
-                total += cells * (options.seconds + 1.3)
-            elif group in rows.TCP:
-                total += len(rows.STREAMS) * (max(2, options.seconds) + 0.7)
-            elif kind.name in ("heddle", "ovs"):
-                total += 8
+            needed = options.suite.seconds(kind, group, options)
+            total += needed + (START_SECONDS[kind.name] * (2 if "vxlan" in group else 1) if needed else 0)
     return total * options.rounds
 
 
@@ -86,56 +101,16 @@ def collect(options):
 def one_block(lab, kind, group, options, number, results, failures):
     load = os.getloadavg()[0]
     try:
-        with contextlib.closing(rows.measure(lab, kind, group, options)) as block:  # stops the switches, come what may
+        # Closing stops the switches, come what may.
+        with contextlib.closing(options.suite.measure(lab, kind, group, options)) as block:
             for result in block:
                 lost = f"  LOST {result['lost']}" if result.get("lost") else ""
                 print(f"  {number + 1}  {result['row']:30} {kind.name:7} {result['value']:8.3f} {result['unit']}{lost}",
                       flush=True)
                 results.append(dict(result, round=number, switch=kind.name, load=load))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
         print(f"  {number + 1}  {group:30} {kind.name:7} FAILED: {error}", file=sys.stderr, flush=True)
         failures.append({"round": number, "group": group, "switch": kind.name, "error": str(error)})
-
-
-def summarize(results):
-    """Per row: each switch's median, and medians of the ratios within a round."""
-    table = {}
-    for result in results:
-        row = table.setdefault(result["row"], {"unit": result["unit"], "values": {}})
-        row["values"].setdefault(result["switch"], {})[result["round"]] = result["value"]
-    for row in table.values():
-        row["medians"] = {name: statistics.median(by_round.values()) for name, by_round in row["values"].items()}
-        row["ratios"] = {}
-        for above, below in RATIOS:
-            pairs = [(row["values"].get(above, {}).get(r), v) for r, v in row["values"].get(below, {}).items()]
-            quotients = [a / b for a, b in pairs if a is not None and b > 0]
-            if quotients:
-                row["ratios"][f"{above}/{below}"] = statistics.median(quotients)
-    return table
-
-
-def markdown(table, names):
-    heads = ["row", "unit", *names, *(f"{a}/{b}" for a, b in RATIOS)]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * 2 + "---:|" * (len(heads) - 2)]
-    for name, row in table.items():
-        cells = [name, row["unit"]]
-        cells += [f"{row['medians'][n]:.3f}" if n in row["medians"] else "" for n in names]
-        cells += [f"{row['ratios'][r]:.2f}" if r in row["ratios"] else "" for r in (f"{a}/{b}" for a, b in RATIOS)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def save(options, results, failures, table):
-    directory = ROOT / "build" / "bench"
-    directory.mkdir(parents=True, exist_ok=True)
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    path = directory / f"{now}.json"
-    machine = {"kernel": platform.release(), "cpus": os.cpu_count()}
-    document = {"machine": machine, "rounds": options.rounds, "seconds": options.seconds, "table": table,
-                "results": results, "failures": failures}
-    path.write_text(json.dumps(document, indent=1))
-    path.with_suffix(".md").write_text(markdown(table, [kind.name for kind in options.kinds]) + "\n")
-    return path
 
 
 def favour():
@@ -160,12 +135,16 @@ def main():
     if OpenVSwitch in options.kinds:
         OpenVSwitch.fetch()
     results, failures = collect(options)
-    table = summarize(results)
+    suite = options.suite
+    names = [kind.name for kind in options.kinds]
+    ratios = [pair for pair in suite.ratios if set(pair) <= set(names)]
+    table = report.summarize(results, ratios)
+    text = report.markdown(table, names, ratios, suite.ranges)
+    path = report.save(options, results, failures, table, text)
     lost = sum(max(0, r.get("lost", 0)) for r in results)
-    sent = sum(r.get("sent", 0) for r in results)
-    print("\n" + markdown(table, [kind.name for kind in options.kinds]))
-    print(f"\nframes sent {sent}, lost {lost}; medians of {options.rounds} rounds; "
-          f"details: {save(options, results, failures, table).relative_to(ROOT)}")
+    sent = sum(r.get("sent", 0) for r in results if "lost" in r)
+    print(f"\n{text}\n\nframes sent {sent}, lost {lost}; medians of {options.rounds} rounds; "
+          f"details: {path.relative_to(ROOT)}")
     for failure in failures:
         print(f"failed: {failure['group']} {failure['switch']} round {failure['round'] + 1}: {failure['error']}")
     sys.exit(1 if failures else 0)

@@ -1,7 +1,8 @@
-"""The switches that are compared, all behind one interface: start() on a host with guest ports and perhaps a VXLAN
-tunnel to the other host, idle_pids(), stop(). Each gets `pin`, the CPU for its packet thread, or None."""
+"""What Heddle (heddle.py) is compared with, all behind one interface: start() on a host with guest ports and perhaps a
+VXLAN tunnel to the other host, stop(). Each gets `pin`, the CPU for its packet thread, or None."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / "build" / "release" / "bin"
 PEER = ROOT / "build" / "peer"
 VNI = 10
+FDB_RECORD = 16  # bytes, of the bridge's table in sysfs
 
 
 def other(host):
@@ -35,10 +37,13 @@ class Switch:
     name = ""
     underlay = "u0"  # the device that holds the host's underlay address
     tcp_needs_offloads_off = False
+    rate_needs_gro = False  # frames that XDP sends into a veth are taken there only by a program or with GRO on
+    restarts = False  # there is a daemon whose death can be survived
 
     def __init__(self, lab):
         self.lab = lab
         self.processes = []
+        self.started = 0  # counts processes, so that each has a log of its own
         self.directory = None
         self.host = None
 
@@ -55,6 +60,7 @@ class Switch:
     def stop(self):
         if self.host is None:
             return
+        self.before_end()
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
             try:
@@ -74,14 +80,18 @@ class Switch:
     def set_up(self, ports, tunnel, pin):
         raise NotImplementedError
 
+    def before_end(self):
+        """While the processes still run. Must not raise."""
+
     def tear_down(self):
-        pass
+        """After they have ended. Must not raise."""
 
     def spawn(self, command, pin=None, env=None):
         """In the host's namespace; what it prints goes to a file in the scratch directory."""
         if pin is not None:
             command = ("taskset", "-c", str(pin), *command)
-        log = open(self.directory / f"{len(self.processes)}.out", "w")
+        log = open(self.directory / f"{self.started:02}.out", "w")
+        self.started += 1
         whole = self.lab.inside(self.host, *map(str, command))
         process = subprocess.Popen(whole, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=False)
         log.close()
@@ -99,26 +109,6 @@ class Switch:
             return condition()
 
         wait_for(what, check)
-
-
-class Heddle(Switch):
-    name = "heddle"
-
-    def set_up(self, ports, tunnel, pin):
-        self.lab.set_underlay_ip(self.host, self.underlay if tunnel else None)
-        socket = self.directory / "db.sock"
-        self.spawn((BIN / "vswitchd", "--rundir", self.directory, "--db", self.directory / "conf.db"), pin)
-        self.wait_alive("vswitchd", socket.exists)
-        self.vsctl("add-br", "br0")
-        for port in ports:
-            self.vsctl("add-port", "br0", port)
-        if tunnel:
-            remote = UNDERLAY_IP[other(self.host)]
-            self.vsctl("add-port", "br0", "vx", "--", "set", "Interface", "vx", "type=vxlan",
-                       f"options:remote_ip={remote}", f"options:key={VNI}")
-
-    def vsctl(self, *words):
-        run(str(BIN / "vsctl"), "--rundir", str(self.directory), "--timeout=15", *words)
 
 
 class OpenVSwitch(Switch):
@@ -197,9 +187,11 @@ class Floor(Switch):
 
 
 class LinuxBridge(Switch):
-    """For orientation: the kernel's bridge and vxlan device. It works in the sender's context, on the sender's CPU."""
+    """The kernel's bridge, with VLAN filtering off as it is by default, and vxlan device. It works in the sender's
+    context, on the sender's CPU."""
 
     name = "bridge"
+    rate_needs_gro = True
 
     def set_up(self, ports, tunnel, pin):
         self.lab.set_underlay_ip(self.host, self.underlay if tunnel else None)
@@ -209,15 +201,26 @@ class LinuxBridge(Switch):
             self.lab.ip(self.host, "link", "add", "vx", "type", "vxlan", "id", str(VNI), "dstport", "4789", "local",
                         UNDERLAY_IP[self.host], "remote", UNDERLAY_IP[other(self.host)], "dev", "u0")
             self.lab.ip(self.host, "link", "set", "vx", "up")
-            run(*self.lab.inside(self.host, "ethtool", "-K", "u0", "gro", "on"))
         for port in [*ports, *(["vx"] if tunnel else [])]:
             self.lab.ip(self.host, "link", "set", port, "master", "br0")
-        for port in ports:  # a frame that XDP sends into a veth needs GRO there, or a program
-            run(*self.lab.inside(self.host, "ethtool", "-K", port, "gro", "on"))
 
-    def tear_down(self):
-        for port in ("p0", "p1", "u0"):
-            run(*self.lab.inside(self.host, "ethtool", "-K", port, "gro", "off"), check=False)
+    # What the fdb row needs of a switch.
 
+    def make_room(self, entries):
+        """It has no limit."""
 
-ALL = {switch.name: switch for switch in (Heddle, OpenVSwitch, Floor, LinuxBridge)}
+    def fdb_entries(self):
+        return len(self.read_fdb(0)) // FDB_RECORD
+
+    def knows(self, entries):
+        return bool(self.read_fdb(entries - 1, "count=1"))
+
+    def read_fdb(self, skip, *more):
+        """Records of the bridge's table from number `skip` on (struct __fdb_entry, linux/if_bridge.h)."""
+        words = ("dd", "if=/sys/class/net/br0/brforward", f"bs={FDB_RECORD}", f"skip={skip}", "status=none", *more)
+        return subprocess.run(self.lab.inside(self.host, *words), capture_output=True, check=True).stdout
+
+    def memory(self):
+        """Bytes, by kind: the whole kernel's slabs, as entries have no account of their own; wants a quiet machine."""
+        slab = re.search(r"^SUnreclaim:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE).group(1)
+        return {"slab": int(slab) * 1024}

@@ -34,6 +34,7 @@ Result<Skeleton> load(const LoopOptions& o, const Template& frame) {
   s->rodata->window = o.window;
   s->rodata->flows = o.flows;
   s->rodata->macs = o.macs;
+  s->rodata->one_sink = o.strangers ? 1 : 0;
   s->rodata->tx_offset = o.from_tunnel ? RATE_TUNNEL_BYTES : 0;
   s->rodata->rx_offset = o.to_tunnel ? RATE_TUNNEL_BYTES : 0;
   s->rodata->ip_sum = frame.ip_sum;
@@ -114,6 +115,28 @@ class Generator {
 
 void sleep_seconds(double s) { std::this_thread::sleep_for(std::chrono::duration<double>(s)); }
 
+// SIGINT and SIGTERM, waited for. Made before any thread, so that none of them takes the signal.
+class Ending {
+ public:
+  Ending() {
+    ::sigemptyset(&signals_);
+    ::sigaddset(&signals_, SIGINT);
+    ::sigaddset(&signals_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  }
+  // For so long, or until one comes; once it has come, not at all.
+  void wait(double seconds) {
+    if (came_) return;
+    const auto whole = static_cast<time_t>(seconds);
+    const timespec time{whole, static_cast<long>((seconds - static_cast<double>(whole)) * 1e9)};
+    came_ = ::sigtimedwait(&signals_, nullptr, &time) > 0;
+  }
+
+ private:
+  sigset_t signals_{};
+  bool came_ = false;
+};
+
 // Until nothing has arrived for a while: frames still in queues count as delivered.
 void drain(const rate& s) {
   auto last = read_counter(s.bss->rx.received);
@@ -129,6 +152,7 @@ void drain(const rate& s) {
 }  // namespace
 
 Result<LoopReport> run_loop(const LoopOptions& o) {
+  Ending ending;
   struct sigaction action {};
   action.sa_handler = [](int) {};
   ::sigaction(SIGUSR1, &action, nullptr);
@@ -139,16 +163,18 @@ Result<LoopReport> run_loop(const LoopOptions& o) {
   rate& s = **loaded;
   Sink sink;
   if (auto r = sink.attach(o.to, s, o.tc_sink); !r) return std::unexpected(r.error());
-  if (auto r = teach(o.from, o.from_tunnel, o.to, o.to_tunnel, o.macs, [&] { return read_counter(s.bss->rx.probes); });
+  if (auto r = teach(o.from, o.from_tunnel, o.to, o.to_tunnel, o.strangers ? 1 : o.macs,
+                     [&] { return read_counter(s.bss->rx.probes); });
       !r)
     return std::unexpected(r.error());
 
   LoopReport report;
+  report.began = std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
   Generator generator(o, bpf_program__fd(s.progs.generate), frame.bytes);
-  sleep_seconds(o.warm_up);
+  ending.wait(o.warm_up);
   const auto first = read_counter(s.bss->rx.received);
   const auto begin = Clock::now();
-  sleep_seconds(o.seconds);
+  ending.wait(o.seconds);
   const auto last = read_counter(s.bss->rx.received);
   report.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   report.mpps = static_cast<double>(last - first) / report.seconds / 1e6;

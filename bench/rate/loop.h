@@ -19,6 +19,7 @@ struct LoopOptions {
   std::size_t size = 64;              // bytes of the inner frame, without FCS
   std::uint32_t flows = 1;
   std::uint32_t macs = 1;
+  bool strangers = false;  // sources are new to the switch, and all frames go to one MAC that it knows
   std::uint32_t window = 512;
   double seconds = 2;
   double warm_up = 0.5;
@@ -27,6 +28,7 @@ struct LoopOptions {
 };
 
 struct LoopReport {
+  double began = 0;  // first frame: seconds of Clock (CLOCK_MONOTONIC)
   double seconds = 0;
   double mpps = 0;         // arrivals in the measured time
   std::uint64_t sent = 0;  // of the whole run, warm-up included
@@ -36,6 +38,7 @@ struct LoopReport {
   std::uint64_t reordered = 0;
 };
 
+// Ends before its time when SIGINT or SIGTERM comes; both are blocked in the calling thread from then on.
 // Fails when the devices do not exist, hold an XDP program already, or no frame gets through.
 Result<LoopReport> run_loop(const LoopOptions& options);
 

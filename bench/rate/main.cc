@@ -20,6 +20,7 @@ po::options_description describe(LoopOptions& o) {
   add("size", po::value(&o.size)->default_value(64), "bytes of a frame, 64 to 1514");
   add("flows", po::value(&o.flows)->default_value(1), "different source addresses and UDP ports");
   add("macs", po::value(&o.macs)->default_value(1), "different source and destination MACs");
+  add("strangers", po::bool_switch(&o.strangers), "do not announce the source MACs, and send to one MAC only");
   add("window", po::value(&o.window)->default_value(512), "frames under way at most");
   add("seconds", po::value(&o.seconds)->default_value(2), "measured time");
   add("warm-up", po::value(&o.warm_up)->default_value(0.5), "seconds before that");
@@ -72,10 +73,10 @@ int run(int argc, char** argv) {
     std::cerr << "heddle-rate: " << report.error().text << '\n';
     return 1;
   }
-  const nlohmann::json json = {{"mpps", report->mpps},          {"seconds", report->seconds},
-                               {"sent", report->sent},          {"received", report->received},
-                               {"lost", report->lost},          {"stalls", report->stalls},
-                               {"reordered", report->reordered}};
+  const nlohmann::json json = {{"began", report->began},       {"mpps", report->mpps},
+                               {"seconds", report->seconds},   {"sent", report->sent},
+                               {"received", report->received}, {"lost", report->lost},
+                               {"stalls", report->stalls},     {"reordered", report->reordered}};
   std::cout << json.dump() << '\n';
   return 0;
 }

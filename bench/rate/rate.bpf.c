@@ -18,6 +18,7 @@
 const volatile __u32 window = 512;
 const volatile __u32 flows = 1;
 const volatile __u32 macs = 1;
+const volatile __u32 one_sink = 0;   // only source MACs vary
 const volatile __u32 tx_offset = 0;  // of the inner frame, when it leaves
 const volatile __u32 rx_offset = 0;  // and when it arrives
 const volatile __u32 ip_sum = 0;     // one's-complement sums of the template without what varies
@@ -88,7 +89,7 @@ int generate(struct xdp_md* ctx) {
     __u32 number = tx.mac;
     tx.mac = number + 1 >= macs ? 0 : number + 1;
     set_mac(f->eth.h_source, number);
-    set_mac(f->eth.h_dest, number);
+    if (!one_sink) set_mac(f->eth.h_dest, number);
   }
   if (tx_offset) {  // RFC 7348 section 5: the outer source port tells inner flows apart
     struct udphdr* outer = (void*)(long)ctx->data + sizeof(struct ethhdr) + sizeof(struct iphdr);
