@@ -111,7 +111,7 @@ class KernelDatapath final : public Datapath {
 
   // News: kernel_datapath_news.cc
   void on_link(const netlink::Link& link, std::set<PortNo>& changed);
-  void on_internal(PortEntry& p, const netlink::Link& link, std::set<PortNo>& changed);
+  void on_internal(PortEntry& p, std::set<PortNo>& changed);
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
   void reread_links(std::set<PortNo>& changed);
   void refresh_stations();

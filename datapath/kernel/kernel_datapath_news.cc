@@ -28,18 +28,20 @@ void KernelDatapath::arm_timer() {
   timerfd_settime(timer_.get(), 0, &when, nullptr);
 }
 
-// An internal port's device may leave for another namespace and come back; the other end tells where it is.
-void KernelDatapath::on_internal(PortEntry& p, const netlink::Link& link, std::set<PortNo>& changed) {
-  if (link.index == p.back.index) {
-    if (p.back == link) return;
-    p.back = link;
-  }
+// An internal port's device may leave for another namespace and come back; the other end tells where it is. Asked for
+// anew: the news of a pair just made does not name the peer yet.
+void KernelDatapath::on_internal(PortEntry& p, std::set<PortNo>& changed) {
+  auto back = kernel_->link(p.back.index);
+  if (!back) return;  // its going is news of its own
   auto near = kernel_->link(p.spec.name);
-  const bool moved = !near || near->index != p.back.link || p.back.link_netns.has_value();
+  const bool moved = !near || near->index != back->link || back->link_netns.has_value();
+  const netlink::Link& now = moved ? *back : *near;
+  if (moved == p.moved && *back == p.back && now == p.link) return;
   if (moved != p.moved)
     spdlog::info("port {}: its device {}", p.spec.name, moved ? "is in another namespace now" : "is back");
   p.moved = moved;
-  see_link(p, moved ? p.back : *near);
+  p.back = *back;
+  see_link(p, now);
   changed.insert(p.no);
 }
 
@@ -48,7 +50,7 @@ void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& change
     if (p.tunnel()) continue;
     const bool hooked = p.hook.ifindex() != 0;
     if (p.internal() && hooked && (link.index == p.back.index || link.name == p.spec.name)) {
-      on_internal(p, link, changed);
+      on_internal(p, changed);
     } else if (hooked && p.link.index == link.index && p.spec.name != link.name) {
       close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
       spdlog::warn("port {}: {}", p.spec.name, p.error);
@@ -73,8 +75,8 @@ void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& change
 void KernelDatapath::on_link_gone(const netlink::Link& link, std::set<PortNo>& changed) {
   for (auto& [no, p] : ports_) {
     if (p.internal() && link.index == p.link.index && link.index != p.back.index) {
-      // Moved or removed: the other end goes with it in the second case, which is news of its own.
-      if (auto back = kernel_->link(p.back.index)) on_internal(p, *back, changed);
+      // Moved or removed; in the second case the other end goes with it.
+      on_internal(p, changed);
       continue;
     }
     if (p.hook.ifindex() != link.index) continue;

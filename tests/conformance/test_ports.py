@@ -73,7 +73,7 @@ def test_bridges_come_and_go_under_load(host):
             host.vsctl(f"add-br tmp{n} -- add-br tmp{n}b")
             host.vsctl(f"del-br tmp{n} -- del-br tmp{n}b")
     assert stream.lost == 0, f"{stream.lost} of {stream.sent} frames lost"
-    assert "tmp" not in host.ns.ip("-o link")
+    assert "tmp" not in host.ns.ip("-br link")
 
 
 def test_removed_port_lets_its_device_go(host):
