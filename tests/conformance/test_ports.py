@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from far_end import KernelVtep
 from lab import Guest, settle, untagged, wait_until, who_gets
-from net import Failure, frame, mac
+from net import TIME_SCALE, Failure, frame, mac
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 SRC, DST = mac(1), mac(2)
@@ -227,7 +227,7 @@ def test_udp_with_unfinished_checksums(lab, family, path):
     kind = socket.AF_INET if family == 4 else socket.AF_INET6
     with one.ns.socket(kind, socket.SOCK_DGRAM) as sender, two.ns.socket(kind, socket.SOCK_DGRAM) as sink:
         sink.bind((to, 6000))
-        sink.settimeout(3)
+        sink.settimeout(3 * TIME_SCALE)
         for size in (0, 1, 2, 3, 31, 32, 100, 999, 1000, 1400, 3000):  # the last in fragments
             data = hashlib.sha512(str(size).encode()).digest() * 60
             sender.sendto(data[:size], (to, 6000))

@@ -5,7 +5,7 @@ import struct
 import pytest
 from far_end import KernelVtep, next_outer, vxlan_header, watch
 from lab import wait_until, who_gets
-from net import Failure, checksum, frame, mac
+from net import TIME_SCALE, Failure, checksum, frame, mac
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
 MAX_VNI = 2**24 - 1
@@ -200,7 +200,7 @@ def test_underlay_stays_with_the_host(lab):
         host.ns.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", address)
     with far.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, host.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind((host.address[4], 4790))
-        sink.settimeout(3)
+        sink.settimeout(3 * TIME_SCALE)
         sender.sendto(b"not for the tunnel", (host.address[4], 4790))
         assert sink.recv(100) == b"not for the tunnel"
 
