@@ -1,6 +1,8 @@
 """pytest set-up: the datapath parameter, the `lab` fixture, logs of failed tests.
 
     sudo /usr/bin/python3 -m pytest tests/conformance [--datapath user] [-k switching]
+
+HEDDLE_DATAPATHS, names with commas between, stands in for --datapath where that is not given.
 """
 import os
 import signal
@@ -17,18 +19,26 @@ LOGS = laboratory.SOURCE / "build/conformance"
 
 def pytest_addoption(parser):
     parser.addoption("--datapath", action="append", choices=sorted(laboratory.DATAPATHS),
-                     help="datapath to test; may be given more than once (default: all)")
+                     help="datapath to test; may be given more than once (default: HEDDLE_DATAPATHS, or all)")
 
 
 def pytest_generate_tests(metafunc):
     if "datapath" in metafunc.fixturenames:
-        metafunc.parametrize("datapath", metafunc.config.getoption("datapath") or sorted(laboratory.DATAPATHS),
-                             scope="module")
+        metafunc.parametrize("datapath", wanted(metafunc.config), scope="module")
+
+
+def wanted(config):
+    """Names of the datapaths to test."""
+    restricted = list(filter(None, os.environ.get("HEDDLE_DATAPATHS", "").split(",")))
+    return config.getoption("datapath") or restricted or sorted(laboratory.DATAPATHS)
 
 
 def pytest_sessionstart(session):
     if os.geteuid() != 0:
         pytest.exit("the conformance tests make network namespaces: run them as root (sudo)", returncode=4)
+    if unknown := set(wanted(session.config)) - set(laboratory.DATAPATHS):
+        pytest.exit(f"HEDDLE_DATAPATHS: unknown datapath {', '.join(sorted(unknown))}"
+                    f" (there is: {', '.join(sorted(laboratory.DATAPATHS))})", returncode=4)
     for program in ("vswitchd", "vsctl"):
         if not (laboratory.BIN / program).exists():
             pytest.exit(f"{laboratory.BIN / program} is missing: build it"

@@ -76,6 +76,7 @@ def test_bridges_come_and_go_under_load(host):
     assert "tmp" not in host.ns.ip("-o link")
 
 
+@pytest.mark.core
 def test_removed_port_lets_its_device_go(host):
     one, two, three = (host.guest("br0", f"vm{i}") for i in (1, 2, 3))
     settle(host, "br0", [one, two, three])
@@ -89,6 +90,7 @@ def test_removed_port_lets_its_device_go(host):
     wait_until(lambda: who_gets(one, [two, three], SRC) == untagged(two, three), 5, "the port is back")
 
 
+@pytest.mark.core
 def test_device_that_vanishes_is_taken_up_again(host):
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     one.reaches("10.0.0.2")
@@ -100,6 +102,24 @@ def test_device_that_vanishes_is_taken_up_again(host):
         two.ns.ip("addr replace 10.0.0.2/24 dev eth0")
         one.reaches("10.0.0.2")
         wait_until(lambda: host.get("Interface", "vm2", "error") in ("", "[]"), 5, "the error is gone")
+    assert host.get("Interface", "vm2", "ofport") == number
+
+
+@pytest.mark.core
+def test_device_that_is_renamed_is_no_longer_the_port(host):
+    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
+    one.reaches("10.0.0.2")
+    number = host.get("Interface", "vm2", "ofport")
+    for old, new in (("vm2", "other"), ("other", "vm2")):
+        host.ns.ip(f"link set {old} down")
+        host.ns.ip(f"link set {old} name {new}")
+        host.ns.ip(f"link set {new} up")
+        if new == "other":
+            wait_until(lambda: "vm2" in host.get("Interface", "vm2", "error"), 5, "the error names the device")
+            assert "other" not in host.xdp_devices()
+            assert not one.ping("10.0.0.2", timeout=0.3)
+    one.reaches("10.0.0.2")
+    wait_until(lambda: host.get("Interface", "vm2", "error") in ("", "[]"), 5, "the error is gone")
     assert host.get("Interface", "vm2", "ofport") == number
 
 
@@ -146,6 +166,7 @@ def test_statistics_count(host):
                "100 frames in and out are counted")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("size", [1514, 2000, 4000, 4096, 8000, 9014])
 def test_jumbo_frames(host, size):
     guests = [host.guest("br0", f"vm{i}", mtu=9000) for i in (1, 2, 3)]
@@ -205,6 +226,7 @@ def test_too_big_for_the_tunnel_is_answered(lab, family):
     assert guest.ping(to, size=1400 - header, df=True)
 
 
+@pytest.mark.core
 @FAMILIES
 @pytest.mark.parametrize("path", ["local", "vxlan"])
 def test_udp_with_unfinished_checksums(lab, family, path):

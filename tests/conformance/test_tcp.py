@@ -26,6 +26,7 @@ def both_ways(one, two, family, megabytes=MEGABYTES):
     transfer(two, one, at(1, family), megabytes // 4)
 
 
+@pytest.mark.core
 @FAMILIES
 def test_between_guests(lab, family):
     host = lab.host("h").start()
@@ -62,6 +63,7 @@ def test_through_vxlan(lab, family, underlay):
     both_ways(*guests, family)
 
 
+@pytest.mark.core
 @FAMILIES
 def test_through_vxlan_to_the_kernel(lab, family):
     """The kernel's vxlan device sends unfinished checksums inside and segments of its own."""
@@ -125,6 +127,7 @@ def make_tagged(guest, directory):
                      f"classifier/{section}")
 
 
+@pytest.mark.core
 @FAMILIES
 @pytest.mark.parametrize("peer", ["access", "tagged"])
 def test_tagged_guest(lab, family, peer, tmp_path):
