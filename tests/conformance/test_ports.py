@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from far_end import KernelVtep
+from kernel import need_frames_in_pieces
 from lab import Guest, settle, untagged, wait_until, who_gets
 from net import TIME_SCALE, Failure, frame, mac
 
@@ -169,6 +170,8 @@ def test_statistics_count(host):
 @pytest.mark.core
 @pytest.mark.parametrize("size", [1514, 2000, 4000, 4096, 8000, 9014])
 def test_jumbo_frames(host, size):
+    if size > 3800:
+        need_frames_in_pieces(host.lab)
     guests = [host.guest("br0", f"vm{i}", mtu=9000) for i in (1, 2, 3)]
     settle(host, "br0", guests)
     assert who_gets(guests[0], guests, SRC, size=size) == untagged(*guests[1:])
@@ -178,6 +181,7 @@ def test_jumbo_frames(host, size):
 
 
 def test_jumbo_through_vxlan(lab):
+    need_frames_in_pieces(lab)
     a, b = lab.host("a"), lab.host("b")
     lab.underlay(a, b, mtu=9100)
     guests = []
@@ -192,6 +196,7 @@ def test_jumbo_through_vxlan(lab):
 
 
 def test_frame_larger_than_a_port_takes_is_counted(host):
+    need_frames_in_pieces(host.lab)
     big, small = host.guest("br0", "vm1", mtu=9000), host.guest("br0", "vm2", mtu=1500)
     other = host.guest("br0", "vm3", mtu=9000)
     settle(host, "br0", [big, small, other])
