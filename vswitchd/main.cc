@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "datapath/bpf_log.h"
 #include "netlink/netlink.h"
 #include "ovsdb/database.h"
 #include "ovsdb/rpc_server.h"
@@ -124,6 +125,7 @@ Result<> serve(const Options& options, Starter& starter) {
   const auto lock = RunLock::take(options.rundir, std::chrono::seconds(5));
   if (!lock) return std::unexpected(lock.error());
   if (auto r = log_setup(options.log_file, options.log_level); !r) return r;
+  dp::log_libbpf();
   remove_stale_sockets(*lock, options.rundir);
   raise_limits();
   if (auto r = drop_privileges(); !r) return r;

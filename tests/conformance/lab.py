@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pytest
 from bpf import tc_programs
-from net import BROADCAST, PREFIX, Failure, Namespace, frame, mac, run, split_tag, wait_until
+from net import BROADCAST, PREFIX, TIME_SCALE, Failure, Namespace, frame, mac, run, split_tag, wait_until
 
 SOURCE = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("HEDDLE_BIN", SOURCE / "build/release/bin"))
@@ -91,7 +91,7 @@ class Guest:
 
     def ping_output(self, address, count=1, size=None, df=False, timeout=1):
         extra = (["-s", size] if size else []) + (["-M", "do"] if df else [])
-        return self.ns.run("ping", "-n", "-c", count, "-i", "0.05", "-W", timeout, *extra, address, check=False)
+        return self.ns.run("ping", "-n", "-c", count, "-i", "0.05", "-W", timeout * TIME_SCALE, *extra, address, check=False)
 
     def reaches(self, address, timeout=10, **kw):
         """Waits for the first answer, then wants three in a row."""
@@ -145,11 +145,11 @@ class Host:
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
         try:
-            return process.wait(timeout)
+            return process.wait(timeout * TIME_SCALE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise Failure(f"vswitchd of host {self.short} did not end within {timeout} s of SIGTERM") from None
+            raise Failure(f"vswitchd of host {self.short} did not end within {timeout * TIME_SCALE:g} s of SIGTERM") from None
 
     def kill(self):
         process, self.process = self.process, None
@@ -166,7 +166,7 @@ class Host:
     def vsctl(self, *args, check=True, timeout=30):
         """vsctl("add-br", "br0") or vsctl("add-br br0"); `--` separates commands."""
         argv = shlex.split(args[0]) if len(args) == 1 else [str(a) for a in args]
-        return run(BIN / "vsctl", f"--rundir={self.rundir}", "--timeout=20", *argv, check=check, timeout=timeout)
+        return run(BIN / "vsctl", f"--rundir={self.rundir}", f"--timeout={20 * TIME_SCALE:.0f}", *argv, check=check, timeout=timeout)
 
     def ask(self, *args):
         return self.vsctl(*args).stdout.strip()
@@ -376,8 +376,7 @@ def remove_own():
 
 def quiet():
     """Seconds without a copy after which a frame counts as not delivered: longer when the machine is busy."""
-    return 0.15 + 0.1 * max(0.0, os.getloadavg()[0] / os.cpu_count() - 1)
-
+    return TIME_SCALE * (0.15 + 0.1 * max(0.0, os.getloadavg()[0] / os.cpu_count() - 1))
 
 
 def who_gets(sender, guests, src, dst=BROADCAST, vlan=None, size=60, **kw):
@@ -430,6 +429,7 @@ def transfer(source, sink, address, megabytes, port=5001, timeout=120):
     sender = source.ns.socket(family, socket.SOCK_STREAM)
     block = hashlib.sha256(PREFIX.encode()).digest() * 32768  # 1 MiB
     result = {}
+    timeout *= TIME_SCALE
 
     def receive():
         connection, _ = listener.accept()

@@ -13,6 +13,8 @@ import subprocess
 import time
 
 PREFIX = f"hd{os.getpid()}-"
+# All waits are multiplied by this: more than 1 where the processor is emulated (tests/vm/run sets it).
+TIME_SCALE = float(os.environ.get("HEDDLE_TIME_SCALE", "1"))
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 
@@ -24,7 +26,7 @@ class Failure(AssertionError):
 def run(*argv, check=True, timeout=60, stdin=None, env=None):
     """Runs a command; returns its CompletedProcess. With `check`, a failure raises with everything it printed."""
     argv = [str(a) for a in argv]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, input=stdin, env=env)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout * TIME_SCALE, input=stdin, env=env)
     if check and done.returncode != 0:
         raise Failure(f"`{' '.join(argv)}` exited with {done.returncode}\n{done.stdout}{done.stderr}")
     return done
@@ -32,6 +34,7 @@ def run(*argv, check=True, timeout=60, stdin=None, env=None):
 
 def wait_until(condition, timeout=10, what=None):
     """Polls until condition() is true and returns its value. A Failure that it raises meanwhile counts as not yet."""
+    timeout *= TIME_SCALE
     end = time.monotonic() + timeout
     why = None
     while True:
@@ -42,7 +45,7 @@ def wait_until(condition, timeout=10, what=None):
         except Failure as e:
             why = e
         if time.monotonic() > end:
-            raise Failure(f"not within {timeout} s: {what or condition.__doc__ or condition}" + (f"\n{why}" if why else ""))
+            raise Failure(f"not within {timeout:g} s: {what or condition.__doc__ or condition}" + (f"\n{why}" if why else ""))
         time.sleep(0.02)
 
 
@@ -153,12 +156,13 @@ class RawSocket:
 
     def wait_for(self, match, timeout=5, what="a frame"):
         """The first frame that match() likes."""
+        timeout *= TIME_SCALE
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
             frame = self.receive(left)
             if frame is not None and match(frame):
                 return frame
-        raise Failure(f"{what} did not arrive within {timeout} s")
+        raise Failure(f"{what} did not arrive within {timeout:g} s")
 
     def close(self):
         self.socket.close()

@@ -2,11 +2,13 @@
 import json
 import socket
 
+from net import TIME_SCALE
+
 
 class Rpc:
     def __init__(self, path, timeout=10):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(timeout)
+        self.socket.settimeout(timeout * TIME_SCALE)
         self.socket.connect(str(path))
         self._text = ""
         self._id = 0

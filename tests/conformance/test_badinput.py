@@ -84,6 +84,7 @@ TUNNELS = [  # options, what the error must name
 ]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("options,names", TUNNELS, ids=[o for o, _ in TUNNELS])
 def test_tunnel_that_cannot_be(switch, options, names):
     """Configuration is desired state: the row stays, its error says what is wrong, vsctl says so and fails."""
@@ -129,6 +130,7 @@ def test_unknown_datapath_type(switch):
         switch.vsctl("--if-exists del-br br1")
 
 
+@pytest.mark.core
 def test_missing_device_appears(switch):
     done = switch.vsctl("add-port br0 late", check=False)
     try:

@@ -1,32 +1,25 @@
 """The tools that people have: Debian's ovs-vsctl, ovsdb-client and ovs-appctl against Heddle's sockets."""
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
-from lab import SOURCE, wait_until
-from net import run
-
-PEER = SOURCE / "build/peer"
-PACKAGES = ("openvswitch-common", "openvswitch-switch")
+from lab import wait_until
+from net import Failure, run
+from stock import fetch
 
 
 @pytest.fixture(scope="session")
 def stock():
-    """Directory with the clients, unpacked from Debian's packages; nothing is installed."""
-    root = PEER / "root"
-    if not (root / "usr/bin/ovs-vsctl").exists():
-        PEER.mkdir(parents=True, exist_ok=True)
-        fetched = subprocess.run(["apt-get", "download", *PACKAGES], cwd=PEER, capture_output=True, text=True, check=False)
-        if fetched.returncode != 0 or not shutil.which("dpkg"):
-            pytest.skip(f"cannot fetch Debian's {' and '.join(PACKAGES)}: {fetched.stderr.strip().splitlines()[-1:]}")
-        for deb in PEER.glob("openvswitch-*.deb"):
-            run("dpkg", "-x", deb, root)
-    missing = re.findall(r"(\S+) => not found", run("ldd", root / "usr/bin/ovs-vsctl", check=False).stdout)
+    """Directory with the clients."""
+    try:
+        clients = fetch()
+    except Failure as e:
+        pytest.skip(str(e))
+    missing = re.findall(r"(\S+) => not found", run("ldd", clients / "ovs-vsctl", check=False).stdout)
     if missing:
         pytest.skip(f"the stock clients need libraries that are not installed: {', '.join(missing)}")
-    return root / "usr/bin"
+    return clients
 
 
 @pytest.fixture
@@ -42,6 +35,7 @@ def vsctl(stock, host):
     return call
 
 
+@pytest.mark.core
 def test_bridge_and_ports(vsctl, host):
     vsctl(f"add-br br0 -- set Bridge br0 datapath_type={host.lab.datapath_type}")
     one = host.guest("br0", "vm1", "10.0.0.1/24")

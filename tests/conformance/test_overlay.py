@@ -19,6 +19,7 @@ def start(lab, *names, mtu=1600):
     return hosts, middle
 
 
+@pytest.mark.core
 @FAMILIES
 def test_two_networks_are_apart(lab, family):
     """Both networks use the same IP and MAC addresses."""
@@ -95,6 +96,7 @@ def test_multipoint_sends_known_addresses_to_one_vtep(multipoint):
         assert b"for-everyone" in first.inner
 
 
+@pytest.mark.core
 def test_multipoint_follows_an_address_from_host_to_host(multipoint):
     """A migrated guest: the same MAC first behind b, then behind c, then at a itself."""
     (a, b, c), g, family = multipoint

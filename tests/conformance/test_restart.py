@@ -22,6 +22,7 @@ def configuration(host):
         "--columns=name,tag,trunks,vlan_mode list Port", "--columns=name,type,options list Interface")]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("times", [1, 3])
 def test_killed_and_restarted(lab, times):
     host, guests = configured(lab)
@@ -52,6 +53,7 @@ def test_killed_in_the_middle_of_changes(lab):
     guests[0].reaches("10.0.0.2")
 
 
+@pytest.mark.core
 def test_killed_with_a_tunnel(lab):
     a, b = lab.host("a"), lab.host("b")
     lab.underlay(a, b)
@@ -68,6 +70,7 @@ def test_killed_with_a_tunnel(lab):
     a.ns.run("ping", "-c", "1", "-W", "1", b.address[4])
 
 
+@pytest.mark.core
 def test_address_of_the_bridge_survives(lab):
     host, guests = configured(lab)
     host.ns.ip("addr add 10.0.0.9/24 dev br0")

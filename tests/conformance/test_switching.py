@@ -22,6 +22,7 @@ def clean_table(switch):
     switch[0].vsctl("fdb-flush", "br0")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("dst", [DST, BROADCAST, "01:00:5e:00:00:fb", "33:33:00:00:00:01"],
                          ids=["unknown", "broadcast", "multicast-v4", "multicast-v6"])
 @pytest.mark.parametrize("size", [60, 61, 1514])
@@ -30,6 +31,7 @@ def test_floods_to_all_but_the_sender(switch, dst, size):
     assert who_gets(g[0], g, SRC, dst, size=size) == untagged(*g[1:])
 
 
+@pytest.mark.core
 def test_learned_address_gets_its_frames_alone(switch):
     host, g = switch
     who_gets(g[2], g, DST)
@@ -48,6 +50,7 @@ def test_frame_to_its_own_port_is_dropped_and_counted(switch):
     host.wait_drop("vm1", "same_port", before)
 
 
+@pytest.mark.core
 def test_an_address_that_moves_is_followed(switch):
     host, g = switch
     for guest in (g[1], g[2], g[3], g[1]):
@@ -106,6 +109,7 @@ def test_tag_cut_short_is_dropped(switch):
     assert who_gets(g[0], g, SRC, BROADCAST) == untagged(*g[1:])
 
 
+@pytest.mark.core
 def test_learns_a_thousand_addresses(switch):
     host, g = switch
     sources = [mac(0x10000 + i) for i in range(1000)]
@@ -134,6 +138,7 @@ def test_bridges_are_apart(switch):
         host.vsctl("del-br", "br1")
 
 
+@pytest.mark.core
 def test_internal_port_is_a_device_of_the_host(switch):
     host, g = switch
     host.ns.ip("addr add 10.9.0.1/24 dev br0")

@@ -62,6 +62,7 @@ def expected(vlan, sender):
     return {port: [tag] for port, tag in LEAVES[vlan].items() if port != sender}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("port,tag,outcome", ENTERS)
 def test_flood(switch, port, tag, outcome):
     host, guests = switch
@@ -75,6 +76,7 @@ def test_flood(switch, port, tag, outcome):
         assert host.entry(SRC) is None
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("vlan", [10, 20])
 def test_unicast_leaves_in_the_form_of_its_port(switch, vlan):
     host, guests = switch
@@ -122,6 +124,7 @@ def test_a_port_changes_its_vlan_while_it_runs(switch):
     assert who_gets(guests["acc10"], guests.values(), SRC) == expected(10, "acc10")
 
 
+@pytest.mark.core
 def test_pings_between_access_trunk_and_internal_port(switch):
     """The bridge's own device is a trunk of all VLANs until it gets a tag."""
     host, guests = switch

@@ -5,7 +5,7 @@ import struct
 import pytest
 from far_end import KernelVtep, next_outer, vxlan_header, watch
 from lab import wait_until, who_gets
-from net import Failure, checksum, frame, mac
+from net import TIME_SCALE, Failure, checksum, frame, mac
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
 MAX_VNI = 2**24 - 1
@@ -27,6 +27,7 @@ def pair(lab, family, vni=10, mtu=1550, kernel="", guest_mtu=1500, dst_port=4789
     return host, far, guest
 
 
+@pytest.mark.core
 @FAMILIES
 @pytest.mark.parametrize("vni", [0, 10, MAX_VNI])
 def test_unicast(lab, family, vni):
@@ -37,6 +38,7 @@ def test_unicast(lab, family, vni):
     assert far.ns.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", "10.0.0.1").returncode == 0
 
 
+@pytest.mark.core
 @FAMILIES
 @pytest.mark.parametrize("ours", [False, True], ids=["we-send-none", "we-send-checksums"])
 @pytest.mark.parametrize("theirs", [False, True], ids=["kernel-sends-none", "kernel-sends-checksums"])
@@ -193,6 +195,7 @@ def test_route_change_is_followed(lab):
                "and by the old one again")
 
 
+@pytest.mark.core
 def test_underlay_stays_with_the_host(lab):
     """A VXLAN port cuts nobody off: the host's own traffic on the underlay goes on."""
     host, far, guest = pair(lab, 4)
@@ -201,7 +204,7 @@ def test_underlay_stays_with_the_host(lab):
         host.ns.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "1", address)
     with far.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender, host.ns.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind((host.address[4], 4790))
-        sink.settimeout(3)
+        sink.settimeout(3 * TIME_SCALE)
         sender.sendto(b"not for the tunnel", (host.address[4], 4790))
         assert sink.recv(100) == b"not for the tunnel"
 
@@ -218,6 +221,7 @@ def test_first_packets_wait_for_the_neighbour(lab):
     next_outer(sock, lambda o: b"the-first-one" in o.inner)
 
 
+@pytest.mark.core
 def test_vlan_is_taken_off_and_put_on(lab):
     """An access tunnel port joins VNI and VLAN: no tag on the wire (RFC 7348 section 6.1)."""
     host, far = lab.host("h"), KernelVtep(lab, "far")
