@@ -177,7 +177,7 @@ def test_entries_are_taken_over_and_age(outliving):
     host.start()
     host.wait_learned(SRC, "vm1", vlan=0)
     host.wait_learned(DST, "vm2", vlan=20)
-    wait_until(lambda: not host.entry(SRC) and not host.entry(DST), 40, "entries that nobody uses age, as they would have without the restart")
+    wait_until(lambda: not host.entry(SRC) and not host.entry(DST), 40, "entries that nobody uses age")
 
 
 def test_entry_in_use_does_not_age(outliving):
@@ -414,8 +414,8 @@ def shared(lab):
 
 
 def test_other_tc_filters_stay_and_see_the_packets(shared):
-    """A filter at the ingress of a port's device, there before the port: it sees what the guest sends, then (as it says
-    `continue`) the switch has it."""
+    """A filter at the ingress of a port's device, there before the port: it sees what the guest sends, then the switch
+    has it."""
     host = shared
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     host.vsctl("del-port vm1")
@@ -424,7 +424,7 @@ def test_other_tc_filters_stay_and_see_the_packets(shared):
         host.ns.ip(f"link set {end} up")
     host.ns.run("tc", "qdisc", "add", "dev", "vm1", "clsact")
     host.ns.run("tc", "filter", "add", "dev", "vm1", "ingress", "pref", "7", "protocol", "all", "bpf", "bytecode",
-                "1,6 0 0 4294967295,", "action", "mirred", "egress", "mirror", "dev", "tap0", "continue")
+                "1,6 0 0 4294967295,", "action", "mirred", "egress", "mirror", "dev", "tap0", "continue")  # any other verdict is final
     watch = host.ns.raw("tap1")
     host.add_port("br0", "vm1")
     one.reaches("10.0.0.2")
