@@ -173,6 +173,7 @@ Result<> FdbTables::put(const FdbKey& key, const FdbTarget& target) {
   if (before) release(before->target);
   ++entries_[target.port];
   if (!unconfirmed_.empty()) unconfirmed_.erase(key);
+  if (!settled_) fresh_.insert(key);
   return {};
 }
 
@@ -225,11 +226,14 @@ std::vector<LearnEvent> FdbTables::settle() {
         return;
       }
       LearnEvent event{fdb_key(number, s), {no, std::nullopt}};
+      if (fresh_.contains(event.key)) return;
       if (multipoint) event.target.remote = remotes_.address(remote_of(e.target));
       unconfirmed_.insert(event.key);
       out.push_back(event);
     });
   }
+  settled_ = true;
+  fresh_.clear();
   return out;
 }
 

@@ -67,7 +67,9 @@ class FdbTables {
   std::map<BridgeId, Table> tables_;
   std::map<PortNo, PortInfo> ports_;
   std::map<PortNo, std::size_t> entries_;  // how many lead to each port
-  std::set<FdbKey> unconfirmed_;           // of a former life, reported or to be reported
+  bool settled_ = false;
+  std::set<FdbKey> fresh_;        // put before settle(): not a former life's
+  std::set<FdbKey> unconfirmed_;  // of a former life, reported or to be reported
 };
 
 // CLOCK_MONOTONIC in hd_entry's unit.

@@ -26,6 +26,14 @@ bool is_bpffs(const std::string& dir) {
   return statfs(dir.c_str(), &s) == 0 && static_cast<unsigned long>(s.f_type) == BPF_FS_MAGIC;
 }
 
+// What is mounted in another one than the first process's ends with those who live in it.
+bool in_first_mount_namespace() {
+  struct stat ours{};
+  struct stat first{};
+  if (stat("/proc/self/ns/mnt", &ours) != 0 || stat("/proc/1/ns/mnt", &first) != 0) return true;
+  return ours.st_ino == first.st_ino && ours.st_dev == first.st_dev;
+}
+
 // No dots: a BPF file system refuses them. The hash keeps owners apart that look alike afterwards.
 std::string file_name(const std::string& owner) {
   std::string name = owner;
@@ -55,6 +63,10 @@ Pins::Pins(const std::string& bpffs, const std::string& owner, unsigned layout) 
       return;
     }
     spdlog::info("mounted a BPF file system at {}", bpffs);
+    if (!in_first_mount_namespace())
+      spdlog::warn("{} is mounted for this process alone (ip netns exec, a container): what is kept there goes with it, so "
+                   "forwarding will stop when the daemon ends; give --bpffs one that was mounted before",
+                   bpffs);
   }
   owner_dir_ = bpffs + "/" + file_name(owner);
   const std::string dir = owner_dir_ + "/layout-" + std::to_string(layout);

@@ -56,7 +56,8 @@ Result<std::uint32_t> Remotes::acquire(const Key& key) {
   const std::lock_guard lock(mutex_);
   if (const auto it = numbers_.find(key); it != numbers_.end()) {
     Entry& e = entries_.at(it->second);
-    if (e.refs++ == 0) resolve(it->second, e);  // nobody cared for it meanwhile
+    // Nobody cared for it meanwhile, or it is a former life's.
+    if (e.refs++ == 0 || !e.asked) resolve(it->second, e);
     return it->second;
   }
   const auto number = free_number();
@@ -128,6 +129,7 @@ bool Remotes::refresh() {
 
 bool Remotes::resolve(std::uint32_t number, Entry& e) {
   View view;
+  e.asked = true;
   const auto route = kernel_.route(e.key.addr, e.key.local);
   if (!route && e.key.local && route.error().code == Errc::invalid) {
     view.problem = "local_ip " + e.key.local->to_string() + " is not an address of this host";

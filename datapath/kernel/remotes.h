@@ -54,6 +54,7 @@ class Remotes {
   struct Entry {
     Key key;
     unsigned refs = 0;
+    bool asked = false;  // in this life
     View view;
   };
   bool resolve(std::uint32_t number, Entry& e);
