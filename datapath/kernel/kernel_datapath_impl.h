@@ -143,6 +143,7 @@ class KernelDatapath final : public Datapath {
   std::map<std::string, BridgeId> bridges_, former_bridges_;
   std::map<std::uint16_t, VxlanDevice> vxlan_;  // by UDP port
   std::uint16_t last_number_ = 0;
+  PortNo last_refreshed_ = PortNo::none;
   std::array<std::atomic<int>, limits::kPorts> answer_device_{};  // read by the handler
 };
 

@@ -14,6 +14,7 @@ namespace {
 constexpr auto kRouteDelay = std::chrono::milliseconds(50);
 // Path MTUs that the kernel learns from ICMP, and addresses of devices in other namespaces, change without news.
 constexpr auto kCheck = std::chrono::seconds(10);
+constexpr std::size_t kStationsAtOnce = 64;
 
 timespec to_timespec(std::chrono::milliseconds t) { return {t.count() / 1000, t.count() % 1000 * 1'000'000}; }
 
@@ -122,8 +123,14 @@ void KernelDatapath::reread_links(std::set<PortNo>& changed) {
   for (const auto& link : *links) on_link(link, changed);
 }
 
+// A few at a time: a thousand ports at rest must not cost anything that shows.
 void KernelDatapath::refresh_stations() {
-  for (auto& [no, p] : ports_) {
+  auto it = ports_.upper_bound(last_refreshed_);
+  const std::size_t most = std::min(kStationsAtOnce, ports_.size());
+  for (std::size_t n = 0; n < most; ++n, ++it) {
+    if (it == ports_.end()) it = ports_.begin();
+    PortEntry& p = it->second;
+    last_refreshed_ = p.no;
     if (p.tunnel() || p.hook.ifindex() == 0 || (p.internal() && !p.moved)) continue;
     netlink::Link& out = p.internal() ? p.back : p.link;
     if (out.kind != "veth") continue;

@@ -128,6 +128,7 @@ Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
   }
   if (known) former_ports_.erase(former);
   remember(p);
+  arm_timer();
   return no;
 }
 

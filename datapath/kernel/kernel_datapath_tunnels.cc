@@ -138,7 +138,6 @@ Result<> KernelDatapath::add_tunnel(PortEntry& p) {
     return ok;
   }
   fdb_->add_port(p.no, {p.multipoint(), p.remote, v.local});
-  arm_timer();
   return {};
 }
 

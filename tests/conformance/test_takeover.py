@@ -106,6 +106,19 @@ def restart_under(stream, host, times=3, **how):
         stream.goes_on()
 
 
+def test_maps_of_another_layout_are_replaced(host, pair):
+    """An upgrade to a version with other maps: what the old one left forwards until the new one has it all, then goes."""
+    known(*pair)
+    old = next(host.bpffs.glob("*/layout-*"))
+    host.kill()
+    old.rename(old.with_name("layout-0"))
+    host.start()
+    pair[0].reaches("10.0.0.2")
+    assert [d.name for d in old.parent.iterdir()] == [old.name]
+    assert tc_programs(host.ns, "vm1") == 1
+    assert "another layout" in host.log_tail(200)
+
+
 def test_killed_under_a_stream(host, pair):
     known(*pair)
     with Stream(*pair) as stream:
