@@ -139,6 +139,16 @@ class Monitor::Impl {
             receive(e);
           }
           break;
+        case RTM_NEWQDISC:
+        case RTM_DELQDISC:
+        case RTM_NEWTFILTER:
+        case RTM_DELTFILTER:
+          if (nlmsg_valid_hdr(h, sizeof(tcmsg)) != 0) {
+            e.kind = Event::Kind::traffic;
+            e.ifindex = static_cast<const tcmsg*>(nlmsg_data(h))->tcm_ifindex;
+            receive(e);
+          }
+          break;
         default:
           break;
       }
@@ -161,7 +171,7 @@ std::uint64_t Monitor::overruns() const { return impl_->overruns(); }
 void Monitor::drain(const std::function<void(const Event&)>& receive) { impl_->drain(receive); }
 
 Result<std::unique_ptr<Monitor>> Monitor::open(int buffer) {
-  constexpr std::array kNews{RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+  constexpr std::array kNews{RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_TC, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
   constexpr std::array kRoutes{RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE,
                                RTNLGRP_NEXTHOP};
   const std::vector<int> news_groups(kNews.begin(), kNews.end());

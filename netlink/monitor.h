@@ -37,12 +37,13 @@ class Monitor {
       address,    // an address of `ifindex` appeared, changed or went
       route,      // some routes changed
       neighbour,  // `neighbour` changed; state none: it is gone
+      traffic,    // a queueing discipline or TC filter of `ifindex` came, changed or went
       overrun,    // news were lost
     };
     Kind kind = Kind::overrun;
     Link link;
     Neighbour neighbour;
-    int ifindex = 0;  // of link, address and neighbour events
+    int ifindex = 0;  // of link, address, neighbour and traffic events
   };
 
   // Calls `receive` for each event that waits, in order, and returns; never blocks. Takes a bounded number of messages

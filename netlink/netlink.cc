@@ -52,7 +52,8 @@ Result<std::vector<Link>> Netlink::links() {
 Result<LinkStatistics> Netlink::statistics(int index) {
   if (index <= 0) return fail(Errc::not_found, device(index) + " does not exist");
   std::optional<LinkStatistics> found;
-  auto v = impl_->transact(request(RTM_GETLINK, 0, link_header(index)), [&](nlmsghdr* h) { found = wire::statistics(h); });
+  auto v =
+      impl_->transact(request(RTM_GETLINK, 0, link_header(index)), [&](nlmsghdr* h) { found = wire::statistics(h); });
   if (!v) return std::unexpected(v.error());
   if (v->err != 0) return fail_errno(v->err, "reading the statistics of " + device(index));
   if (!found) return fail(Errc::system, device(index) + ": the kernel's answer has no statistics in it");
@@ -155,14 +156,22 @@ Result<std::optional<MacAddr>> Netlink::peer_mac(int nsid, int ifindex) {
 }
 
 Result<bool> Netlink::ingress_filters(int index) {
+  return filters(index, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), "ingress");
+}
+
+Result<bool> Netlink::egress_filters(int index) {
+  return filters(index, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), "egress");
+}
+
+Result<bool> Netlink::filters(int index, unsigned parent, const std::string& where) {
   if (const auto there = link(index); !there) return std::unexpected(there.error());  // to a dump it would be empty
   tcmsg header{};
   header.tcm_ifindex = index;
-  header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+  header.tcm_parent = parent;
   bool any = false;
   const auto done = impl_->scan([&] { return request(RTM_GETTFILTER, NLM_F_DUMP, header); }, [&] { any = false; },
                                 [&](nlmsghdr* h) { any = any || h->nlmsg_type == RTM_NEWTFILTER; },
-                                "ingress filters of " + device(index));
+                                where + " filters of " + device(index));
   if (!done) return std::unexpected(done.error());
   return any;
 }

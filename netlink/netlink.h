@@ -70,9 +70,12 @@ class Netlink {
   // Whether frames that arrive at the device meet TC filters: it has an ingress or clsact qdisc with a filter in its
   // ingress part. Programs attached by tcx or XDP are not TC filters.
   Result<bool> ingress_filters(int index);
+  // The same for frames that leave by it.
+  Result<bool> egress_filters(int index);
   Result<bool> has_clsact(int index);
 
  private:
+  Result<bool> filters(int index, unsigned parent, const std::string& where);
   bool is_ours(const IpAddr& addr);
 
   class Impl;

@@ -26,6 +26,7 @@ struct Link {
   std::optional<int> link_netns;
   unsigned promiscuity = 0;  // IFLA_PROMISCUITY: how many want all frames (tcpdump, a bridge, `ip link set promisc on`)
   std::string alias;         // IFLA_IFALIAS: a remark, at most 255 bytes; empty = none
+  std::string qdisc;         // IFLA_QDISC: kind of the root queueing discipline; "noqueue" = frames do not wait
   bool operator==(const Link&) const = default;
 };
 
@@ -36,6 +37,7 @@ struct LinkStatistics {
   std::uint64_t tx_packets = 0;
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_frame_errors = 0;
+  std::uint64_t tx_lost = 0;  // dropped, with an error, or for want of a carrier
 };
 
 // A veth pair to make. An alias marks devices as ours, for a later run of the program to find.

@@ -100,6 +100,7 @@ std::optional<Link> link(nlmsghdr* message) {
     p[IFLA_LINK_NETNSID].type = NLA_U32;
     p[IFLA_PROMISCUITY].type = NLA_U32;
     p[IFLA_IFALIAS].type = NLA_STRING;
+    p[IFLA_QDISC].type = NLA_STRING;
     p[IFLA_LINKINFO].type = NLA_NESTED;
     return p;
   }();
@@ -121,6 +122,7 @@ std::optional<Link> link(nlmsghdr* message) {
   if (tb[IFLA_LINK_NETNSID] != nullptr) l.link_netns = static_cast<int>(nla_get_u32(tb[IFLA_LINK_NETNSID]));
   if (tb[IFLA_PROMISCUITY] != nullptr) l.promiscuity = nla_get_u32(tb[IFLA_PROMISCUITY]);
   if (tb[IFLA_IFALIAS] != nullptr) l.alias = nla_get_string(tb[IFLA_IFALIAS]);
+  if (tb[IFLA_QDISC] != nullptr) l.qdisc = nla_get_string(tb[IFLA_QDISC]);
   return l;
 }
 
@@ -131,7 +133,8 @@ std::optional<LinkStatistics> statistics(nlmsghdr* message) {
   constexpr std::size_t kOldest = offsetof(rtnl_link_stats64, rx_nohandler);  // grew since
   if (a == nullptr || static_cast<std::size_t>(nla_len(a)) < kOldest) return std::nullopt;
   std::memcpy(&all, nla_data(a), std::min(sizeof all, static_cast<std::size_t>(nla_len(a))));
-  return LinkStatistics{all.rx_packets, all.rx_bytes, all.tx_packets, all.tx_bytes, all.rx_frame_errors};
+  return LinkStatistics{all.rx_packets, all.rx_bytes,        all.tx_packets,
+                        all.tx_bytes,   all.rx_frame_errors, all.tx_dropped + all.tx_errors};
 }
 
 std::optional<Address> address(nlmsghdr* message) {

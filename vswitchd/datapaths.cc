@@ -28,6 +28,9 @@ Result<std::unique_ptr<Datapaths>> Datapaths::make(const Options& options, const
     spdlog::warn("no kernel datapath: {}; going on with the user-space datapath alone", kernel.error().text);
   }
   all->standard_ = options.datapath;
+  // Bridges that an earlier daemon has in the kernel must not move, with their devices, because of a passing failure:
+  // they say what is wrong, and forward as they did.
+  if (!kernel && kernel.error().code != Errc::unsupported && all->standard_.empty()) all->standard_ = "kernel";
   return all;
 }
 

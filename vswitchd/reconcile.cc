@@ -172,7 +172,7 @@ Result<> Reconciler::settle_device(const SwitchPort& port, Switch& sw) {
   const dp::PortState state = sw.state(port);
   const auto mac = spec.mac && *spec.mac != state.mac ? spec.mac : std::nullopt;
   const auto mtu = spec.mtu && *spec.mtu != state.mtu ? spec.mtu : std::nullopt;
-  if (!state.present || (!mac && !mtu)) return {};
+  if (!state.present || state.ifindex == 0 || (!mac && !mtu)) return {};
   return set_device_(state.ifindex, mac, mtu);
 }
 

@@ -64,8 +64,8 @@ ovsdb::RowUpdate interface_status(const ovsdb::Uuid& row, const ofproto::SwitchP
   auto& c = update.columns;
   c["ofport"] = Datum::of(lost ? -1 : static_cast<int>(port.ofport));
   c["error"] = optional_text(why);
-  c["mac_in_use"] = device ? Datum::of(state.mac.to_string()) : Datum{};
-  c["mtu"] = device ? Datum::of(static_cast<std::int64_t>(state.mtu)) : Datum{};
+  c["mac_in_use"] = device && !state.mac.is_zero() ? Datum::of(state.mac.to_string()) : Datum{};
+  c["mtu"] = device && state.mtu != 0 ? Datum::of(static_cast<std::int64_t>(state.mtu)) : Datum{};
   c["ifindex"] = device ? Datum::of(state.ifindex) : Datum{};
   c["admin_state"] = lost ? Datum{} : updown(tunnel || state.admin_up);
   c["link_state"] = lost ? Datum{} : updown(tunnel ? state.present : state.link_up);

@@ -25,18 +25,29 @@ std::size_t learning_size() {
   return HD_PORTS * sizeof(hd_learning);
 }
 
-// The frame as it was on the wire: the programs see the tag beside it.
+// The frame as it was on the wire: the programs see tags beside it.
 std::vector<std::uint8_t> whole_head(const hd_too_big_event& e) {
   const std::size_t len = std::min<std::size_t>(e.head_len, sizeof e.frame);
   std::vector<std::uint8_t> out(e.frame, e.frame + len);
-  if (e.tpid == 0 || len < sizeof(packet::EthHeader)) return out;
-  std::array<std::uint8_t, sizeof(packet::VlanTag)> tag{};
-  const Be16 tci = be16(e.tci);
-  std::memcpy(tag.data(), &e.tpid, 2);
-  std::memcpy(tag.data() + 2, &tci, 2);
-  constexpr std::ptrdiff_t kAddresses = 12;
-  out.insert(out.begin() + kAddresses, tag.begin(), tag.end());
+  if (len < sizeof(packet::EthHeader)) return {};
+  for (const hd_tag& t : {e.inner, e.tag}) {
+    if (t.tpid == 0) continue;
+    std::array<std::uint8_t, sizeof(packet::VlanTag)> tag{};
+    const Be16 tci = be16(t.tci);
+    std::memcpy(tag.data(), &t.tpid, 2);
+    std::memcpy(tag.data() + 2, &tci, 2);
+    constexpr std::ptrdiff_t kAddresses = 12;
+    out.insert(out.begin() + kAddresses, tag.begin(), tag.end());
+  }
   return out;
+}
+
+// Bytes before the IP packet in a frame that would fit, all tags in it but the outer one.
+std::size_t headers_before_ip(const std::vector<std::uint8_t>& frame, const packet::L2& l2, std::size_t outer_tag) {
+  std::uint16_t type = l2.eth_type;
+  std::uint16_t at = l2.l3_offset;
+  (void)packet::skip_vlan_tags(frame.data(), frame.size(), type, at);
+  return at - outer_tag;
 }
 
 }  // namespace
@@ -101,9 +112,12 @@ void Events::answer(const hd_too_big_event& e) {
   const auto frame = whole_head(e);
   packet::L2 l2;
   if (device == 0 || packet::parse_l2(frame.data(), frame.size(), l2)) return;
-  const std::size_t tag = e.tpid != 0 ? sizeof(packet::VlanTag) : 0;
+  const std::size_t tag = e.tag.tpid != 0 ? sizeof(packet::VlanTag) : 0;
+  const std::size_t inner = e.inner.tpid != 0 ? sizeof(packet::VlanTag) : 0;
+  const std::size_t headers = headers_before_ip(frame, l2, tag);
+  const auto mtu = static_cast<unsigned>(e.room > headers ? e.room - headers : 0);
   std::array<std::uint8_t, packet::kTooBigMax> out{};
-  const std::size_t size = packet::build_too_big(frame, e.frame_len + tag, l2, e.mtu, out);
+  const std::size_t size = packet::build_too_big(frame, e.frame_len + tag + inner, l2, mtu, out);
   if (size == 0) return;
   sockaddr_ll to{};
   to.sll_family = AF_PACKET;
@@ -115,18 +129,22 @@ void Events::answer(const hd_too_big_event& e) {
   ++answered_[index(port)];
 }
 
-void Events::adopt(std::vector<LearnEvent> entries) {
+void Events::adopt(std::vector<LearnEvent> entries, std::function<bool(const FdbKey&)> stale) {
   const std::lock_guard lock(mutex_);
   adopted_ = std::move(entries);
+  stale_ = std::move(stale);
   if (!adopted_.empty()) eventfd_write(bell_.get(), 1);
 }
 
 std::size_t Events::report_adopted(std::span<LearnEvent> out) {
   const std::lock_guard lock(mutex_);
-  const std::size_t n = std::min(out.size(), adopted_.size());
-  for (std::size_t i = 0; i < n; ++i) {
-    out[i] = adopted_.back();
-    reported_.push_back(out[i].key);
+  std::size_t n = 0;
+  while (n < out.size() && !adopted_.empty()) {
+    const LearnEvent& e = adopted_.back();
+    if (!stale_(e.key)) {
+      out[n++] = e;
+      reported_.push_back(e.key);
+    }
     adopted_.pop_back();
   }
   eventfd_t ignored = 0;

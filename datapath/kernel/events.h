@@ -1,8 +1,8 @@
 // What the programs report through the ring buffer: new stations, and frames that are too big for a tunnel. The latter
 // are answered here (ICMP), out of the port's device.
 //
-// Fairness: a port may have HD_LEARN_PENDING events waiting and bring so many a second (layout.h), so a port that floods
-// the ring leaves room for the others.
+// Fairness: a port may have HD_LEARN_PENDING events waiting and bring so many a second (layout.h), so a port that
+// floods the ring leaves room for the others.
 //
 // Threads: handler, but for the counters and adopt().
 #pragma once
@@ -38,8 +38,8 @@ class Events {
 
   [[nodiscard]] int fd() const { return epoll_.get(); }
   std::size_t poll(std::span<LearnEvent> out);
-  // Entries of a former life, reported before anything else.
-  void adopt(std::vector<LearnEvent> entries);
+  // Entries of a former life, reported before anything else unless `stale` says that they are overtaken.
+  void adopt(std::vector<LearnEvent> entries, std::function<bool(const FdbKey&)> stale);
   // Whether poll() reported them just now: they are to be withdrawn unless they are put.
   [[nodiscard]] std::vector<FdbKey> take_adopted() { return std::exchange(reported_, {}); }
 
@@ -63,8 +63,9 @@ class Events {
   Fd epoll_, bell_, packets_;
   std::span<LearnEvent> out_;
   std::size_t n_ = 0;
-  std::mutex mutex_;                // adopted_
+  std::mutex mutex_;                 // adopted_
   std::vector<LearnEvent> adopted_;  // from the back
+  std::function<bool(const FdbKey&)> stale_;
   std::vector<FdbKey> reported_;
   std::array<std::atomic<std::uint64_t>, limits::kPorts> answered_{};
 };

@@ -1,7 +1,7 @@
 #include "datapath/kernel/fdb_tables.h"
 
-#include <ctime>
 #include <cstring>
+#include <ctime>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -39,9 +39,8 @@ std::size_t room(int map) {
 __u32 station_time() {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<__u32>((static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U +
-                             static_cast<std::uint64_t>(t.tv_nsec)) >>
-                            kTimeShift);
+  return static_cast<__u32>(
+      (static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(t.tv_nsec)) >> kTimeShift);
 }
 
 FdbTables::FdbTables(const Programs& programs, const Pins& pins, Remotes& remotes)
@@ -151,8 +150,7 @@ Result<> FdbTables::put(const FdbKey& key, const FdbTarget& target) {
   const Table* table = find(key.bridge);
   if (table == nullptr) return fail(Errc::invalid, "no such bridge");
   const auto port = ports_.find(target.port);
-  if (port == ports_.end())
-    return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(target.port)));
+  if (port == ports_.end()) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(target.port)));
   if (port->second.multipoint != target.remote.has_value())
     return fail(Errc::invalid, "an entry needs a remote VTEP exactly when its port is a multipoint tunnel");
   std::uint32_t remote = port->second.remote;
@@ -188,6 +186,11 @@ void FdbTables::remove(const FdbKey& key) {
   release(before->target);
 }
 
+bool FdbTables::unconfirmed(const FdbKey& key) const {
+  const std::lock_guard lock(mutex_);
+  return unconfirmed_.contains(key);
+}
+
 void FdbTables::withdraw_unconfirmed(const FdbKey& key) {
   {
     const std::lock_guard lock(mutex_);
@@ -209,6 +212,15 @@ void FdbTables::use(std::span<FdbUse> rows) const {
     const std::uint64_t units = now > entry->used ? now - entry->used : 0;
     row.idle_seconds = static_cast<std::uint32_t>((units << kTimeShift) / 1'000'000'000U);
   }
+}
+
+// The kernel waits for a grace period after each change of a map of maps (maybe_wait_bpf_programs() in
+// kernel/bpf/syscall.c): put one back as it is.
+void FdbTables::wait_for_programs() const {
+  const std::lock_guard lock(mutex_);
+  if (tables_.empty()) return;
+  const auto& [bridge, table] = *tables_.begin();
+  (void)programs_.fdbs.put(static_cast<__u32>(bridge), static_cast<__u32>(table.fd.get()));
 }
 
 std::vector<LearnEvent> FdbTables::settle() {

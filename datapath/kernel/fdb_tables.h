@@ -7,8 +7,8 @@
 #include <array>
 #include <map>
 #include <mutex>
-#include <span>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "base/fd.h"
@@ -36,6 +36,8 @@ class FdbTables {
   // The bridge has a table, with what it had in a former life.
   Result<> add_bridge(BridgeId bridge);
   void remove_bridge(BridgeId bridge);
+  // Returns when no program runs that began before the call.
+  void wait_for_programs() const;
   // Entries of former lives: those that lead to known ports, to be reported; all others go.
   std::vector<LearnEvent> settle();
 
@@ -43,7 +45,9 @@ class FdbTables {
   Result<> set_capacity(BridgeId bridge, std::size_t entries);
   Result<> put(const FdbKey& key, const FdbTarget& target);
   void remove(const FdbKey& key);
-  // Removes an entry that settle() reported and nobody put since.
+  // Whether settle() reported the entry and nobody put it since.
+  [[nodiscard]] bool unconfirmed(const FdbKey& key) const;
+  // Removes such an entry.
   void withdraw_unconfirmed(const FdbKey& key);
   void use(std::span<FdbUse> rows) const;
 

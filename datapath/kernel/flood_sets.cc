@@ -9,13 +9,17 @@ __u32 chunks(std::size_t targets) { return static_cast<__u32>((targets + HD_CHUN
 
 }  // namespace
 
-FloodSets::FloodSets(const Programs& programs) : vlans_(programs.vlan_sets), sets_(programs.flood_sets) {
-  sets_.for_each([this](const hd_flood_key& key, const hd_flood& chunk) {
-    if (key.chunk != 0) return;
+FloodSets::FloodSets(const Programs& programs, const TimeSource& time)
+    : time_(time), vlans_(programs.vlan_sets), sets_(programs.flood_sets) {
+  std::vector<hd_flood_key> others;
+  sets_.for_each([&](const hd_flood_key& key, const hd_flood& chunk) {
+    if (key.chunk != 0) return others.push_back(key);
     size_[key.set] = chunk.total;
     by_content_[read(key.set, chunk.total)] = key.set;
     next_ = std::max(next_, key.set + 1);
   });
+  for (const hd_flood_key& key : others)  // of sets that were being written or erased when a daemon was killed
+    if (!size_.contains(key.set)) sets_.erase(key);
   vlans_.for_each([this](const hd_vlan& key, __u32 set) { now_[{key.bridge, key.vlan}] = set; });
 }
 
@@ -60,10 +64,7 @@ FloodSets::Sets FloodSets::wanted(std::span<const Member> members) {
 }
 
 Result<__u32> FloodSets::set_for(const Targets& targets) {
-  if (const auto it = by_content_.find(targets); it != by_content_.end()) {
-    dying_.erase(it->second);
-    return it->second;
-  }
+  if (const auto it = by_content_.find(targets); it != by_content_.end()) return it->second;
   while (size_.contains(next_) || next_ == 0) ++next_;
   const __u32 set = next_++;
   for (__u32 c = chunks(targets.size()); c-- > 0;) {
@@ -72,26 +73,39 @@ Result<__u32> FloodSets::set_for(const Targets& targets) {
     const std::size_t from = std::size_t{c} * HD_CHUNK;
     const std::size_t n = std::min<std::size_t>(HD_CHUNK, targets.size() - from);
     std::copy_n(targets.begin() + static_cast<std::ptrdiff_t>(from), n, chunk.target);
-    if (auto ok = sets_.put({set, c}, chunk); !ok) return std::unexpected(ok.error());
+    if (auto ok = sets_.put({set, c}, chunk); !ok) {
+      erase(set, targets.size());
+      return std::unexpected(ok.error());
+    }
   }
   by_content_[targets] = set;
   size_[set] = targets.size();
   return set;
 }
 
-// What was unused at the last change goes now; what became unused waits for the next.
+void FloodSets::erase(__u32 set, std::size_t targets) {
+  for (__u32 c = 0; c < chunks(targets); ++c) sets_.erase({set, c});
+}
+
+// No flood takes as long as kRest.
 void FloodSets::sweep() {
   std::set<__u32> used;
   for (const auto& [key, set] : now_) used.insert(set);
-  for (const __u32 set : dying_) {
-    if (used.contains(set)) continue;
-    for (__u32 c = 0; c < chunks(size_[set]); ++c) sets_.erase({set, c});
-    size_.erase(set);
-    std::erase_if(by_content_, [&](const auto& e) { return e.second == set; });
+  const TimePoint now = time_.now();
+  std::set<__u32> gone;
+  for (const auto& [set, size] : size_) {
+    if (used.contains(set)) {
+      unused_.erase(set);
+    } else if (now - unused_.try_emplace(set, now).first->second >= kRest) {
+      erase(set, size);
+      gone.insert(set);
+    }
   }
-  dying_.clear();
-  for (const auto& [set, size] : size_)
-    if (!used.contains(set)) dying_.insert(set);
+  for (const __u32 set : gone) {
+    size_.erase(set);
+    unused_.erase(set);
+  }
+  std::erase_if(by_content_, [&](const auto& e) { return gone.contains(e.second); });
 }
 
 Result<> FloodSets::update(BridgeId bridge, std::span<const Member> members) {

@@ -2,8 +2,8 @@
 // among them. VLANs with the same targets share a set; those that no port names share one too. Programs check each
 // target all the same (VLAN, split horizon, link), so a set that lags behind cannot lead a frame astray.
 //
-// A set is never changed: the VLANs are led to a new one, and the old one goes with the next change, when no program can
-// be in it any more.
+// A set is never changed: the VLANs are led to a new one, and the old one goes a while later, when no program can be in
+// it any more.
 //
 // Owner: the kernel datapath. Control thread.
 #pragma once
@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "datapath/datapath.h"
 #include "datapath/kernel/programs.h"
@@ -28,12 +29,14 @@ class FloodSets {
   };
 
   // Takes over what the maps have.
-  explicit FloodSets(const Programs& programs);
+  FloodSets(const Programs& programs, const TimeSource& time);
 
   // The bridge's members are these, from now on. Errc::limit when a map is full: the bridge then floods as before.
   Result<> update(BridgeId bridge, std::span<const Member> members);
   // Removes what is left of bridges that update() was not called for.
   void drop_others(const std::set<BridgeId>& bridges);
+  // Removes sets that nobody has used for kRest. To be called now and then.
+  void sweep();
 
  private:
   using Targets = std::vector<hd_target>;
@@ -41,15 +44,18 @@ class FloodSets {
 
   static Sets wanted(std::span<const Member> members);
   Result<__u32> set_for(const Targets& targets);
-  void sweep();
+  void erase(__u32 set, std::size_t targets);
   [[nodiscard]] Targets read(__u32 set, __u32 total) const;
 
+  static constexpr auto kRest = std::chrono::seconds(1);
+
+  const TimeSource& time_;
   BpfMap<hd_vlan, __u32> vlans_;
   BpfMap<hd_flood_key, hd_flood> sets_;
   std::map<std::pair<std::uint16_t, std::uint16_t>, __u32> now_;  // (bridge, VLAN) -> set
   std::map<Targets, __u32> by_content_;
   std::map<__u32, std::size_t> size_;  // of each set
-  std::set<__u32> dying_;              // unused since the last change
+  std::map<__u32, TimePoint> unused_;  // since when
   __u32 next_ = 1;
 };
 

@@ -14,7 +14,6 @@ namespace {
 // linux/bpf.h of 6.6; Debian 12's headers are older.
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
 constexpr unsigned kPreference = 65000;  // filters that ask for none get smaller numbers, and so run before ours
-constexpr unsigned kHandle = 1;
 
 std::string pin_name(int ifindex) { return "link-" + std::to_string(ifindex); }
 
@@ -26,10 +25,10 @@ bpf_tc_hook ingress(int ifindex) {
   return hook;
 }
 
-bpf_tc_opts our_filter() {
+bpf_tc_opts our_filter(const Pins& pins) {
   bpf_tc_opts opts{};
   opts.sz = sizeof opts;
-  opts.handle = kHandle;
+  opts.handle = pins.mark();
   opts.priority = kPreference;
   return opts;
 }
@@ -43,21 +42,15 @@ struct Quiet {
   Quiet& operator=(const Quiet&) = delete;
 };
 
-bool has_our_filter(int ifindex) {
-  const Quiet quiet;
-  const bpf_tc_hook hook = ingress(ifindex);
-  bpf_tc_opts opts = our_filter();
-  return bpf_tc_query(&hook, &opts) == 0;
-}
-
-void remove_filter(int ifindex, netlink::Netlink& kernel, bool made_clsact) {
+void remove_filter(const Pins& pins, int ifindex, netlink::Netlink& kernel, bool made_clsact) {
   const Quiet quiet;
   bpf_tc_hook hook = ingress(ifindex);
-  const bpf_tc_opts opts = our_filter();
+  const bpf_tc_opts opts = our_filter(pins);
   bpf_tc_detach(&hook, &opts);
   if (!made_clsact) return;
-  const auto used = kernel.ingress_filters(ifindex);
-  if (!used || *used) return;
+  const auto in = kernel.ingress_filters(ifindex);
+  const auto out = kernel.egress_filters(ifindex);
+  if (!in || *in || !out || *out) return;
   hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
   bpf_tc_hook_destroy(&hook);
 }
@@ -85,31 +78,40 @@ Result<> Hook::attach_tcx(const Pins& pins, int program) {
   return {};
 }
 
-Result<> Hook::attach_filter(int program) {
+bool Hook::has_filter(const Pins& pins, int ifindex) {
+  const Quiet quiet;
+  const bpf_tc_hook hook = ingress(ifindex);
+  bpf_tc_opts opts = our_filter(pins);
+  return bpf_tc_query(&hook, &opts) == 0;
+}
+
+Result<> Hook::attach_filter(const Pins& pins, int program) {
   const Quiet quiet;
   bpf_tc_hook hook = ingress(ifindex_);
   const int made = bpf_tc_hook_create(&hook);
   if (made != 0 && made != -EEXIST) return fail_errno(-made, "clsact qdisc");
-  made_clsact_ = made == 0;
-  bpf_tc_opts opts = our_filter();
+  made_clsact_ = made_clsact_ || made == 0;
+  bpf_tc_opts opts = our_filter(pins);
   opts.prog_fd = program;
   opts.flags = BPF_TC_F_REPLACE;
   if (const int err = bpf_tc_attach(&hook, &opts); err != 0) return fail_errno(-err, "TC filter");
   return {};
 }
 
-Result<Hook> Hook::attach(const Pins& pins, netlink::Netlink& kernel, int ifindex, const std::string& device,
-                          int program) {
+// A link that is not pinned ends with the process, a filter with its device.
+Result<Hook> Hook::attach(const Pins& pins, netlink::Netlink& kernel, const Target& target, int program) {
   Hook hook;
-  hook.ifindex_ = ifindex;
-  const bool had_filter = has_our_filter(ifindex);
-  const bool had_link = static_cast<bool>(pins.open(pin_name(ifindex)));
-  const auto foreign = had_filter || had_link ? Result<bool>(false) : kernel.ingress_filters(ifindex);
+  hook.ifindex_ = target.ifindex;
+  hook.made_clsact_ = target.made_clsact;
+  const bool had_filter = has_filter(pins, target.ifindex);
+  const bool had_link = static_cast<bool>(pins.open(pin_name(target.ifindex)));
+  const auto foreign = had_filter || had_link ? Result<bool>(false) : kernel.ingress_filters(target.ifindex);
+  const bool must_stay = target.ours && pins.path().empty();
   Result<> tcx = fail(Errc::unsupported, "the device has filters");
-  if (!had_filter && foreign && !*foreign) tcx = hook.attach_tcx(pins, program);
+  if (!had_filter && !must_stay && foreign && !*foreign) tcx = hook.attach_tcx(pins, program);
   if (tcx) return hook;
-  if (auto filter = hook.attach_filter(program); !filter)
-    return fail(filter.error().code, "network device " + device + ": cannot attach a TC program: " +
+  if (auto filter = hook.attach_filter(pins, program); !filter)
+    return fail(filter.error().code, "network device " + target.name + ": cannot attach a TC program: " +
                                          filter.error().text + "; tcx: " + tcx.error().text);
   return hook;
 }
@@ -121,7 +123,7 @@ void Hook::detach(const Pins& pins, netlink::Netlink& kernel) {
     link_.reset();
     pins.unpin(pin_name(ifindex_));
   } else {
-    remove_filter(ifindex_, kernel, made_clsact_);
+    remove_filter(pins, ifindex_, kernel, made_clsact_);
   }
   ifindex_ = 0;
 }
@@ -131,7 +133,7 @@ void Hook::remove_left_over(const Pins& pins, netlink::Netlink& kernel, int ifin
     bpf_link_detach(link.get());
     pins.unpin(pin_name(ifindex));
   }
-  if (has_our_filter(ifindex)) remove_filter(ifindex, kernel, made_clsact);
+  if (has_filter(pins, ifindex)) remove_filter(pins, ifindex, kernel, made_clsact);
 }
 
 }  // namespace heddle::dp

@@ -4,6 +4,8 @@
 // among them. A device that has ingress filters gets ours as a filter too, behind them (preference 65000), so that they
 // see the frames first. XDP programs run before TC and are not touched.
 //
+// Filters bear the owner's mark as handle, so that two daemons do not take each other's for their own.
+//
 // Owner: the kernel datapath, one Hook for each device. Control thread. A Hook that is destroyed without detach()
 // leaves its program at work when the hook survives the process: a pinned link, or a filter.
 #pragma once
@@ -19,9 +21,14 @@ namespace heddle::dp {
 
 class Hook {
  public:
+  struct Target {
+    int ifindex = 0;
+    std::string name;
+    bool made_clsact = false;  // by an earlier daemon of ours
+    bool ours = false;         // a device that we made: no frame may ever pass its ingress without the program
+  };
   // Attaches `program`, or puts it in the place of the one that an earlier daemon left on the device.
-  static Result<Hook> attach(const Pins& pins, netlink::Netlink& kernel, int ifindex, const std::string& device,
-                             int program);
+  static Result<Hook> attach(const Pins& pins, netlink::Netlink& kernel, const Target& target, int program);
   Hook() = default;
 
   // `ifindex` 0: nothing is attached.
@@ -31,12 +38,14 @@ class Hook {
   [[nodiscard]] bool made_clsact() const { return made_clsact_; }
   void detach(const Pins& pins, netlink::Netlink& kernel);
 
+  // Whether the owner has a filter on the device.
+  static bool has_filter(const Pins& pins, int ifindex);
   // Takes off what an earlier daemon left on a device, of either kind.
   static void remove_left_over(const Pins& pins, netlink::Netlink& kernel, int ifindex, bool made_clsact);
 
  private:
   Result<> attach_tcx(const Pins& pins, int program);
-  Result<> attach_filter(int program);
+  Result<> attach_filter(const Pins& pins, int program);
 
   int ifindex_ = 0;
   Fd link_;

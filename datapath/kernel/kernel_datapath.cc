@@ -34,7 +34,7 @@ Result<> KernelDatapath::start() {
   programs_ = std::move(*programs);
   remotes_ = std::make_unique<Remotes>(programs_->remotes, *kernel_routes_);
   fdb_ = std::make_unique<FdbTables>(*programs_, *pins_, *remotes_);
-  floods_ = std::make_unique<FloodSets>(*programs_);
+  floods_ = std::make_unique<FloodSets>(*programs_, options_.time != nullptr ? *options_.time : steady_);
   auto events = Events::open(*programs_, [this](PortNo no) {
     return answer_device_[static_cast<std::size_t>(no) % limits::kPorts].load(std::memory_order_relaxed);
   });
@@ -56,8 +56,9 @@ Result<> KernelDatapath::start() {
 
 void KernelDatapath::recall() {
   if (!pins_->other_layouts().empty())
-    spdlog::warn("kernel datapath: the maps that an earlier version left have another layout: they are replaced, which "
-                 "interrupts forwarding for a moment and forgets what was learned");
+    spdlog::warn(
+        "kernel datapath: the maps that an earlier version left have another layout: they are replaced, which "
+        "interrupts forwarding for a moment and forgets what was learned");
   if (!programs_->taken_over()) return;
   programs_->names.for_each([this](const hd_name_key& key, const hd_name& value) {
     const std::string name(value.name, strnlen(value.name, sizeof value.name));
@@ -75,7 +76,7 @@ void KernelDatapath::forget_ports() {
   for (const auto& [name, former] : former_ports_) {
     const auto no = static_cast<__u32>(former.no);
     spdlog::info("kernel datapath: port {} is not configured any more", name);
-    (void)programs_->ports.put(no, {});
+    begin_number(former.no);
     Hook::remove_left_over(*pins_, *kernel_, former.ifindex, former.made_clsact);
     programs_->names.erase({static_cast<__u16>(no), 0});
     fdb_->remove_port(former.no);
@@ -93,19 +94,20 @@ void KernelDatapath::forget_bridges() {
 
 // Devices of ours that nobody uses, attachments to devices that are no ports, and what maps say of either.
 void KernelDatapath::forget_devices() {
-  std::set<int> ours;  // devices with a program
-  std::set<int> pairs;
+  std::set<int> ours;                // devices with a program
+  std::set<std::string> configured;  // pairs of internal ports, also of those in error
   for (const auto& [no, p] : ports_) {
     ours.insert(p.hook.ifindex());
-    if (p.internal()) pairs.insert({p.link.index, p.back.index});
+    if (p.internal()) configured.insert({p.spec.name, back_name(p.spec.name)});
   }
   for (const auto& [port, device] : vxlan_) ours.insert(device.link.index);
   if (auto links = kernel_->links()) {
     for (const auto& link : *links) {
       const bool made = link.alias == options_.owner && (link.kind == "vxlan" || link.kind == "veth");
-      if (made && !ours.contains(link.index) && !pairs.contains(link.index)) (void)kernel_->remove_link(link.index);
+      if (made && !ours.contains(link.index) && !configured.contains(link.name)) (void)kernel_->remove_link(link.index);
     }
   }
+  forget_filters(ours);
   for (const std::string& pin : pins_->names()) {
     if (!pin.starts_with("link-")) continue;
     const int ifindex = std::atoi(pin.c_str() + 5);  // NOLINT(cert-err34-c): our own file names; 0 is no device
@@ -123,9 +125,8 @@ void KernelDatapath::forget_devices() {
     if (p.tunnel()) nets.insert(net(tunnel_key(p).net));
   programs_->tunnels.for_each([&](const hd_tunnel& key, __u32 port) {
     const PortEntry* p = find(static_cast<PortNo>(port));
-    const bool good = p != nullptr && p->tunnel() && [&, want = tunnel_key(*p)] {
-      return std::memcmp(&want, &key, sizeof key) == 0;
-    }();
+    const bool good = p != nullptr && p->tunnel() &&
+                      [&, want = tunnel_key(*p)] { return std::memcmp(&want, &key, sizeof key) == 0; }();
     if (!good) programs_->tunnels.erase(key);
   });
   programs_->vnis.for_each([&](const hd_vni& key, __u32 /*forms*/) {
@@ -134,6 +135,15 @@ void KernelDatapath::forget_devices() {
     else
       programs_->vnis.erase(key);
   });
+}
+
+// Filters stay on their devices whatever becomes of pins.
+void KernelDatapath::forget_filters(const std::set<int>& ours) {
+  const auto links = kernel_->links();
+  if (!links) return;
+  for (const auto& link : *links)
+    if (!ours.contains(link.index) && Hook::has_filter(*pins_, link.index))
+      Hook::remove_left_over(*pins_, *kernel_, link.index, false);
 }
 
 void KernelDatapath::settle() {
@@ -150,7 +160,7 @@ void KernelDatapath::settle() {
   auto known = fdb_->settle();
   remotes_->drop_unused();
   if (!known.empty()) spdlog::info("kernel datapath: {} stations are known from before", known.size());
-  events_->adopt(std::move(known));
+  events_->adopt(std::move(known), [this](const FdbKey& key) { return !fdb_->unconfirmed(key); });
   pins_->remove_other_layouts();
 }
 
@@ -158,6 +168,10 @@ void KernelDatapath::clean_up() {
   settle();
   while (!ports_.empty()) (void)remove_port(ports_.begin()->first);
   forget_devices();
+  // A daemon that was killed in the act of making one had not marked it yet.
+  if (const auto links = kernel_->links())
+    for (const auto& link : *links)
+      if (link.name.starts_with("hd") && may_adopt(link)) (void)kernel_->remove_link(link.index);
   pins_->remove_all();
 }
 
@@ -174,8 +188,7 @@ Result<BridgeId> KernelDatapath::add_bridge(const std::string& name) {
   if (const auto former = former_bridges_.find(name); former != former_bridges_.end()) id = former->second;
   if (static_cast<std::size_t>(id) >= limits::kBridges)
     return fail(Errc::limit, fmt::format("bridge {}: a switch has at most {} bridges", name, limits::kBridges));
-  if (auto ok = fdb_->add_bridge(id); !ok)
-    return fail(ok.error().code, "bridge " + name + ": " + ok.error().text);
+  if (auto ok = fdb_->add_bridge(id); !ok) return fail(ok.error().code, "bridge " + name + ": " + ok.error().text);
   former_bridges_.erase(name);
   bridges_[name] = id;
   hd_name value{};

@@ -1,21 +1,24 @@
 // Devices of ports: taking them over, giving them back, and the pairs that internal ports are made of.
+#include <bpf/bpf.h>
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "datapath/kernel/kernel_datapath_impl.h"
 
 namespace heddle::dp {
-namespace {
 
-// The other end of an internal port's pair. Interface names have 15 characters: a hash stands for the port's.
 std::string back_name(const std::string& port) {
   std::uint32_t hash = 2166136261U;  // FNV-1a
   for (const char c : port) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
   return fmt::format("hd{:08x}", hash);
 }
 
+namespace {
+
+constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);  // linux/bpf.h of 6.6
 constexpr unsigned kLargestMtu = 65535;
 
 }  // namespace
@@ -27,10 +30,20 @@ void KernelDatapath::silence(const std::string& device) const {
   if (fd && ::write(fd.get(), "1", 1) != 1) spdlog::debug("{}: not written", file);
 }
 
-// The address of the device at a veth's far end, when that is in another namespace and nobody watches the near end:
-// frames that are handed over directly pass by whoever listens there (tcpdump).
+// Whether somebody wants to see, hold back or change what leaves by the device: tcpdump, a queueing discipline
+// (bandwidth limits of a CNI plug-in), filters, programs. Frames that are handed over directly would pass by all of
+// these.
+bool KernelDatapath::watched(const netlink::Link& device) const {
+  if (device.promiscuity != 0 || (!device.qdisc.empty() && device.qdisc != "noqueue")) return true;
+  __u32 programs = 0;
+  if (bpf_prog_query(device.index, kTcxEgress, 0, nullptr, nullptr, &programs) == 0 && programs > 0) return true;
+  const auto filters = kernel_->egress_filters(device.index);
+  return !filters || *filters;
+}
+
+// The address of the device at a veth's far end, when that is in another namespace and nobody watches the near end.
 std::optional<MacAddr> KernelDatapath::station(const netlink::Link& veth) const {
-  if (veth.kind != "veth" || !veth.link_netns || veth.promiscuity != 0) return std::nullopt;
+  if (veth.kind != "veth" || !veth.link_netns || watched(veth)) return std::nullopt;
   const auto mac = kernel_->peer_mac(*veth.link_netns, veth.link);
   return mac ? *mac : std::nullopt;
 }
@@ -60,10 +73,11 @@ void KernelDatapath::see_link(PortEntry& p, const netlink::Link& link) {
 }
 
 // Programs know the port before its first frame comes.
-Result<> KernelDatapath::attach(PortEntry& p, const netlink::Link& hooked) {
+Result<> KernelDatapath::attach(PortEntry& p, const netlink::Link& hooked, bool made_clsact) {
   const auto ifindex = static_cast<__u32>(hooked.index);
   if (auto ok = programs_->devices.put(ifindex, static_cast<__u32>(p.no)); !ok) return ok;
-  auto hook = Hook::attach(*pins_, *kernel_, hooked.index, hooked.name, programs_->port_ingress());
+  auto hook =
+      Hook::attach(*pins_, *kernel_, {hooked.index, hooked.name, made_clsact, p.internal()}, programs_->port_ingress());
   if (!hook) {
     programs_->devices.erase(ifindex);
     return std::unexpected(hook.error());
@@ -93,50 +107,64 @@ Result<> KernelDatapath::open_netdev(PortEntry& p) {
     if (auto ok = kernel_->set_up(link->index, true); !ok) return ok;
   }
   if (auto info = netlink::ethtool_info(name)) p.ethtool = *info;
-  if (auto ok = attach(p, *link); !ok) return ok;
+  if (auto ok = attach(p, *link, std::exchange(p.was_clsact, false)); !ok) return ok;
   p.link = *link;
   return {};
 }
 
-// A pair: the device that the host uses, and one whose ingress has the program. The host's end may be moved to another
-// namespace; the other stays with us.
-Result<> KernelDatapath::open_internal(PortEntry& p) {
-  const std::string& name = p.spec.name;
-  const std::string back = back_name(name);
-  auto far = kernel_->link(back);
+// A device that we were making when we were killed: not marked yet, never used.
+bool KernelDatapath::may_adopt(const netlink::Link& link) const {
+  return link.alias.empty() && !link.admin_up && link.master == 0 && (link.kind == "veth" || link.kind == "vxlan");
+}
+
+// Makes the pair that is not there, or finishes one that was being made. Anything else by these names is in the way.
+Result<> KernelDatapath::make_pair(const std::string& name, const std::string& back, const PortSpec& spec) {
   auto near = kernel_->link(name);
-  if (near && (near->alias != options_.owner || near->kind != "veth")) {
-    if (near->alias != options_.owner || near->kind != "tun")
-      return fail(Errc::exists, "network device " + name + " exists and was not made by the switch: remove it (ip link "
-                                                           "del " + name + ") or give the port another name");
-    // The user-space datapath's.
+  const auto far = kernel_->link(back);
+  if (near && near->alias == options_.owner && near->kind == "tun") {  // the user-space datapath's
     if (auto ok = kernel_->remove_link(near->index); !ok) return ok;
     near = fail(Errc::not_found, "");
   }
-  if (far && far->alias != options_.owner)
-    return fail(Errc::exists, "network device " + back + ", which port " + name + " needs, was made by another");
-  if (!far) {
-    netlink::VethSpec pair{name, back, p.spec.mac, p.spec.mtu, options_.owner};
-    near = kernel_->add_veth(pair);
-    if (!near) return std::unexpected(near.error());
-    far = kernel_->link(back);
-    if (!far) return std::unexpected(far.error());
-    if (auto ok = kernel_->set_mtu(far->index, kLargestMtu); !ok) return ok;
+  const auto ours = [&](const netlink::Link& l) { return l.alias == options_.owner || may_adopt(l); };
+  if (far && far->kind == "veth" && ours(*far)) {
+    if (far->link_netns || !near || near->index != far->link) return {};  // the host's end is elsewhere
+    for (const int index : {far->index, near->index})
+      if (auto ok = kernel_->set_alias(index, options_.owner); !ok) return ok;
+    return {};
   }
-  silence(back);
-  if (auto ok = kernel_->set_up(far->index, true); !ok) return ok;
-  p.moved = !near || near->index != far->link || far->link_netns.has_value();
-  if (!p.moved) {
-    if (p.spec.mac && near->mac != *p.spec.mac)
-      if (auto ok = kernel_->set_mac(near->index, *p.spec.mac); !ok) return ok;
-    if (p.spec.mtu && near->mtu != *p.spec.mtu)
-      if (auto ok = kernel_->set_mtu(near->index, *p.spec.mtu); !ok) return ok;
-    if (auto ok = kernel_->set_up(near->index, true); !ok) return ok;
-  }
-  if (auto ok = attach(p, *far); !ok) return ok;
-  p.back = *far;
-  p.link = p.moved ? *far : *near;
+  if (far) return fail(Errc::exists, "network device " + back + ", which port " + name + " needs, was made by another");
+  if (near)
+    return fail(Errc::exists, "network device " + name +
+                                  " exists and was not made by the switch: remove it (ip link del " + name +
+                                  ") or give the port another name");
+  auto made = kernel_->add_veth({name, back, spec.mac, spec.mtu, options_.owner});
+  if (!made) return std::unexpected(made.error());
   return {};
+}
+
+// A pair: the device that the host uses, and one whose ingress has the program. The host's end may be moved to another
+// namespace; the other stays with us. The program is there before the first frame can come.
+Result<> KernelDatapath::open_internal(PortEntry& p) {
+  const std::string& name = p.spec.name;
+  const std::string back = back_name(name);
+  if (auto ok = make_pair(name, back, p.spec); !ok) return ok;
+  const auto far = kernel_->link(back);
+  if (!far) return std::unexpected(far.error());
+  const auto near = kernel_->link(name);
+  silence(back);
+  if (far->mtu != kLargestMtu)  // what the host's end may send is the host's end's affair
+    if (auto ok = kernel_->set_mtu(far->index, kLargestMtu); !ok) return ok;
+  if (auto ok = attach(p, *far, false); !ok) return ok;
+  p.back = *far;
+  p.moved = far->link_netns.has_value() || !near || near->index != far->link;
+  p.link = p.moved ? *far : *near;
+  if (auto ok = kernel_->set_up(far->index, true); !ok) return ok;
+  if (p.moved) return {};
+  if (p.spec.mac && near->mac != *p.spec.mac)
+    if (auto ok = kernel_->set_mac(near->index, *p.spec.mac); !ok) return ok;
+  if (p.spec.mtu && near->mtu != *p.spec.mtu)
+    if (auto ok = kernel_->set_mtu(near->index, *p.spec.mtu); !ok) return ok;
+  return kernel_->set_up(near->index, true);
 }
 
 // Tries to take the device over; p.error says why that failed.
@@ -144,10 +172,8 @@ void KernelDatapath::open_device(PortEntry& p) {
   p.error.clear();
   const auto opened = p.internal() ? open_internal(p) : open_netdev(p);
   if (!opened) {
-    p.link = {};
-    p.error = opened.error().text;
+    close_device(p, opened.error().text);
     spdlog::warn("port {}: {}", p.spec.name, p.error);
-    write_device(p);
     return;
   }
   if (auto back = p.internal() ? kernel_->link(p.back.index) : Result<netlink::Link>(p.back)) p.back = *back;
@@ -162,7 +188,7 @@ void KernelDatapath::open_device(PortEntry& p) {
 void KernelDatapath::close_device(PortEntry& p, const std::string& why) {
   p.error = why;
   const int ifindex = p.hook.ifindex();
-  if (ifindex == 0) return;
+  if (ifindex == 0) return write_device(p);
   answer_device_[static_cast<std::size_t>(p.no)].store(0, std::memory_order_relaxed);
   p.hook.detach(*pins_, *kernel_);
   programs_->devices.erase(static_cast<__u32>(ifindex));

@@ -21,6 +21,9 @@
 
 namespace heddle::dp {
 
+// The other end of an internal port's pair. Interface names have 15 characters: a hash stands for the port's.
+std::string back_name(const std::string& port);
+
 class KernelDatapath final : public Datapath {
  public:
   explicit KernelDatapath(const KernelDatapathOptions& options);
@@ -56,7 +59,8 @@ class KernelDatapath final : public Datapath {
     hd_port conf{};           // what the programs have
     netlink::Link link;       // the device that bears the port's name; index 0: there is none
     netlink::Link back;       // internal ports: the other end of its pair
-    bool moved = false;       // internal ports: the device is in another namespace now
+    bool moved = false;       // internal ports: the device is in another namespace now; `link` is `back` then
+    bool was_clsact = false;  // a former life made the clsact qdisc of the device
     Hook hook;
     netlink::EthtoolInfo ethtool;
     std::string error;
@@ -92,7 +96,10 @@ class KernelDatapath final : public Datapath {
   void open_device(PortEntry& p);
   Result<> open_netdev(PortEntry& p);
   Result<> open_internal(PortEntry& p);
-  Result<> attach(PortEntry& p, const netlink::Link& hooked);
+  Result<> attach(PortEntry& p, const netlink::Link& hooked, bool made_clsact);
+  Result<> make_pair(const std::string& name, const std::string& back, const PortSpec& spec);
+  [[nodiscard]] bool may_adopt(const netlink::Link& link) const;
+  [[nodiscard]] bool watched(const netlink::Link& device) const;
   void close_device(PortEntry& p, const std::string& why);
   void see_link(PortEntry& p, const netlink::Link& link);
   void remove_internal(const std::string& name, const std::string& back);
@@ -105,6 +112,7 @@ class KernelDatapath final : public Datapath {
   Result<VxlanDevice*> vxlan_device(std::uint16_t udp_port);
   void release_vxlan_device(std::uint16_t udp_port);
   Result<> put_tunnel(PortEntry& p);
+  void retry_tunnels(std::set<PortNo>& changed);
   void write_vni(const hd_vni& net);
   [[nodiscard]] hd_tunnel tunnel_key(const PortEntry& p) const;
   [[nodiscard]] PortState tunnel_state(const PortEntry& p) const;
@@ -113,7 +121,9 @@ class KernelDatapath final : public Datapath {
   void on_link(const netlink::Link& link, std::set<PortNo>& changed);
   void on_internal(PortEntry& p, std::set<PortNo>& changed);
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
+  void on_vxlan(const netlink::Link& link);
   void reread_links(std::set<PortNo>& changed);
+  void on_traffic(int ifindex);
   void refresh_stations();
   void refresh_remotes(std::set<PortNo>& changed);
   void arm_timer();
@@ -123,8 +133,10 @@ class KernelDatapath final : public Datapath {
   void forget_ports();
   void forget_bridges();
   void forget_devices();
+  void forget_filters(const std::set<int>& ours);
 
   KernelDatapathOptions options_;
+  SteadyTime steady_;
   std::unique_ptr<Pins> pins_;
   std::unique_ptr<netlink::Netlink> kernel_;         // control
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of remotes_

@@ -46,7 +46,19 @@ void KernelDatapath::on_internal(PortEntry& p, std::set<PortNo>& changed) {
   changed.insert(p.no);
 }
 
+// Ours to keep up: nobody else has a use for it.
+void KernelDatapath::on_vxlan(const netlink::Link& link) {
+  for (auto& [udp_port, device] : vxlan_) {
+    if (device.link.index != link.index) continue;
+    device.link = link;
+    if (link.admin_up) return;
+    spdlog::warn("underlay: device {} was set down: it is set up again", link.name);
+    if (auto ok = kernel_->set_up(link.index, true); !ok) spdlog::error("underlay: {}", ok.error().text);
+  }
+}
+
 void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& changed) {
+  on_vxlan(link);
   for (auto& [no, p] : ports_) {
     if (p.tunnel()) continue;
     const bool hooked = p.hook.ifindex() != 0;
@@ -57,11 +69,17 @@ void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& change
       spdlog::warn("port {}: {}", p.spec.name, p.error);
       remember(p);
       changed.insert(no);
+    } else if (hooked && p.link.index == link.index && link.master != 0) {
+      close_device(p, "network device " + link.name + " was given to another: release it (ip link set dev " +
+                          link.name + " nomaster)");
+      spdlog::warn("port {}: {}", p.spec.name, p.error);
+      remember(p);
+      changed.insert(no);
     } else if (hooked && p.link.index == link.index) {
       if (p.link == link) continue;
       see_link(p, link);
       changed.insert(no);
-    } else if (p.spec.name == link.name) {
+    } else if (p.spec.name == link.name && (hooked || link.master == 0)) {
       close_device(p, "replaced");
       open_device(p);
       remember(p);
@@ -123,6 +141,15 @@ void KernelDatapath::reread_links(std::set<PortNo>& changed) {
   for (const auto& link : *links) on_link(link, changed);
 }
 
+// A queue or filter at a port's device came or went: see watched().
+void KernelDatapath::on_traffic(int ifindex) {
+  for (auto& [no, p] : ports_) {
+    if (p.tunnel() || p.hook.ifindex() == 0 || (p.internal() && !p.moved) || p.link.index != ifindex) continue;
+    if (auto now = kernel_->link(ifindex)) p.link = *now;
+    write_device(p);
+  }
+}
+
 // A few at a time: a thousand ports at rest must not cost anything that shows.
 void KernelDatapath::refresh_stations() {
   auto it = ports_.upper_bound(last_refreshed_);
@@ -161,6 +188,9 @@ void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
         break;
       case Kind::neighbour:
         break;
+      case Kind::traffic:
+        on_traffic(e.ifindex);
+        break;
       case Kind::address:
       case Kind::route:
         routes = true;
@@ -173,7 +203,11 @@ void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
   });
   std::uint64_t expired = 0;
   if (read(timer_.get(), &expired, sizeof expired) == sizeof expired) {
-    if (!std::exchange(routes_changed_, false)) refresh_stations();
+    if (!std::exchange(routes_changed_, false)) {
+      refresh_stations();
+      retry_tunnels(touched);
+      floods_->sweep();
+    }
     refresh_remotes(touched);
     arm_timer();
   }

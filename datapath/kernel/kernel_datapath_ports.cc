@@ -25,7 +25,8 @@ void apply_policy(hd_port& conf, const PortPolicy& policy) {
 }
 
 bool same_vlans(const hd_port& a, const hd_port& b) {
-  return a.bridge == b.bridge && a.mode == b.mode && a.tag == b.tag && std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
+  return a.bridge == b.bridge && a.mode == b.mode && a.tag == b.tag &&
+         std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
 }
 
 }  // namespace
@@ -72,8 +73,8 @@ void KernelDatapath::remember(const PortEntry& p) {
   if (auto ok = programs_->names.put({static_cast<__u16>(p.no), 0}, value); !ok) spdlog::warn("{}", ok.error().text);
 }
 
-// Words of an element change one by one under the programs' eyes. Where VLAN rules change, the port belongs to no
-// bridge for these microseconds, so that no frame is judged by half of the old rules and half of the new.
+// Words of an element change one by one under the programs' eyes. Where VLAN rules of a port in use change, it belongs
+// to no bridge until every program that saw the old ones has ended, so that no frame is judged by half of each.
 Result<> KernelDatapath::write_conf(PortEntry& p, const hd_port& next) {
   const auto key = static_cast<__u32>(p.no);
   if (std::memcmp(&next, &p.conf, sizeof next) == 0) return {};
@@ -81,6 +82,7 @@ Result<> KernelDatapath::write_conf(PortEntry& p, const hd_port& next) {
     hd_port between = p.conf;
     between.bridge = HD_NO_BRIDGE;
     if (auto ok = programs_->ports.put(key, between); !ok) return ok;
+    if (next.bridge != HD_NO_BRIDGE) fdb_->wait_for_programs();
   }
   if (next.bridge != HD_NO_BRIDGE && !same_vlans(p.conf, next)) {
     hd_port almost = next;
@@ -104,6 +106,7 @@ Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
   p.no = *no;
   p.spec = spec;
   p.policy.bridge = BridgeId::none;
+  p.was_clsact = known && former->second.made_clsact;
   if (!known) begin_number(*no);
   if (const auto conf = programs_->ports.get(static_cast<__u32>(*no))) p.conf = *conf;
   by_name_[spec.name] = *no;
@@ -217,17 +220,21 @@ PortState KernelDatapath::port_state(PortNo no) const {
   if (p->tunnel()) return tunnel_state(*p);
   s.present = p->hook.ifindex() != 0;
   s.error = p->error;
-  s.ifindex = p->link.index;
-  s.mac = p->link.mac;
-  s.mtu = p->link.mtu;
+  // A device in another namespace is that one's to look after; we see its address at most.
+  s.ifindex = p->moved ? 0 : p->link.index;
+  s.mac = p->moved ? MacAddr{} : p->link.mac;
+  s.mtu = p->moved ? 0 : p->link.mtu;
   s.admin_up = p->link.admin_up;
   s.link_up = p->link.lower_up;
   s.link_speed = p->ethtool.speed_bps;
   s.full_duplex = p->ethtool.full_duplex;
   s.driver = p->ethtool.driver;
   if (!s.present) return s;
-  const char* output = (p->conf.flags & HD_INWARD) != 0 ? "ingress" : (p->conf.flags & HD_PEER) != 0 ? "peer" : "device";
+  const char* output = (p->conf.flags & HD_INWARD) != 0 ? "ingress"
+                       : (p->conf.flags & HD_PEER) != 0 ? "peer"
+                                                        : "device";
   s.details = {{"tc_hook", p->hook.kind()}, {"output", output}};
+  if (p->moved) s.details.emplace_back("moved", "the device is in another network namespace");
   return s;
 }
 

@@ -28,9 +28,11 @@ Result<KernelDatapath::VxlanDevice*> KernelDatapath::vxlan_device(std::uint16_t 
   if (const auto it = vxlan_.find(udp_port); it != vxlan_.end()) return &it->second;
   const std::string name = device_name(udp_port);
   auto link = kernel_->link(name);
+  if (link && link->kind == "vxlan" && may_adopt(*link) && kernel_->set_alias(link->index, options_.owner))
+    link = kernel_->link(name);
   if (link && (link->alias != options_.owner || link->kind != "vxlan"))
-    return fail(Errc::exists, "network device " + name + " exists and was not made by the switch: remove it (ip link del " +
-                                  name + ")");
+    return fail(Errc::exists, "network device " + name +
+                                  " exists and was not made by the switch: remove it (ip link del " + name + ")");
   const bool fresh = !link;
   if (fresh) {
     netlink::VxlanDeviceSpec spec;
@@ -41,15 +43,18 @@ Result<KernelDatapath::VxlanDevice*> KernelDatapath::vxlan_device(std::uint16_t 
     if (!link) return std::unexpected(link.error());
   }
   silence(name);
-  Result<> ok = kernel_->set_up(link->index, true);
+  // The program comes first: what it does not take would reach the host's own stack.
+  Result<> ok{};
   const auto index = static_cast<__u32>(link->index);
-  if (ok && !programs_->strays.get(index)) ok = programs_->strays.put(index, {});
+  if (!programs_->strays.get(index)) ok = programs_->strays.put(index, {});
   Result<Hook> hook = fail(Errc::system, "");
-  if (ok) hook = Hook::attach(*pins_, *kernel_, link->index, name, programs_->tunnel_ingress());
+  if (ok) hook = Hook::attach(*pins_, *kernel_, {link->index, name, false, true}, programs_->tunnel_ingress());
+  if (ok && hook) ok = kernel_->set_up(link->index, true);
   if (!ok || !hook) {
     if (fresh) (void)kernel_->remove_link(link->index);
     return std::unexpected(ok ? hook.error() : ok.error());
   }
+  if (auto up = kernel_->link(link->index)) link = up;
   VxlanDevice& device = vxlan_[udp_port];
   device = {*link, std::move(*hook)};
   spdlog::info("underlay: device {} takes VXLAN at UDP port {}", name, udp_port);
@@ -57,14 +62,13 @@ Result<KernelDatapath::VxlanDevice*> KernelDatapath::vxlan_device(std::uint16_t 
 }
 
 void KernelDatapath::release_vxlan_device(std::uint16_t udp_port) {
-  const bool used = std::ranges::any_of(ports_, [&](const auto& e) {
-    return e.second.tunnel() && e.second.spec.vxlan.dst_port == udp_port;
-  });
+  const bool used = std::ranges::any_of(
+      ports_, [&](const auto& e) { return e.second.tunnel() && e.second.spec.vxlan.dst_port == udp_port; });
   const auto it = vxlan_.find(udp_port);
   if (used || it == vxlan_.end()) return;
+  (void)kernel_->remove_link(it->second.link.index);
   it->second.hook.detach(*pins_, *kernel_);
   programs_->strays.erase(static_cast<__u32>(it->second.link.index));
-  (void)kernel_->remove_link(it->second.link.index);
   vxlan_.erase(it);
 }
 
@@ -152,6 +156,16 @@ void KernelDatapath::remove_tunnel(PortEntry& p) {
   for (const std::uint32_t n : std::exchange(p.flood, {})) remotes_->release(n);
 }
 
+// What failed when a device had to be made anew may work now.
+void KernelDatapath::retry_tunnels(std::set<PortNo>& changed) {
+  for (auto& [no, p] : ports_) {
+    if (!p.tunnel() || p.error.empty()) continue;
+    const auto ok = put_tunnel(p);
+    p.error = ok ? "" : ok.error().text;
+    if (ok) changed.insert(no);
+  }
+}
+
 PortState KernelDatapath::tunnel_state(const PortEntry& p) const {
   PortState s;
   s.admin_up = true;
@@ -193,6 +207,7 @@ std::vector<UnderlayCounters> KernelDatapath::underlay_counters() const {
       c.counters.tx_bytes = stats->tx_bytes;
       // vxlan counts as a frame error what RFC 6040 makes it drop.
       c.counters.drops[static_cast<std::size_t>(Drop::ecn_invalid)] += stats->rx_frame_errors;
+      c.counters.drops[static_cast<std::size_t>(Drop::tx_error)] += stats->tx_lost;
     }
     out.push_back(std::move(c));
   }

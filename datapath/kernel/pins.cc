@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -22,16 +23,22 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_bpffs(const std::string& dir) {
-  struct statfs s{};
+  struct statfs s {};
   return statfs(dir.c_str(), &s) == 0 && static_cast<unsigned long>(s.f_type) == BPF_FS_MAGIC;
 }
 
 // What is mounted in another one than the first process's ends with those who live in it.
 bool in_first_mount_namespace() {
-  struct stat ours{};
-  struct stat first{};
+  struct stat ours {};
+  struct stat first {};
   if (stat("/proc/self/ns/mnt", &ours) != 0 || stat("/proc/1/ns/mnt", &first) != 0) return true;
   return ours.st_ino == first.st_ino && ours.st_dev == first.st_dev;
+}
+
+std::uint32_t hash(const std::string& text) {  // FNV-1a
+  std::uint32_t h = 2166136261U;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 16777619U;
+  return h;
 }
 
 // No dots: a BPF file system refuses them. The hash keeps owners apart that look alike afterwards.
@@ -39,22 +46,19 @@ std::string file_name(const std::string& owner) {
   std::string name = owner;
   for (char& c : name)
     if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '-';
-  std::uint32_t hash = 2166136261U;  // FNV-1a
-  for (const char c : owner) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
   constexpr std::size_t kReadable = 100;
-  return fmt::format("{}-{:08x}", name.substr(name.size() > kReadable ? name.size() - kReadable : 0), hash);
+  return fmt::format("{}-{:08x}", name.substr(name.size() > kReadable ? name.size() - kReadable : 0), hash(owner));
 }
 
 void remove_dir(const std::string& dir) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(dir, error)) ::unlink(entry.path().c_str());
-  if (::rmdir(dir.c_str()) != 0 && errno != ENOENT)
-    spdlog::warn("cannot remove {}: {}", dir, std::strerror(errno));
+  if (::rmdir(dir.c_str()) != 0 && errno != ENOENT) spdlog::warn("cannot remove {}: {}", dir, std::strerror(errno));
 }
 
 }  // namespace
 
-Pins::Pins(const std::string& bpffs, const std::string& owner, unsigned layout) {
+Pins::Pins(const std::string& bpffs, const std::string& owner, unsigned layout) : mark_(std::max(hash(owner), 1U)) {
   std::error_code error;
   if (!is_bpffs(bpffs)) {
     fs::create_directories(bpffs, error);
@@ -64,9 +68,10 @@ Pins::Pins(const std::string& bpffs, const std::string& owner, unsigned layout) 
     }
     spdlog::info("mounted a BPF file system at {}", bpffs);
     if (!in_first_mount_namespace())
-      spdlog::warn("{} is mounted for this process alone (ip netns exec, a container): what is kept there goes with it, so "
-                   "forwarding will stop when the daemon ends; give --bpffs one that was mounted before",
-                   bpffs);
+      spdlog::warn(
+          "{} is mounted for this process alone (ip netns exec, a container): what is kept there goes with it, so "
+          "forwarding will stop when the daemon ends; give --bpffs one that was mounted before",
+          bpffs);
   }
   owner_dir_ = bpffs + "/" + file_name(owner);
   const std::string dir = owner_dir_ + "/layout-" + std::to_string(layout);
@@ -86,8 +91,12 @@ Result<> Pins::pin(int fd, const std::string& name) const {
   if (dir_.empty()) return {};
   const std::string at = dir_ + "/" + name;
   if (bpf_obj_pin(fd, at.c_str()) == 0) return {};
-  if (errno == EEXIST && ::unlink(at.c_str()) == 0 && bpf_obj_pin(fd, at.c_str()) == 0) return {};
-  return fail_errno(errno, "pinning " + at);
+  if (errno != EEXIST) return fail_errno(errno, "pinning " + at);
+  const std::string beside = at + "-new";
+  ::unlink(beside.c_str());
+  if (bpf_obj_pin(fd, beside.c_str()) != 0) return fail_errno(errno, "pinning " + beside);
+  if (std::rename(beside.c_str(), at.c_str()) != 0) return fail_errno(errno, "pinning " + at);
+  return {};
 }
 
 void Pins::unpin(const std::string& name) const {

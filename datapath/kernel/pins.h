@@ -9,6 +9,7 @@
 // Owner: the kernel datapath. Any thread, one at a time.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,10 +26,12 @@ class Pins {
 
   [[nodiscard]] const std::string& path() const { return dir_; }
   [[nodiscard]] const std::string& why() const { return why_; }
+  // A number that stands for the owner, never 0: tells its TC filters from another's.
+  [[nodiscard]] std::uint32_t mark() const { return mark_; }
 
   // An object that is pinned under the name; no descriptor when there is none.
   [[nodiscard]] Fd open(const std::string& name) const;
-  // Pins, in place of what has the name. Nothing happens without a file system.
+  // Pins, in place of what has the name, in one step. Nothing happens without a file system.
   Result<> pin(int fd, const std::string& name) const;
   void unpin(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> names() const;
@@ -43,6 +46,7 @@ class Pins {
   std::string owner_dir_;
   std::string dir_;
   std::string why_;
+  std::uint32_t mark_ = 0;
 };
 
 }  // namespace heddle::dp

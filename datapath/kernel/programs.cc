@@ -70,6 +70,27 @@ bool same_form(const bpf_map* map, int fd) {
          info.value_size == bpf_map__value_size(map) && info.max_entries == bpf_map__max_entries(map);
 }
 
+// bpf_skb_set_tunnel_key() judges the size of its key when it runs, not when it is loaded: run it once.
+bool tunnel_keys_have_local_addresses() {
+  constexpr int kRoom = 64;
+  static_assert(sizeof(bpf_tunnel_key) <= kRoom);
+  std::vector<bpf_insn> code;
+  for (int at = -kRoom; at < 0; at += 8)
+    code.push_back({BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, static_cast<__s16>(at), 0});
+  code.push_back({BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0, 0});
+  code.push_back({BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -kRoom});
+  code.push_back({BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, static_cast<__s32>(sizeof(bpf_tunnel_key))});
+  code.push_back({BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_4, 0, 0, 0});
+  code.push_back({BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_skb_set_tunnel_key});
+  code.push_back({BPF_JMP | BPF_EXIT, 0, 0, 0, 0});
+  const Fd program(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tunnel_key", "GPL", code.data(), code.size(), nullptr));
+  std::array<std::uint8_t, 64> packet{};
+  LIBBPF_OPTS(bpf_test_run_opts, run);
+  run.data_in = packet.data();
+  run.data_size_in = packet.size();
+  return program && bpf_prog_test_run_opts(program.get(), &run) == 0 && run.retval == 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Programs>> Programs::load(const Pins& pins) {
@@ -80,12 +101,16 @@ Result<std::unique_ptr<Programs>> Programs::load(const Pins& pins) {
   if (auto ok = p->reuse(pins); !ok) return std::unexpected(ok.error());
   if (const int err = tc_switch__load(p->skeleton_); err != 0) {
     const auto missing = missing_features();
-    if (!missing.empty())
-      return fail(Errc::unsupported, fmt::format("this kernel lacks {}", fmt::join(missing, ", ")));
+    if (!missing.empty()) return fail(Errc::unsupported, fmt::format("this kernel lacks {}", fmt::join(missing, ", ")));
     constexpr std::size_t kShown = 8;
-    return fail(Errc::unsupported, fmt::format("{}:\n{}", fail_errno(-err, "loading the TC programs").error().text,
-                                               last_lines(LogKeeper::text(), kShown)));
+    // What an earlier daemon left forwards on: then this is a failure, not a kernel that cannot do it.
+    return fail(p->taken_over_ ? Errc::system : Errc::unsupported,
+                fmt::format("{}:\n{}", fail_errno(-err, "loading the TC programs").error().text,
+                            last_lines(LogKeeper::text(), kShown)));
   }
+  // The one feature that loading does not prove.
+  if (!tunnel_keys_have_local_addresses())
+    return fail(Errc::unsupported, "this kernel lacks local addresses in tunnel keys (Linux 6.0)");
   p->bind();
   if (auto ok = p->pin(pins); !ok) return std::unexpected(ok.error());
   return p;
@@ -175,6 +200,7 @@ std::vector<std::string> missing_features() {
   helper(BPF_FUNC_skb_set_tunnel_key, "the BPF helper bpf_skb_set_tunnel_key");
   helper(BPF_FUNC_skb_vlan_push, "the BPF helper bpf_skb_vlan_push");
   helper(BPF_FUNC_clone_redirect, "the BPF helper bpf_clone_redirect");
+  if (!tunnel_keys_have_local_addresses()) missing.emplace_back("local addresses in tunnel keys (Linux 6.0)");
   return missing;
 }
 

@@ -119,11 +119,20 @@ bool Remotes::empty() const {
   return entries_.empty();
 }
 
+// A few at a time, so that the handler need not wait for all.
 bool Remotes::refresh() {
-  const std::lock_guard lock(mutex_);
+  constexpr int kAtOnce = 16;
   bool changed = false;
-  for (auto& [number, e] : entries_)
-    if (e.refs > 0) changed = resolve(number, e) || changed;
+  std::uint32_t from = 0;
+  for (bool more = true; more;) {
+    const std::lock_guard lock(mutex_);
+    auto it = entries_.upper_bound(from);
+    for (int n = 0; n < kAtOnce && it != entries_.end(); ++n, ++it) {
+      from = it->first;
+      if (it->second.refs > 0) changed = resolve(it->first, it->second) || changed;
+    }
+    more = it != entries_.end();
+  }
   return changed;
 }
 

@@ -308,6 +308,8 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
       case Kind::neighbour:
         tunnels_->refresh(e.neighbour);
         break;
+      case Kind::traffic:
+        break;
       case Kind::address:
       case Kind::route:
         paths_changed = true;

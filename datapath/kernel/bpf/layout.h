@@ -11,11 +11,11 @@
 
 #define HD_LAYOUT 1
 
-#define HD_PORTS 4096     /* limits::kPorts */
-#define HD_BRIDGES 256    /* limits::kBridges */
-#define HD_REMOTES 65536  /* limits::kTunnelRemotes */
-#define HD_TARGETS 5120   /* in one flood set: every port and the longest flood list */
-#define HD_CHUNK 64       /* targets in one element of `flood_sets` */
+#define HD_PORTS 4096    /* limits::kPorts */
+#define HD_BRIDGES 256   /* limits::kBridges */
+#define HD_REMOTES 65536 /* limits::kTunnelRemotes */
+#define HD_TARGETS 5120  /* in one flood set: every port and the longest flood list */
+#define HD_CHUNK 64      /* targets in one element of `flood_sets` */
 #define HD_FLOOD_SETS 1048576
 #define HD_RING (1 << 20) /* bytes of events that may wait */
 #define HD_NO_BRIDGE 0xffff
@@ -157,12 +157,16 @@ struct hd_learn_event {
   struct hd_station station;
   __u8 remote[16];
 };
+struct hd_tag {
+  __u16 tpid; /* network order; 0: there is none */
+  __u16 tci;
+};
 struct hd_too_big_event {
   struct hd_event head;
-  __u32 mtu;       /* the longest IP packet that fits */
-  __u32 frame_len; /* without tag */
-  __u16 tpid;      /* network order; 0: the frame had no tag */
-  __u16 tci;
+  __u32 room;          /* bytes of a frame that would fit, all tags but `tag` in it */
+  __u32 frame_len;     /* of this one, without the tags below */
+  struct hd_tag tag;   /* that it came with */
+  struct hd_tag inner; /* a second one that the kernel keeps beside the frame now */
   __u32 head_len;
   __u8 frame[HD_FRAME_HEAD];
 };

@@ -5,13 +5,13 @@
  * Frames stay as they are (GSO, checksum state); only the VLAN tag beside the frame changes. The programs read what the
  * daemon wrote and keep no state but counters and the time a station was last seen. */
 /* linux/bpf.h comes before libbpf's headers. clang-format off */
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/pkt_cls.h>
 #include <stddef.h>
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
 /* clang-format on */
 
 #include "datapath/kernel/bpf/layout.h"
@@ -131,6 +131,8 @@ static __always_inline void look_at_source(struct walk* w, void* table) {
   struct hd_station key;
   __builtin_memcpy(key.mac, w->src, ETH_ALEN);
   key.vlan = w->vlan;
+  /* The kernel may use an element again at once for another station: then one event too many, nothing worse. So at the
+   * destination look-up, where blocked() still holds the frame to its VLAN. */
   struct hd_entry* entry = bpf_map_lookup_elem(table, &key);
   if (!entry || !leads_back(w, entry)) {
     report(w);
@@ -178,17 +180,31 @@ static __always_inline int set_tag(struct walk* w, const struct hd_port* out) {
   return 0;
 }
 
+static __always_inline int is_tag(__u16 type) {
+  return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
+}
+
+/* Where the network header is and, in `type`, what it is: behind a second tag, if the frame has one. */
+static __always_inline __u32 network_header(struct __sk_buff* skb, __u16* type) {
+  *type = skb->protocol;
+  if (!is_tag(*type)) return ETH_HLEN;
+  bpf_skb_load_bytes(skb, ETH_HLEN + 2, type, sizeof *type);
+  return ETH_HLEN + TAG_SIZE;
+}
+
 /* Length of a frame of a GSO packet, from its Ethernet header on. */
 static __always_inline __u32 segment_length(struct __sk_buff* skb) {
   __u8 byte = 0;
   __u8 protocol = 0;
-  __u32 l4 = ETH_HLEN;
-  if (skb->protocol == bpf_htons(ETH_P_IP)) {
-    bpf_skb_load_bytes(skb, ETH_HLEN, &byte, 1);
-    bpf_skb_load_bytes(skb, ETH_HLEN + 9, &protocol, 1);
+  __u16 type = 0;
+  __u32 l3 = network_header(skb, &type);
+  __u32 l4 = l3;
+  if (type == bpf_htons(ETH_P_IP)) {
+    bpf_skb_load_bytes(skb, l3, &byte, 1);
+    bpf_skb_load_bytes(skb, l3 + 9, &protocol, 1);
     l4 += (byte & 15) * 4;
   } else {
-    bpf_skb_load_bytes(skb, ETH_HLEN + 6, &protocol, 1);
+    bpf_skb_load_bytes(skb, l3 + 6, &protocol, 1);
     l4 += 40;
   }
   if (protocol == IPPROTO_UDP) return l4 + 8 + skb->gso_size;
@@ -197,7 +213,7 @@ static __always_inline __u32 segment_length(struct __sk_buff* skb) {
 }
 
 /* The guest is told the largest packet that fits; the daemon writes the answer. */
-static __noinline int report_too_big(struct walk* w, __u32 mtu) {
+static __noinline int report_too_big(struct walk* w, __u32 room) {
   __u32 no = w->in_no;
   struct __sk_buff* skb = w->skb;
   struct hd_learning* l = bpf_map_lookup_elem(&learning, &no);
@@ -213,10 +229,12 @@ static __noinline int report_too_big(struct walk* w, __u32 mtu) {
   l->too_big++;
   e->head.type = HD_EVENT_TOO_BIG;
   e->head.port = no;
-  e->mtu = mtu;
+  e->room = room;
   e->frame_len = skb->gso_size ? segment_length(skb) : skb->len;
-  e->tpid = w->was_tagged ? w->tpid : 0;
-  e->tci = w->arrived;
+  e->tag.tpid = w->was_tagged ? w->tpid : 0;
+  e->tag.tci = w->arrived;
+  e->inner.tpid = skb->vlan_present && !w->tagged ? skb->vlan_proto : 0;
+  e->inner.tci = skb->vlan_tci;
   __u32 head = skb->len;
   if (head > sizeof e->frame) head = sizeof e->frame;
   if (head < ETH_HLEN || bpf_skb_load_bytes(skb, 0, e->frame, head)) head = 0;
@@ -229,9 +247,11 @@ static __always_inline void inherit(struct walk* w, const struct hd_port* out, s
   struct __sk_buff* skb = w->skb;
   __u8 head[9] = {};
   if (!(out->flags & (HD_TOS_INHERIT | HD_TTL_INHERIT))) return;
-  int v4 = skb->protocol == bpf_htons(ETH_P_IP);
-  if (!v4 && skb->protocol != bpf_htons(ETH_P_IPV6)) return;
-  if (bpf_skb_load_bytes(skb, ETH_HLEN, head, sizeof head)) return;
+  __u16 type = 0;
+  __u32 at = network_header(skb, &type);
+  int v4 = type == bpf_htons(ETH_P_IP);
+  if (!v4 && type != bpf_htons(ETH_P_IPV6)) return;
+  if (bpf_skb_load_bytes(skb, at, head, sizeof head)) return;
   /* The congestion bits are the kernel's affair (RFC 6040). */
   if (out->flags & HD_TOS_INHERIT) key->tunnel_tos = (v4 ? head[1] : head[0] << 4 | head[1] >> 4) & 0xfc;
   if (out->flags & HD_TTL_INHERIT) key->tunnel_ttl = v4 ? head[8] : head[7];
@@ -248,11 +268,11 @@ static __noinline int to_tunnel(struct walk* w, hd_target target) {
     drop(no, HD_DROP_no_route);
     return -1;
   }
-  __u32 tag = w->tagged ? TAG_SIZE : 0;
+  __u32 beside = skb->vlan_present ? TAG_SIZE : 0; /* ours or, when that is off, a second one */
   __u32 outer = (r->v6 ? 40 : 20) + 8 + 8;
-  __u32 limit = r->mtu > outer + tag ? r->mtu - outer - tag : 0;
+  __u32 limit = r->mtu > outer + beside ? r->mtu - outer - beside : 0;
   if (skb->len > limit && (!skb->gso_size || segment_length(skb) > limit)) {
-    report_too_big(w, limit > ETH_HLEN ? limit - ETH_HLEN : 0);
+    report_too_big(w, w->tagged ? limit : limit + beside);
     drop(no, HD_DROP_tunnel_mtu);
     return -1;
   }
@@ -292,12 +312,13 @@ static __noinline int deliver(struct walk* w, hd_target target, int copy) {
   } else if (out->mtu && !skb->gso_size && skb->len > out->mtu + ETH_HLEN) {
     return drop(no, HD_DROP_oversize); /* as the kernel's bridge: one tag does not count */
   }
-  count_tx(no, skb);
   __u64 flags = out->flags & HD_INWARD ? BPF_F_INGRESS : 0;
   if (copy) {
-    if (bpf_clone_redirect(skb, out->ifindex, flags)) drop(no, HD_DROP_tx_error);
+    if (bpf_clone_redirect(skb, out->ifindex, flags)) return drop(no, HD_DROP_tx_error);
+    count_tx(no, skb);
     return TC_ACT_SHOT;
   }
+  count_tx(no, skb); /* what becomes of it after the program has ended is the device's to count */
   /* Straight into the guest's receive path, where nobody looks whom the frame is for: only what is the guest's own. */
   if ((out->flags & HD_PEER) && same_mac(w->dst, out->station)) {
     skb->mark = 0;
@@ -363,7 +384,7 @@ static __always_inline int read_l2(struct walk* w) {
     w->tagged = 1;
     w->tci = skb->vlan_tci;
     w->tpid = skb->vlan_proto;
-  } else if (head.type == bpf_htons(ETH_P_8021Q) || head.type == bpf_htons(ETH_P_8021AD)) {
+  } else if (is_tag(head.type)) {
     if (bpf_skb_load_bytes(skb, 0, &head, sizeof head)) return HD_DROP_truncated;
     w->tagged = 1;
     w->tci = bpf_ntohs(head.tci);
