@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -72,12 +73,25 @@ void KernelDatapath::recall() {
   spdlog::info("kernel datapath: taking over {} bridges and {} ports", former_bridges_.size(), former_ports_.size());
 }
 
+// A former port's device may be another port's by now, under another name.
+void KernelDatapath::take_off(const Former& former) {
+  const auto uses = [&](const auto& e) { return e.second.hook.ifindex() == former.ifindex; };
+  if (former.ifindex == 0 || std::ranges::any_of(ports_, uses)) return;
+  Hook::remove_left_over(*pins_, *kernel_, former.ifindex, former.made_clsact);
+}
+
+// The qdisc that an earlier daemon made goes with our filter, whichever port's name the device had then.
+bool KernelDatapath::made_clsact_before(int ifindex) const {
+  return std::ranges::any_of(former_ports_,
+                             [&](const auto& e) { return e.second.made_clsact && e.second.ifindex == ifindex; });
+}
+
 void KernelDatapath::forget_ports() {
   for (const auto& [name, former] : former_ports_) {
     const auto no = static_cast<__u32>(former.no);
     spdlog::info("kernel datapath: port {} is not configured any more", name);
     begin_number(former.no);
-    Hook::remove_left_over(*pins_, *kernel_, former.ifindex, former.made_clsact);
+    take_off(former);
     programs_->names.erase({static_cast<__u16>(no), 0});
     fdb_->remove_port(former.no);
   }

@@ -107,7 +107,7 @@ Result<> KernelDatapath::open_netdev(PortEntry& p) {
     if (auto ok = kernel_->set_up(link->index, true); !ok) return ok;
   }
   if (auto info = netlink::ethtool_info(name)) p.ethtool = *info;
-  if (auto ok = attach(p, *link, std::exchange(p.was_clsact, false)); !ok) return ok;
+  if (auto ok = attach(p, *link, made_clsact_before(link->index)); !ok) return ok;
   p.link = *link;
   return {};
 }

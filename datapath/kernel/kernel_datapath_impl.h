@@ -60,7 +60,6 @@ class KernelDatapath final : public Datapath {
     netlink::Link link;       // the device that bears the port's name; index 0: there is none
     netlink::Link back;       // internal ports: the other end of its pair
     bool moved = false;       // internal ports: the device is in another namespace now; `link` is `back` then
-    bool was_clsact = false;  // a former life made the clsact qdisc of the device
     Hook hook;
     netlink::EthtoolInfo ethtool;
     std::string error;
@@ -122,6 +121,7 @@ class KernelDatapath final : public Datapath {
   void on_internal(PortEntry& p, std::set<PortNo>& changed);
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
   void on_vxlan(const netlink::Link& link);
+  void on_renamed(const netlink::Link& link, std::set<PortNo>& changed);
   void reread_links(std::set<PortNo>& changed);
   void on_traffic(int ifindex);
   void refresh_stations();
@@ -131,6 +131,8 @@ class KernelDatapath final : public Datapath {
   // A former life's: kernel_datapath.cc
   void recall();
   void forget_ports();
+  void take_off(const Former& former);
+  [[nodiscard]] bool made_clsact_before(int ifindex) const;
   void forget_bridges();
   void forget_devices();
   void forget_filters(const std::set<int>& ours);

@@ -57,18 +57,25 @@ void KernelDatapath::on_vxlan(const netlink::Link& link) {
   }
 }
 
+// A device that is not the port's any more is let go of, before another port takes it up.
+void KernelDatapath::on_renamed(const netlink::Link& link, std::set<PortNo>& changed) {
+  for (auto& [no, p] : ports_) {
+    if (p.tunnel() || p.internal() || p.hook.ifindex() != link.index || p.spec.name == link.name) continue;
+    close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
+    spdlog::warn("port {}: {}", p.spec.name, p.error);
+    remember(p);
+    changed.insert(no);
+  }
+}
+
 void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& changed) {
   on_vxlan(link);
+  on_renamed(link, changed);
   for (auto& [no, p] : ports_) {
     if (p.tunnel()) continue;
     const bool hooked = p.hook.ifindex() != 0;
     if (p.internal() && hooked && (link.index == p.back.index || link.name == p.spec.name)) {
       on_internal(p, changed);
-    } else if (hooked && p.link.index == link.index && p.spec.name != link.name) {
-      close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
-      spdlog::warn("port {}: {}", p.spec.name, p.error);
-      remember(p);
-      changed.insert(no);
     } else if (hooked && p.link.index == link.index && link.master != 0) {
       close_device(p, "network device " + link.name + " was given to another: release it (ip link set dev " +
                           link.name + " nomaster)");

@@ -106,7 +106,6 @@ Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
   p.no = *no;
   p.spec = spec;
   p.policy.bridge = BridgeId::none;
-  p.was_clsact = known && former->second.made_clsact;
   if (!known) begin_number(*no);
   if (const auto conf = programs_->ports.get(static_cast<__u32>(*no))) p.conf = *conf;
   by_name_[spec.name] = *no;
@@ -124,7 +123,7 @@ Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
     open_device(p);
     // Whoever was behind another device is not there any more.
     if (known && p.hook.ifindex() != former->second.ifindex) {
-      Hook::remove_left_over(*pins_, *kernel_, former->second.ifindex, former->second.made_clsact);
+      take_off(former->second);
       fdb_->remove_port(*no);
       fdb_->add_port(*no, {});
     }
