@@ -4,14 +4,15 @@
  *
  * Frames stay as they are (GSO, checksum state); only the VLAN tag beside the frame changes. The programs read what the
  * daemon wrote and keep no state but counters and the time a station was last seen. */
-/* linux/bpf.h comes before libbpf's headers. clang-format off */
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
+/* linux/bpf.h comes before libbpf's headers. */
+/* clang-format off */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/pkt_cls.h>
 #include <stddef.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
 /* clang-format on */
 
 #include "datapath/kernel/bpf/layout.h"
