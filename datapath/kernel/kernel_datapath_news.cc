@@ -50,8 +50,9 @@ void KernelDatapath::on_internal(PortEntry& p, std::set<PortNo>& changed) {
 void KernelDatapath::on_vxlan(const netlink::Link& link) {
   for (auto& [udp_port, device] : vxlan_) {
     if (device.link.index != link.index) continue;
-    device.link = link;
-    if (link.admin_up) return;
+    const auto now = kernel_->link(link.index);  // the news may be from before we set it up
+    if (now) device.link = *now;
+    if (!now || now->admin_up) return;
     spdlog::warn("underlay: device {} was set down: it is set up again", link.name);
     if (auto ok = kernel_->set_up(link.index, true); !ok) spdlog::error("underlay: {}", ok.error().text);
   }
