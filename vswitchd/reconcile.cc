@@ -6,6 +6,7 @@
 #include <ranges>
 
 #include "base/log.h"
+#include "vswitchd/inert.h"
 #include "vswitchd/status.h"
 #include "vswitchd/text.h"
 
@@ -180,15 +181,26 @@ void Reconciler::write_status(bool statistics, bool done) {
     const auto it = errors_.find(row);
     return it == errors_.end() ? std::string{} : it->second;
   };
+  // Adds to a row's status what of it has no effect.
+  const auto with_idle = [this](const ovsdb::Uuid& row, const ovsdb::Datum& status) {
+    const auto it = want_.idle.find(row);
+    if (it == want_.idle.end()) return status;
+    auto map = status.string_map();
+    map[std::string(kNoEffect)] = it->second.columns;
+    return ovsdb::Datum::map(map);
+  };
   const auto report = [&](const ovsdb::Uuid& row, const std::string& name, const std::string& bridge) {
     for (const auto& [type, sw] : switches_) {
       const SwitchPort* port = sw->port(name);
       if (port == nullptr || port->bridge != bridge) continue;
       updates.push_back(interface_status(row, *port, sw->state(*port), error_of(row)));
+      auto& status = updates.back().columns["status"];
+      status = with_idle(row, status);
       if (statistics) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
       return;
     }
     updates.push_back(absent_interface(row, error_of(row)));
+    updates.back().columns["status"] = with_idle(row, {});
   };
   for (const auto& [name, port] : want_.ports) report(port.row, name, port.bridge);
   for (const auto& [row, broken] : want_.broken) {
@@ -205,12 +217,22 @@ void Reconciler::write_status(bool statistics, bool done) {
     updates.push_back({"Bridge",
                        bridge.row,
                        {{"datapath_id", id.empty() ? ovsdb::Datum{} : ovsdb::Datum::of(id)},
-                        {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)}}});
+                        {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)},
+                        {"status", with_idle(bridge.row, {})}}});
   }
+  // Ports have no other status than this: rows that had it and lost it are told as well.
+  std::set<ovsdb::Uuid> idle_ports;
+  for (const auto& [row, idle] : want_.idle)
+    if (idle.table == "Port") idle_ports.insert(row);
+  for (const ovsdb::Uuid& row : idle_ports) updates.push_back({"Port", row, {{"status", with_idle(row, {})}}});
+  for (const ovsdb::Uuid& row : idle_ports_)
+    if (!idle_ports.contains(row) && db_.find("Port", row)) updates.push_back({"Port", row, {{"status", {}}}});
+  idle_ports_ = std::move(idle_ports);
   std::set<std::string> types{"netdev"};
   for (const auto& [type, sw] : switches_) types.insert(type);
   for (const auto& root : db_.rows("Open_vSwitch")) {
     updates.push_back(program_status(*root, db_.schema().version(), types));
+    updates.back().columns["statistics"] = with_idle(root->uuid(), {});
     if (done) updates.back().columns["cur_cfg"] = ovsdb::Datum::of(root->get("next_cfg").integer_or(0));
   }
   write(updates);

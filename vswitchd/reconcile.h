@@ -61,6 +61,7 @@ class Reconciler {
   std::map<ovsdb::Uuid, std::string> errors_;         // of Interface rows, from the last run()
   std::map<std::string, std::string> bridge_errors_;  // by bridge, from the last run()
   std::set<std::string> warned_;
+  std::set<ovsdb::Uuid> idle_ports_;  // Port rows whose status says that columns have no effect
   ovsdb::Database::ObserverId observer_ = 0;
   bool watching_ = false;
   bool writing_ = false;
