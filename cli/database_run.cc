@@ -135,7 +135,9 @@ class Attempt {
     for (const auto* record : session_.model.touched()) {
       const auto it = real.find(record->uuid);
       const bool only_members = !record->is_new && record->changes.size() == 1 && record->changes.contains("ports");
-      result_.touched.push_back({record->table->name, it == real.end() ? record->uuid : it->second, only_members});
+      Touched touched{record->table->name, it == real.end() ? record->uuid : it->second, only_members};
+      for (const auto& [column, value] : record->changes) touched.columns.insert(column);
+      result_.touched.push_back(std::move(touched));
     }
     for (std::size_t i = 0; i < ops.size(); ++i) {
       if (ops[i]["op"] != "select") continue;

@@ -214,6 +214,7 @@ Transaction Model::transaction() const {
     t.inserts.emplace_back(t.ops.size(), r->uuid);
     t.ops.push_back(
         {{"op", "insert"}, {"table", r->table->name}, {"row", changed_row(*r)}, {"uuid-name", id_of(r->uuid)}});
+    if (r->keeps_uuid) t.ops.back()["uuid"] = r->uuid.to_string();  // ovsdb-server(7): an addition to RFC 7047
   }
   for (const Record* r : records) {
     if (r->is_new || r->deleted || r->changes.empty()) continue;

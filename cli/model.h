@@ -29,6 +29,7 @@ struct Record {
   std::map<std::string, Datum, std::less<>> changes;  // by this run
   std::set<std::string> relied_on;                    // columns whose loaded value the changes rest on
   bool is_new = false;
+  bool keeps_uuid = false;  // a new one whose UUID was asked for, where others get the database's
   bool deleted = false;
 };
 
