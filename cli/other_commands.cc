@@ -147,19 +147,21 @@ Result<Outcome> add_zone_tp(Session& session, const Command& command, std::strin
   if (!zone) return std::unexpected(zone.error());
   const auto datapath = find_datapath(session, command.args[0]);
   if (!datapath) return std::unexpected(datapath.error());
-  if (referred(session, **datapath, "ct_zones", *zone, "CT_Zone") != nullptr) {
-    if (command.has("--may-exist")) return Outcome::done;
-    return fail(Errc::exists,
-                fmt::format("zone id {} already exists; --may-exist add-zone-tp accepts that", format_atom(*zone)));
+  auto* record = referred(session, **datapath, "ct_zones", *zone, "CT_Zone");
+  if (record != nullptr && !command.has("--may-exist")) {
+    return fail(Errc::exists, fmt::format("zone id {} already exists; --may-exist add-zone-tp gives it a new policy",
+                                          format_atom(*zone)));
+  }
+  if (record == nullptr) {
+    record = session.model.insert(*session.catalog.schema().find("CT_Zone"));
+    Model::rely_on(**datapath, "ct_zones");
+    Model::set(**datapath, "ct_zones", with(session.model.get(**datapath, "ct_zones"), *zone, Atom(record->uuid)));
   }
   auto* policy = session.model.insert(*session.catalog.schema().find("CT_Timeout_Policy"));
   for (const auto& word : std::span(command.args).subspan(2)) {
     if (auto ok = set_column(session, *policy, "timeouts:" + word); !ok) return std::unexpected(ok.error());
   }
-  auto* record = session.model.insert(*session.catalog.schema().find("CT_Zone"));
   Model::set(*record, "timeout_policy", Datum::of(policy->uuid));
-  Model::rely_on(**datapath, "ct_zones");
-  Model::set(**datapath, "ct_zones", with(session.model.get(**datapath, "ct_zones"), *zone, Atom(record->uuid)));
   return Outcome::done;
 }
 

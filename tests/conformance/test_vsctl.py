@@ -242,7 +242,7 @@ remove Bridge br0 mirrors @m -- --id=@m get Mirror m0
 --id=@m get Mirror m0 -- remove Bridge br0 mirrors @m
 --id=@f create Flow_Table name=t0 flow_limit=4 -- set Bridge br0 flow_tables:5=@f
 get Flow_Table t0 flow_limit
---id=@i create IPFIX sampling=4 targets="1.2.3.4:5" -- set Bridge br0 ipfix=@i
+--id=@i create IPFIX sampling=4 targets='"1.2.3.4:5"' -- set Bridge br0 ipfix=@i
 get IPFIX br0 sampling targets
 emer-reset
 get Bridge br0 ipfix other_config
@@ -253,7 +253,7 @@ wait-until Bridge br0 name=br0 -- list-br
 -t 1 wait-until Bridge br0 fail_mode=secure
 wait-until nosuch x
 --oneline list-br -- get Bridge br0 name external_ids -- set Bridge br0 external_ids:z=1
---dry-run add-br dry -- list-br
+--no-wait --dry-run add-br dry -- list-br
 list-br -- list-br --
 list-br -- bogus
 bogus
@@ -321,6 +321,30 @@ def test_same_words_same_answer(clients, lab):
             differences.append(f"{line}\n  ovs-vsctl {a.returncode} {outs[0]!r} {a.stderr!r}\n"
                                f"  vsctl     {b.returncode} {outs[1]!r} {b.stderr!r}")
     assert not differences, "\n".join(differences)
+
+
+def test_over_tcp_and_with_retry(stock, lab, tmp_path):  # noqa: F811
+    """Against Debian's ovsdb-server: what it serves is Open vSwitch's own schema."""
+    ns = lab.namespace("tcp")
+    schema = stock.parents[1] / "usr/share/openvswitch/vswitch.ovsschema"
+    run(stock / "ovsdb-tool", "create", tmp_path / "peer.db", schema)
+    in_ns = ["ip", "netns", "exec", ns.name]
+    vsctl = [*in_ns, str(BIN / "vsctl"), "--db=tcp:127.0.0.1:6640", "--timeout=20", "--no-wait"]
+    refused = run(*vsctl, "list-br", check=False)
+    assert refused.returncode == 1 and "tcp:127.0.0.1:6640: Connection refused" in refused.stderr
+    waiting = subprocess.Popen([*vsctl, "--retry", "add-br", "br0", "--", "list-br"], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*in_ns, str(stock.parents[1] / "usr/sbin/ovsdb-server"), str(tmp_path / "peer.db"),
+                               "--remote=ptcp:6640:127.0.0.1", f"--unixctl={tmp_path}/peer.ctl", "-vconsole:off", "-vsyslog:off"])
+    try:
+        assert waiting.communicate(timeout=30)[0] == "br0\n"
+        assert waiting.returncode == 0
+        uuid = "0fe0c1b0-24a7-4c2b-9d1a-8f1f0f3e1a2b"
+        assert run(*vsctl, f"--id={uuid}", "create", "Queue", "dscp=3").stdout == uuid + "\n"
+        assert run(*vsctl, "get", "Queue", "0fe0", "dscp").stdout == "3\n"
+    finally:
+        for process in (waiting, server):
+            process.terminate()
+            process.wait()
 
 
 @pytest.fixture

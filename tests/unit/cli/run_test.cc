@@ -192,6 +192,12 @@ TEST(VsctlAlone, NeedsADaemon) {
   EXPECT_EQ(run({"--rundir=/nonexistent", "show"}, "", out, err), 1);
   EXPECT_EQ(err.str(),
             "vsctl: cannot connect to unix:/nonexistent/db.sock: No such file or directory; is vswitchd running?\n");
+  std::ostringstream tcp;
+  EXPECT_EQ(run({"--db=tcp:127.0.0.1:1", "show"}, "", out, tcp), 1);  // nobody listens at TCP port 1
+  EXPECT_EQ(run({"--db=tcp:[::1", "show"}, "", out, tcp), 1);
+  EXPECT_EQ(run({"--db=tcp:", "show"}, "", out, tcp), 1);
+  EXPECT_NE(tcp.str().find("cannot connect to tcp:127.0.0.1:1: Connection refused"), std::string::npos) << tcp.str();
+  EXPECT_NE(tcp.str().find("cannot connect to tcp:: it takes tcp:HOST:PORT"), std::string::npos) << tcp.str();
   EXPECT_EQ(run({"--version"}, "", out, err), 0);
   EXPECT_EQ(out.str(), "vsctl (Heddle) " HEDDLE_VERSION "\n");
 }
