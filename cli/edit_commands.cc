@@ -151,6 +151,9 @@ Result<Outcome> create(Session& session, const Command& command, std::string& ou
   const auto id = command.options.find("--id");
   const auto wished = id == command.options.end() ? std::nullopt : Uuid::parse(id->second);
   if (wished) {
+    if (session.model.find(**table, *wished) != nullptr) {
+      return fail(Errc::exists, fmt::format("create {}: there is a record {} already", (*table)->name, id->second));
+    }
     uuid = wished;
   } else if (id != command.options.end()) {
     auto bound = session.symbols.bind(id->second, std::nullopt);

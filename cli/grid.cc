@@ -70,7 +70,7 @@ std::string html_text(const std::string& text) {
 
 // Where the column holds UUIDs: each as its first digits, a link to the record (in _uuid: the link's goal).
 std::string html_cell(const Datum& datum, const ColumnSchema& column, DataStyle style) {
-  const auto text = html_text(cell(datum, column, style));
+  auto text = html_text(cell(datum, column, style));
   const auto& type = column.type;
   if (type.key.type != AtomType::uuid && (!type.value || type.value->type != AtomType::uuid)) return text;
   constexpr std::size_t shown = 8;

@@ -12,19 +12,6 @@
 namespace heddle::cli {
 namespace {
 
-Result<> want(Session& session, std::string_view table, std::initializer_list<const char*> columns) {
-  auto schema = session.catalog.need(table);
-  if (!schema) return std::unexpected(schema.error());
-  auto& interest = session.interest[(*schema)->name];
-  for (const char* column : columns) {
-    if ((*schema)->find(column) == nullptr) {
-      return fail(Errc::not_found, fmt::format("table {} of the database has no column {}", table, column));
-    }
-    interest.insert(column);
-  }
-  return {};
-}
-
 Result<std::int64_t> parse_number(std::string_view what, std::string_view text, std::int64_t most) {
   std::int64_t v = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
@@ -39,8 +26,8 @@ constexpr std::int64_t kVlanMax = 4095;
 
 Result<> prepare_aa(Session& session, const Command& command) {
   if (auto ok = prepare_switch(session, command); !ok) return ok;
-  if (auto ok = want(session, "Bridge", {"auto_attach"}); !ok) return ok;
-  return want(session, "AutoAttach", {"mappings"});
+  if (auto ok = want_columns(session, "Bridge", {"auto_attach"}); !ok) return ok;
+  return want_columns(session, "AutoAttach", {"mappings"});
 }
 
 Record* auto_attach_of(Session& session, const Record& bridge) {
@@ -108,10 +95,10 @@ Result<Outcome> get_aa_mapping(Session& session, const Command& command, std::st
 constexpr std::int64_t kZoneMax = 65535;
 
 Result<> prepare_datapath(Session& session, const Command&) {
-  if (auto ok = want(session, "Open_vSwitch", {"datapaths"}); !ok) return ok;
-  if (auto ok = want(session, "Datapath", {"capabilities", "ct_zones"}); !ok) return ok;
-  if (auto ok = want(session, "CT_Zone", {"timeout_policy"}); !ok) return ok;
-  return want(session, "CT_Timeout_Policy", {"timeouts"});
+  if (auto ok = want_columns(session, "Open_vSwitch", {"datapaths"}); !ok) return ok;
+  if (auto ok = want_columns(session, "Datapath", {"capabilities", "ct_zones"}); !ok) return ok;
+  if (auto ok = want_columns(session, "CT_Zone", {"timeout_policy"}); !ok) return ok;
+  return want_columns(session, "CT_Timeout_Policy", {"timeouts"});
 }
 
 // The record that the value at `key` of a map of references names; null when there is none.
@@ -233,9 +220,9 @@ constexpr std::array kResets{Reset{"Open_vSwitch", "manager_options"},
                              Reset{"Interface", "ingress_policing_burst"}};
 
 Result<> prepare_emer_reset(Session& session, const Command&) {
-  if (auto ok = want(session, "Bridge", {"other_config"}); !ok) return ok;
+  if (auto ok = want_columns(session, "Bridge", {"other_config"}); !ok) return ok;
   for (const auto& reset : kResets) {
-    if (auto ok = want(session, reset.table, {reset.column}); !ok) return ok;
+    if (auto ok = want_columns(session, reset.table, {reset.column}); !ok) return ok;
   }
   return {};
 }

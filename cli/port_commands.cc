@@ -61,6 +61,7 @@ Result<Outcome> make_port(Session& session, const Command& command, const std::v
   }
   if (auto ok = check_name_is_free(session, name, "port"); !ok) return std::unexpected(ok.error());
   for (const auto& interface : interfaces) {
+    if (interface == name) continue;  // it was asked for just now
     if (auto ok = check_name_is_free(session, interface, "interface"); !ok) return std::unexpected(ok.error());
   }
   auto* port = insert_port(session, *bridge, name, interfaces);

@@ -131,29 +131,40 @@ void prepare_lookup(Session& session, const TableSchema& table) {
   }
 }
 
+Result<> want_columns(Session& session, std::string_view table, std::initializer_list<const char*> columns) {
+  auto schema = session.catalog.need(table);
+  if (!schema) return std::unexpected(schema.error());
+  auto& interest = session.interest[(*schema)->name];
+  for (const char* column : columns) {
+    if ((*schema)->find(column) != nullptr) interest.insert(column);
+  }
+  return {};
+}
+
 Result<Record*> find_record(Session& session, const TableSchema& table, std::string_view word) {
+  if (const auto uuid = Uuid::parse(word)) {
+    if (auto* record = session.model.find(table, *uuid)) return record;
+    return no_record(table, word);
+  }
+  if (Catalog::name_column(table) != nullptr && word != ".") {
+    const auto named = session.model.find_all_by_name(table, std::string(word));
+    if (!named.empty()) return sole(named, table, word);
+  }
   const auto records = session.model.records(table);
   if (word == ".") {
     if (records.size() == 1) return records.front();
     return fail(records.empty() ? Errc::not_found : Errc::invalid,
                 fmt::format("\".\" means the only record of a table, but {} has {}", table.name, records.size()));
   }
-  if (const auto uuid = Uuid::parse(word)) {
-    if (auto* record = session.model.find(table, *uuid)) return record;
-    return no_record(table, word);
-  }
   std::vector<Record*> found;
-  if (Catalog::name_column(table) != nullptr) {
-    std::copy_if(records.begin(), records.end(), std::back_inserter(found),
-                 [&](const Record* r) { return session.model.name_of(*r) == word; });
-  }
-  if (const auto* number = table.find(kNumberColumn); found.empty() && number != nullptr) {
-    std::copy_if(records.begin(), records.end(), std::back_inserter(found),
-                 [&](const Record* r) { return format_datum(session.model.get(*r, *number), number->type) == word; });
+  if (const auto* number = table.find(kNumberColumn); number != nullptr) {
+    std::ranges::copy_if(records, std::back_inserter(found), [&](const Record* r) {
+      return format_datum(session.model.get(*r, *number), number->type) == word;
+    });
   }
   if (found.empty() && may_begin_uuid(word)) {
-    std::copy_if(records.begin(), records.end(), std::back_inserter(found),
-                 [&](const Record* r) { return r->uuid.to_string().starts_with(word); });
+    std::ranges::copy_if(records, std::back_inserter(found),
+                         [&](const Record* r) { return r->uuid.to_string().starts_with(word); });
   }
   if (!found.empty()) return sole(found, table, word);
   if (const auto* k = known_by(session, table)) return find_by_referrer(session, table, *k, word);

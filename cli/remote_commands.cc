@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "cli/commands.h"
+#include "cli/record.h"
 #include "cli/switch_model.h"
 
 namespace heddle::cli {
@@ -14,31 +15,20 @@ namespace {
 
 std::string line(std::string_view text) { return std::string(text) + "\n"; }
 
-// Has the listed columns read where the peer's schema has them.
-Result<> want(Session& session, std::string_view table, std::initializer_list<const char*> columns) {
-  auto schema = session.catalog.need(table);
-  if (!schema) return std::unexpected(schema.error());
-  auto& interest = session.interest[(*schema)->name];
-  for (const char* column : columns) {
-    if ((*schema)->find(column) != nullptr) interest.insert(column);
-  }
-  return {};
-}
-
 Result<> prepare_controllers(Session& session, const Command& command) {
   if (auto ok = prepare_switch(session, command); !ok) return ok;
-  if (auto ok = want(session, "Bridge", {"controller", "fail_mode"}); !ok) return ok;
-  return want(session, "Controller", {"target"});
+  if (auto ok = want_columns(session, "Bridge", {"controller", "fail_mode"}); !ok) return ok;
+  return want_columns(session, "Controller", {"target"});
 }
 
 Result<> prepare_managers(Session& session, const Command&) {
-  if (auto ok = want(session, "Open_vSwitch", {"manager_options"}); !ok) return ok;
-  return want(session, "Manager", {"target"});
+  if (auto ok = want_columns(session, "Open_vSwitch", {"manager_options"}); !ok) return ok;
+  return want_columns(session, "Manager", {"target"});
 }
 
 Result<> prepare_ssl(Session& session, const Command&) {
-  if (auto ok = want(session, "Open_vSwitch", {"ssl"}); !ok) return ok;
-  return want(session, "SSL", {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert"});
+  if (auto ok = want_columns(session, "Open_vSwitch", {"ssl"}); !ok) return ok;
+  return want_columns(session, "SSL", {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert"});
 }
 
 // --- records of targets, for controllers and managers alike ---

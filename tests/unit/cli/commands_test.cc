@@ -92,6 +92,17 @@ TEST_F(VsctlMore, ZonesAndAutoAttachAreStored) {
   refuses("del-zone-tp netdev zone=9", "zone id 9 does not exist");
 }
 
+TEST_F(VsctlMore, NamesFollowTheirRecords) {
+  ok("set-manager ptcp:1 ptcp:2");
+  EXPECT_EQ(ok("set Manager ptcp:1 target=ptcp:3 -- get Manager ptcp:3 target"), "\"ptcp:3\"\n");
+  refuses("set Manager ptcp:2 target=ptcp:4 -- get Manager ptcp:2 target", "no row \"ptcp:2\" in table Manager");
+  ok("add-br br0 -- del-br br0 -- add-br br0 -- add-port br0 a -- del-port a -- add-port br0 a");
+  EXPECT_EQ(ok("list-ports br0"), "a\n");
+  const auto uuid = ok("create QoS type=x").substr(0, 36);
+  refuses("--id=" + uuid + " create QoS type=y", "there is a record " + uuid + " already");
+  refuses("--id=word create QoS type=y", "begins with \"@\"");
+}
+
 TEST_F(VsctlMore, OutputForPagesAndPrograms) {
   ok("add-br br0 -- set Bridge br0 external_ids:a='<&>'");
   const auto uuid = ok("get Bridge br0 _uuid").substr(0, 36);
