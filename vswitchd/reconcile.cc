@@ -175,19 +175,31 @@ void Reconciler::write(const std::vector<ovsdb::RowUpdate>& updates) {
   if (!r) spdlog::error("writing status to the database: {}", r.error().text);
 }
 
+// Adds to a row's status what of the row has no effect.
+ovsdb::Datum Reconciler::with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const {
+  const auto it = want_.idle.find(row);
+  if (it == want_.idle.end()) return status;
+  auto map = status.string_map();
+  map[std::string(kNoEffect)] = it->second.columns;
+  return ovsdb::Datum::map(map);
+}
+
+// Ports have no other status than this; rows that had it and lost it are told as well.
+void Reconciler::report_idle_ports(std::vector<ovsdb::RowUpdate>& updates) {
+  std::set<ovsdb::Uuid> now;
+  for (const auto& [row, idle] : want_.idle)
+    if (idle.table == "Port") now.insert(row);
+  std::set<ovsdb::Uuid> rows = now;
+  rows.merge(idle_ports_);
+  for (const ovsdb::Uuid& row : rows) updates.push_back({"Port", row, {{"status", with_idle(row, {})}}});
+  idle_ports_ = std::move(now);
+}
+
 void Reconciler::write_status(bool statistics, bool done) {
   std::vector<ovsdb::RowUpdate> updates;
   const auto error_of = [this](const ovsdb::Uuid& row) {
     const auto it = errors_.find(row);
     return it == errors_.end() ? std::string{} : it->second;
-  };
-  // Adds to a row's status what of it has no effect.
-  const auto with_idle = [this](const ovsdb::Uuid& row, const ovsdb::Datum& status) {
-    const auto it = want_.idle.find(row);
-    if (it == want_.idle.end()) return status;
-    auto map = status.string_map();
-    map[std::string(kNoEffect)] = it->second.columns;
-    return ovsdb::Datum::map(map);
   };
   const auto report = [&](const ovsdb::Uuid& row, const std::string& name, const std::string& bridge) {
     for (const auto& [type, sw] : switches_) {
@@ -220,14 +232,7 @@ void Reconciler::write_status(bool statistics, bool done) {
                         {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)},
                         {"status", with_idle(bridge.row, {})}}});
   }
-  // Ports have no other status than this: rows that had it and lost it are told as well.
-  std::set<ovsdb::Uuid> idle_ports;
-  for (const auto& [row, idle] : want_.idle)
-    if (idle.table == "Port") idle_ports.insert(row);
-  for (const ovsdb::Uuid& row : idle_ports) updates.push_back({"Port", row, {{"status", with_idle(row, {})}}});
-  for (const ovsdb::Uuid& row : idle_ports_)
-    if (!idle_ports.contains(row) && db_.find("Port", row)) updates.push_back({"Port", row, {{"status", {}}}});
-  idle_ports_ = std::move(idle_ports);
+  report_idle_ports(updates);
   std::set<std::string> types{"netdev"};
   for (const auto& [type, sw] : switches_) types.insert(type);
   for (const auto& root : db_.rows("Open_vSwitch")) {

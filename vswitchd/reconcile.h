@@ -52,6 +52,8 @@ class Reconciler {
   void log_warnings(std::set<std::string> warnings);
   // `statistics`: with counters. `done`: next_cfg is applied.
   void write_status(bool statistics, bool done);
+  [[nodiscard]] ovsdb::Datum with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
+  void report_idle_ports(std::vector<ovsdb::RowUpdate>& updates);
   void write(const std::vector<ovsdb::RowUpdate>& updates);
 
   ovsdb::Database& db_;
