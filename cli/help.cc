@@ -34,8 +34,8 @@ Bridges:
   init                                       make sure that the database has its first record
   show                                       the whole configuration as a tree, with errors; no_effect: what is set and
                                              stored, and that this switch does not act on
-  emer-reset                                 no controllers, managers, TLS files, mirrors, sampling, policing, nor
-                                             other_config (but a bridge's hwaddr); bridges and ports stay
+  emer-reset                                 no controllers, managers, TLS files, mirrors, sampling and policing any
+                                             more, nor other_config of ports and (but hwaddr) of bridges
   [--may-exist] add-br BRIDGE                a new bridge; with --may-exist, an existing one is fine
   [--may-exist] add-br BRIDGE PARENT VLAN    a fake bridge: a name for one VLAN of bridge PARENT, with an interface for
                                              the host. Ports added to it are access ports of that VLAN
@@ -63,7 +63,7 @@ Ports and interfaces:
                                              a port of several interfaces: stored, and an error of each of them, for
                                              this switch has no bonds yet
 
-Remotes (stored, as long as the switch has no part that uses them; then vsctl says so):
+Remotes, and what else is kept for other programs' sake (controllers, fail mode, auto-attach and zones have no effect yet):
   get-controller BRIDGE, del-controller BRIDGE
   [--inactivity-probe=MS] set-controller BRIDGE TARGET...
                                              OpenFlow controllers: tcp:HOST[:PORT], ssl:.., ptcp:.., pssl:.., unix:PATH
