@@ -270,3 +270,18 @@ def test_bash_completion(host):
     assert offered("set", "Port", "i1", "vlan") == {"vlan_mode="}
     assert offered("get", "Mirror", "m", "select_a") == {"select_all"}
     assert offered("list-br", "--", "set-fail-mode", "br0", "st") == {"standalone"}
+
+
+def test_a_fake_bridge_is_a_vlan(host):
+    host.vsctl("add-br", "fk", "br0", "10")
+    inside = host.guest("fk", "vm1", "10.0.10.1/24")
+    also_inside = host.guest("br0", "vm2", "10.0.10.2/24", tag=10)
+    outside = host.guest("br0", "vm3", "10.0.10.3/24")
+    host.ns.ip("addr add 10.0.10.100/24 dev fk")
+    host.ns.ip("link set fk up")
+    inside.reaches("10.0.10.100")
+    inside.reaches(also_inside.address)
+    assert not outside.ping("10.0.10.100", timeout=0.3) and not outside.ping(inside.address, timeout=0.3)
+    assert host.ask("list-ports", "fk").split() == ["vm1", "vm2"]
+    host.vsctl("del-br", "fk")
+    assert host.ask("list-ports", "br0") == "vm3"
