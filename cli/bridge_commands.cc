@@ -1,10 +1,12 @@
-// The commands that speak of bridges and ports rather than of records.
+// The commands that speak of the switch and its bridges, real and fake.
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 
+#include "base/limits.h"
 #include "cli/commands.h"
-#include "cli/record.h"
+#include "cli/port_edit.h"
 #include "cli/show.h"
 #include "cli/switch_model.h"
 
@@ -13,69 +15,77 @@ namespace {
 
 std::string line(std::string_view text) { return std::string(text) + "\n"; }
 
-void add_reference(Session& session, Record& record, std::string_view column, const Uuid& uuid) {
-  Model::rely_on(record, column);
-  Model::set(record, column, with(session.model.get(record, column), uuid));
-}
-
-void drop_reference(Session& session, Record& record, std::string_view column, const Uuid& uuid) {
-  const auto value = session.model.get(record, column);
-  const auto at = value.find(Atom(uuid));
-  if (!at) return;
-  Model::rely_on(record, column);
-  Model::set(record, column, without(value, *at));
-}
-
-// A Port with one Interface of the same name.
-Record* insert_port(Session& session, Record& bridge, const std::string& name) {
-  const auto& schema = session.catalog.schema();
-  auto* interface = session.model.insert(*schema.find("Interface"));
-  Model::set(*interface, "name", Datum::of(name));
-  auto* port = session.model.insert(*schema.find("Port"));
-  Model::set(*port, "name", Datum::of(name));
-  Model::set(*port, "interfaces", Datum::of(interface->uuid));
-  add_reference(session, bridge, "ports", port->uuid);
-  return port;
-}
-
-void remove_port(Session& session, Record& bridge, Record& port) {
-  drop_reference(session, bridge, "ports", port.uuid);
-  for (auto* interface : interfaces_of(session, port)) Model::remove(*interface);
-  Model::remove(port);
-}
-
-std::string where(const Session& session, const Place& place) {
-  return place.local ? "the local port of bridge " + session.model.name_of(*place.bridge)
-                     : "a port of bridge " + session.model.name_of(*place.bridge);
-}
-
 Result<Outcome> init(Session& session, const Command&, std::string&) {
   if (auto root = root_record(session); !root) return std::unexpected(root.error());
   return Outcome::done;
 }
 
+Result<std::int64_t> parse_vlan(const std::string& text) {
+  std::int64_t vlan = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), vlan);
+  if (error == std::errc{} && end == text.data() + text.size() && vlan >= 0 && vlan <= limits::kVlanMax) return vlan;
+  return fail(Errc::invalid, fmt::format("\"{}\" is no VLAN; it must be between 0 and {}", text, limits::kVlanMax));
+}
+
+// A fake bridge is a port of its parent with an interface of its own, for the host's part in that VLAN.
+Result<Outcome> add_fake_bridge(Session& session, const std::string& name, const std::string& parent_name,
+                                std::int64_t vlan) {
+  auto parent = find_bridge(session, parent_name);
+  if (!parent) {
+    return fail(Errc::not_found, fmt::format("parent bridge {} does not exist; no bridge named so", parent_name));
+  }
+  if (parent->is_fake()) {
+    return fail(Errc::invalid,
+                fmt::format("cannot create bridge {}: its parent {} is itself a fake bridge", name, parent_name));
+  }
+  for (const auto& other : bridges(session, Kind::fake)) {
+    if (other.record == parent->record && other.vlan == vlan) {
+      return fail(Errc::exists,
+                  fmt::format("bridge {} has a fake bridge for VLAN {} already: {}", parent_name, vlan, other.name));
+    }
+  }
+  auto* port = insert_port(session, *parent, name, {name});
+  Model::set(*port, "tag", Datum::of(vlan));
+  Model::set(*port, "fake_bridge", Datum::of(true));
+  Model::set(*interfaces_of(session, *port).front(), "type", Datum::of("internal"));
+  return Outcome::done;
+}
+
+// --may-exist accepts a bridge of the name only if it is the one asked for.
+Result<Outcome> accept_bridge(const Session& session, const BridgeView& bridge, const Command& command) {
+  const auto parent = session.model.name_of(*bridge.record);
+  const auto is = bridge.is_fake() ? fmt::format("the fake bridge for VLAN {} of {}", bridge.vlan, parent)
+                                   : std::string("a bridge of its own, no fake bridge");
+  bool same = bridge.is_fake() == (command.args.size() == 3);
+  if (same && bridge.is_fake()) {
+    auto vlan = parse_vlan(command.args[2]);
+    if (!vlan) return std::unexpected(vlan.error());
+    same = parent == command.args[1] && bridge.vlan == *vlan;
+  }
+  if (same) return Outcome::done;
+  return fail(Errc::exists, fmt::format("--may-exist add-br {}: there is a {} already, but it is {}",
+                                        fmt::join(command.args, " "), bridge.name, is));
+}
+
 Result<Outcome> add_br(Session& session, const Command& command, std::string&) {
   const auto& name = command.args[0];
-  if (command.args.size() > 1) {
-    return fail(
-        Errc::unsupported,
-        fmt::format("add-br {}: a bridge for one VLAN of a parent bridge is not supported yet; give ports of {} "
-                    "tag=VLAN instead",
-                    name, command.args[1]));
+  if (command.args.size() == 2) {
+    return fail(Errc::invalid, "add-br takes BRIDGE, or BRIDGE PARENT VLAN for a fake bridge; the VLAN is missing");
   }
-  if (find_bridge(session, name)) {
-    if (command.has("--may-exist")) return Outcome::done;
-    return fail(Errc::exists, fmt::format("bridge {} exists already; --may-exist add-br accepts that", name));
+  if (auto bridge = find_bridge(session, name); bridge && command.has("--may-exist")) {
+    return accept_bridge(session, *bridge, command);
   }
-  if (const auto place = find_port(session, name); place.port != nullptr) {
-    return fail(Errc::exists,
-                fmt::format("bridge {0} needs a port of its name, but {0} is {1}", name, where(session, place)));
+  if (auto ok = check_name_is_free(session, name, "bridge"); !ok) return std::unexpected(ok.error());
+  if (command.args.size() == 3) {
+    auto vlan = parse_vlan(command.args[2]);
+    if (!vlan) return fail(vlan.error().code, fmt::format("add-br {}: {}", name, vlan.error().text));
+    return add_fake_bridge(session, name, command.args[1], *vlan);
   }
   auto root = root_record(session);
   if (!root) return std::unexpected(root.error());
   auto* bridge = session.model.insert(*session.catalog.schema().find("Bridge"));
   Model::set(*bridge, "name", Datum::of(name));
-  const auto* port = insert_port(session, *bridge, name);
+  const auto* port = insert_port(session, {.name = name, .record = bridge}, name, {name});
   Model::set(*interfaces_of(session, *port).front(), "type", Datum::of("internal"));
   add_reference(session, **root, "bridges", bridge->uuid);
   return Outcome::done;
@@ -87,16 +97,24 @@ Result<Outcome> del_br(Session& session, const Command& command, std::string&) {
     if (command.has("--if-exists")) return Outcome::done;
     return std::unexpected(bridge.error());
   }
+  if (bridge->is_fake()) {
+    for (auto* port : ports_of(session, *bridge)) remove_port(session, *bridge->record, *port);
+    remove_port(session, *bridge->record, *bridge->fake_port);
+    return Outcome::done;
+  }
   auto root = root_record(session);
   if (!root) return std::unexpected(root.error());
-  for (auto* port : ports_of(session, **bridge)) remove_port(session, **bridge, *port);
-  drop_reference(session, **root, "bridges", (*bridge)->uuid);
-  Model::remove(**bridge);
+  for (auto* port : children(session, *bridge->record, "ports", "Port")) remove_port(session, *bridge->record, *port);
+  drop_reference(session, **root, "bridges", bridge->record->uuid);
+  Model::remove(*bridge->record);
   return Outcome::done;
 }
 
-Result<Outcome> list_br(Session& session, const Command&, std::string& out) {
-  for (const auto* bridge : bridges(session)) out += line(session.model.name_of(*bridge));
+Result<Outcome> list_br(Session& session, const Command& command, std::string& out) {
+  const bool real = command.has("--real");
+  const bool fake = command.has("--fake");
+  const auto kind = real == fake ? Kind::all : real ? Kind::real : Kind::fake;
+  for (const auto& bridge : bridges(session, kind)) out += line(bridge.name);
   return Outcome::done;
 }
 
@@ -105,35 +123,44 @@ Result<Outcome> br_exists(Session& session, const Command& command, std::string&
 }
 
 Result<Outcome> br_to_vlan(Session& session, const Command& command, std::string& out) {
-  if (auto bridge = find_bridge(session, command.args[0]); !bridge) return std::unexpected(bridge.error());
-  out += "0\n";  // only bridges for one VLAN of another have one
+  auto bridge = find_bridge(session, command.args[0]);
+  if (!bridge) return std::unexpected(bridge.error());
+  out += fmt::format("{}\n", bridge->vlan);
   return Outcome::done;
 }
 
 Result<Outcome> br_to_parent(Session& session, const Command& command, std::string& out) {
-  if (auto bridge = find_bridge(session, command.args[0]); !bridge) return std::unexpected(bridge.error());
-  out += line(command.args[0]);
+  auto bridge = find_bridge(session, command.args[0]);
+  if (!bridge) return std::unexpected(bridge.error());
+  out += line(session.model.name_of(*bridge->record));
   return Outcome::done;
 }
 
 Result<> prepare_external_ids(Session& session, const Command& command) {
   if (auto ok = prepare_switch(session, command); !ok) return ok;
   session.interest["Bridge"].insert("external_ids");
+  if (session.catalog.schema().find("Port")->find("external_ids") != nullptr) {
+    session.interest["Port"].insert("external_ids");
+  }
   return {};
 }
+
+// A fake bridge keeps them in its Port, under names that begin so (ovs-vsctl(8)).
+constexpr std::string_view kFakePrefix = "fake-bridge-";
 
 Result<Outcome> br_set_external_id(Session& session, const Command& command, std::string&) {
   auto bridge = find_bridge(session, command.args[0]);
   if (!bridge) return std::unexpected(bridge.error());
-  const auto ids = session.model.get(**bridge, "external_ids");
-  const Atom key(command.args[1]);
+  auto& record = bridge->is_fake() ? *bridge->fake_port : *bridge->record;
+  const auto ids = session.model.get(record, "external_ids");
+  const Atom key((bridge->is_fake() ? std::string(kFakePrefix) : std::string()) + command.args[1]);
   const auto at = ids.find(key);
   if (command.args.size() == 3) {
-    Model::rely_on(**bridge, "external_ids");
-    Model::set(**bridge, "external_ids", with(ids, key, Atom(command.args[2])));
+    Model::rely_on(record, "external_ids");
+    Model::set(record, "external_ids", with(ids, key, Atom(command.args[2])));
   } else if (at) {
-    Model::rely_on(**bridge, "external_ids");
-    Model::set(**bridge, "external_ids", without(ids, *at));
+    Model::rely_on(record, "external_ids");
+    Model::set(record, "external_ids", without(ids, *at));
   }
   return Outcome::done;
 }
@@ -141,91 +168,16 @@ Result<Outcome> br_set_external_id(Session& session, const Command& command, std
 Result<Outcome> br_get_external_id(Session& session, const Command& command, std::string& out) {
   auto bridge = find_bridge(session, command.args[0]);
   if (!bridge) return std::unexpected(bridge.error());
-  const auto ids = session.model.get(**bridge, "external_ids").string_map();
-  if (command.args.size() == 1) {
-    for (const auto& [key, value] : ids) out.append(key).append("=").append(line(value));
-  } else if (const auto it = ids.find(command.args[1]); it != ids.end()) {
-    out += line(it->second);
-  }
-  return Outcome::done;
-}
-
-Result<Outcome> list_ports(Session& session, const Command& command, std::string& out) {
-  auto bridge = find_bridge(session, command.args[0]);
-  if (!bridge) return std::unexpected(bridge.error());
-  for (const auto* port : ports_of(session, **bridge)) {
-    if (const auto name = session.model.name_of(*port); name != command.args[0]) out += line(name);
-  }
-  return Outcome::done;
-}
-
-Result<Outcome> list_ifaces(Session& session, const Command& command, std::string& out) {
-  auto bridge = find_bridge(session, command.args[0]);
-  if (!bridge) return std::unexpected(bridge.error());
-  for (const auto* port : ports_of(session, **bridge)) {
-    for (const auto* interface : interfaces_of(session, *port)) {
-      if (const auto name = session.model.name_of(*interface); name != command.args[0]) out += line(name);
+  const auto& record = bridge->is_fake() ? *bridge->fake_port : *bridge->record;
+  for (const auto& [full, value] : session.model.get(record, "external_ids").string_map()) {
+    if (bridge->is_fake() && !full.starts_with(kFakePrefix)) continue;
+    const auto key = bridge->is_fake() ? full.substr(kFakePrefix.size()) : full;
+    if (command.args.size() == 1) {
+      out.append(key).append("=").append(line(value));
+    } else if (key == command.args[1]) {
+      out += line(value);
     }
   }
-  return Outcome::done;
-}
-
-// The columns that add-port sets are the new record's: nothing of them need be read.
-Result<Outcome> add_port(Session& session, const Command& command, std::string&) {
-  const auto& name = command.args[1];
-  auto bridge = find_bridge(session, command.args[0]);
-  if (!bridge) return std::unexpected(bridge.error());
-  if (const auto place = find_port(session, name); place.port != nullptr) {
-    if (command.has("--may-exist") && place.bridge == *bridge && !place.local) return Outcome::done;
-    const char* hint = place.bridge == *bridge && !place.local ? "; --may-exist add-port accepts that" : "";
-    return fail(Errc::exists, fmt::format("cannot add port {0}: {0} is {1}{2}", name, where(session, place), hint));
-  }
-  auto* port = insert_port(session, **bridge, name);
-  for (std::size_t i = 2; i < command.args.size(); ++i) {
-    if (auto ok = set_column(session, *port, command.args[i]); !ok) {
-      return fail(ok.error().code, fmt::format("port {}: {}", name, ok.error().text));
-    }
-  }
-  return Outcome::done;
-}
-
-Result<Outcome> del_port(Session& session, const Command& command, std::string&) {
-  const auto& name = command.args.back();
-  const auto place = find_port(session, name);
-  if (command.args.size() == 2) {
-    auto bridge = find_bridge(session, command.args[0]);
-    if (!bridge && !(place.port == nullptr && command.has("--if-exists"))) return std::unexpected(bridge.error());
-    if (place.port != nullptr && place.bridge != *bridge) {
-      return fail(Errc::not_found,
-                  fmt::format("bridge {} has no port {}; it is {}", command.args[0], name, where(session, place)));
-    }
-  }
-  if (place.port == nullptr) {
-    if (command.has("--if-exists")) return Outcome::done;
-    return fail(Errc::not_found, fmt::format("there is no port {}; --if-exists del-port accepts that", name));
-  }
-  if (place.local) {
-    return fail(Errc::invalid, fmt::format("port {0} is bridge {0}'s own; it goes with the bridge: del-br {0}", name));
-  }
-  remove_port(session, *place.bridge, *place.port);
-  return Outcome::done;
-}
-
-Result<Outcome> port_to_br(Session& session, const Command& command, std::string& out) {
-  const auto place = find_port(session, command.args[0]);
-  if (place.port == nullptr || place.local) {
-    return fail(Errc::not_found, fmt::format("there is no port {}", command.args[0]));
-  }
-  out += line(session.model.name_of(*place.bridge));
-  return Outcome::done;
-}
-
-Result<Outcome> iface_to_br(Session& session, const Command& command, std::string& out) {
-  const auto place = find_interface(session, command.args[0]);
-  if (place.interface == nullptr || place.local) {
-    return fail(Errc::not_found, fmt::format("there is no interface {}", command.args[0]));
-  }
-  out += line(session.model.name_of(*place.bridge));
   return Outcome::done;
 }
 
@@ -247,20 +199,14 @@ std::span<const CommandInfo> bridge_commands() {
   static const std::array commands{
       info("init", 0, 0, "", init),
       info("show", 0, 0, "", show, "", prepare_show),
-      info("add-br", 1, 3, "BRIDGE", add_br, "--may-exist"),
+      info("add-br", 1, 3, "BRIDGE [PARENT VLAN]", add_br, "--may-exist"),
       info("del-br", 1, 1, "BRIDGE", del_br, "--if-exists"),
-      info("list-br", 0, 0, "", list_br),
+      info("list-br", 0, 0, "", list_br, "--real --fake"),
       info("br-exists", 1, 1, "BRIDGE", br_exists),
       info("br-to-vlan", 1, 1, "BRIDGE", br_to_vlan),
       info("br-to-parent", 1, 1, "BRIDGE", br_to_parent),
       info("br-set-external-id", 2, 3, "BRIDGE KEY [VALUE]", br_set_external_id, "", prepare_external_ids),
       info("br-get-external-id", 1, 2, "BRIDGE [KEY]", br_get_external_id, "", prepare_external_ids),
-      info("list-ports", 1, 1, "BRIDGE", list_ports),
-      info("list-ifaces", 1, 1, "BRIDGE", list_ifaces),
-      info("add-port", 2, kAnyNumber, "BRIDGE PORT [COLUMN[:KEY]=VALUE]...", add_port, "--may-exist"),
-      info("del-port", 1, 2, "[BRIDGE] PORT", del_port, "--if-exists"),
-      info("port-to-br", 1, 1, "PORT", port_to_br),
-      info("iface-to-br", 1, 1, "INTERFACE", iface_to_br),
   };
   return commands;
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <optional>
+#include <sstream>
 
 namespace heddle::cli {
 namespace {
@@ -80,13 +81,29 @@ Result<Command> make_command(std::span<const std::string> words) {
 
 }  // namespace
 
+std::vector<const CommandInfo*> all_commands() {
+  std::vector<const CommandInfo*> out;
+  for (const auto list : {bridge_commands(), port_commands(), remote_commands(), other_commands(), record_commands(),
+                          edit_commands(), daemon_commands()}) {
+    for (const auto& info : list) out.push_back(&info);
+  }
+  return out;
+}
+
 const CommandInfo* find_command(std::string_view name) {
-  for (const auto list : {bridge_commands(), record_commands(), edit_commands(), daemon_commands()}) {
-    for (const auto& info : list) {
-      if (info.name == name) return &info;
-    }
+  for (const auto* info : all_commands()) {
+    if (info->name == name) return info;
   }
   return nullptr;
+}
+
+std::set<std::string> command_options() {
+  std::set<std::string> out;
+  for (const auto* info : all_commands()) {
+    std::istringstream words{std::string(info->options)};
+    for (std::string word; words >> word;) out.insert(word.substr(0, word.find('=')));
+  }
+  return out;
 }
 
 Result<std::vector<Command>> split_commands(std::span<const std::string> words) {

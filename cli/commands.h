@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,9 @@ struct Command {
   [[nodiscard]] bool has(std::string_view option) const { return options.contains(option); }
 };
 
+// What a command prints: text, or rows that --oneline leaves as they are.
+enum class Prints { text, rows };
+
 enum class Target { database, daemon };
 
 struct CommandInfo {
@@ -32,6 +36,7 @@ struct CommandInfo {
   std::string_view usage = {};    // the arguments, for messages
   std::string_view options = {};  // separated by spaces; with a "=" those that take a value
   Target target = Target::database;
+  Prints prints = Prints::text;
   bool waits = false;  // may answer Outcome::not_yet
   // Says in session.interest what run() will look at. Null: nothing.
   Result<> (*prepare)(Session&, const Command&) = nullptr;
@@ -41,11 +46,19 @@ struct CommandInfo {
 
 inline constexpr std::size_t kAnyNumber = SIZE_MAX;
 
+// Every table of commands below, for whoever goes through all of them.
+std::vector<const CommandInfo*> all_commands();
 std::span<const CommandInfo> bridge_commands();
+std::span<const CommandInfo> port_commands();
+std::span<const CommandInfo> remote_commands();
+std::span<const CommandInfo> other_commands();
 std::span<const CommandInfo> record_commands();
 std::span<const CommandInfo> edit_commands();
 std::span<const CommandInfo> daemon_commands();
 const CommandInfo* find_command(std::string_view name);
+
+// The names of all options of commands, "--may-exist" and so on, each once.
+std::set<std::string> command_options();
 
 Result<std::vector<Command>> split_commands(std::span<const std::string> words);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <set>
+#include <sstream>
 
 namespace heddle::cli {
 namespace {
@@ -91,6 +92,20 @@ std::string fault_of(const Json& row) {
   return {};
 }
 
+// Of the names in a status map's kNoEffect, parted by blanks, those that belong to `columns`; as "a, b:key".
+std::string idle_columns(const Json& status, const std::set<std::string>& columns) {
+  if (!status.is_array() || status.size() != 2 || status[0] != "map") return {};
+  std::string out;
+  for (const auto& pair : status[1]) {
+    if (!pair.is_array() || pair.size() != 2 || pair[0] != kNoEffect || !pair[1].is_string()) continue;
+    std::istringstream words(pair[1].get<std::string>());
+    for (std::string word; words >> word;) {
+      if (columns.contains(word.substr(0, word.find(':')))) out += (out.empty() ? "" : ", ") + word;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<> await_applied(ovsdb::Client& client, std::int64_t next_cfg, ovsdb::Deadline deadline) {
@@ -139,6 +154,36 @@ Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::v
     }
   }
   return faults;
+}
+
+Result<std::vector<std::string>> find_without_effect(ovsdb::Client& client, const std::vector<Touched>& touched,
+                                                     ovsdb::Deadline deadline) {
+  std::vector<std::string> texts;
+  std::vector<const Touched*> asked;
+  Json ops = Json::array();
+  for (const auto& t : touched) {
+    const bool root = t.table == "Open_vSwitch";
+    if (!root && t.table != "Bridge" && t.table != "Port" && t.table != "Interface") continue;
+    asked.push_back(&t);
+    auto columns = root ? Json::array() : Json::array({"name"});
+    columns.push_back(status_column(t.table));
+    ops.push_back(select(t.table.c_str(), condition("_uuid", "==", plain_uuid(t.uuid)), std::move(columns)));
+  }
+  if (ops.empty()) return texts;
+  auto results = transact(client, std::move(ops), deadline);
+  // The schema of some other daemon may lack the columns; then nobody says that anything has no effect.
+  if (!results)
+    return has_passed(deadline) ? Result<std::vector<std::string>>(std::unexpected(results.error())) : texts;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const auto rows = (*results)[i].value("rows", Json::array());
+    if (rows.empty()) continue;
+    const auto column = std::string(status_column(asked[i]->table));
+    const auto idle = idle_columns(rows[0].value(column, Json()), asked[i]->columns);
+    if (idle.empty()) continue;
+    texts.push_back(fmt::format("{} {}: stored, but this switch does not act on {}", asked[i]->table,
+                                rows[0].value("name", "."), idle));
+  }
+  return texts;
 }
 
 }  // namespace heddle::cli

@@ -16,4 +16,9 @@ Result<> await_applied(ovsdb::Client& client, std::int64_t next_cfg, ovsdb::Dead
 Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::vector<Touched>& touched,
                                              ovsdb::Deadline deadline);
 
+// One text for every record of which this run set columns that the daemon does not act on, as it says in the record's
+// `status` (session.h, kNoEffect).
+Result<std::vector<std::string>> find_without_effect(ovsdb::Client& client, const std::vector<Touched>& touched,
+                                                     ovsdb::Deadline deadline);
+
 }  // namespace heddle::cli

@@ -129,13 +129,13 @@ class Attempt {
       const auto datum = from_json(results[position].value("uuid", Json()), Catalog::uuid_column().type);
       if (datum && datum->uuid()) real[uuid] = *datum->uuid();
     }
-    for (auto& output : result_.outputs) {
-      for (const auto& [from, to] : real) replace_all(output, from.to_string(), to.to_string());
-    }
+    for (auto& output : result_.outputs) replace_uuids(output, real);
     for (const auto* record : session_.model.touched()) {
       const auto it = real.find(record->uuid);
       const bool only_members = !record->is_new && record->changes.size() == 1 && record->changes.contains("ports");
-      result_.touched.push_back({record->table->name, it == real.end() ? record->uuid : it->second, only_members});
+      Touched touched{record->table->name, it == real.end() ? record->uuid : it->second, only_members};
+      for (const auto& [column, value] : record->changes) touched.columns.insert(column);
+      result_.touched.push_back(std::move(touched));
     }
     for (std::size_t i = 0; i < ops.size(); ++i) {
       if (ops[i]["op"] != "select") continue;
@@ -144,9 +144,18 @@ class Attempt {
     }
   }
 
-  static void replace_all(std::string& text, const std::string& from, const std::string& to) {
-    for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-      text.replace(at, from.size(), to);
+  static void replace_uuids(std::string& text, const std::map<Uuid, Uuid>& real) {
+    constexpr std::size_t length = 36;
+    constexpr std::size_t first_dash = 8;
+    for (std::size_t i = 0; i + length <= text.size();) {
+      const auto uuid =
+          text[i + first_dash] == '-' ? Uuid::parse(std::string_view(text).substr(i, length)) : std::nullopt;
+      if (!uuid) {
+        ++i;
+        continue;
+      }
+      if (const auto it = real.find(*uuid); it != real.end()) text.replace(i, length, it->second.to_string());
+      i += length;
     }
   }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <ostream>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ inline constexpr const char* kDatabase = "Open_vSwitch";
 struct Touched {
   std::string table;
   Uuid uuid;
-  bool only_members = false;  // nothing of a bridge was changed but which ports it has
+  bool only_members = false;           // nothing of a bridge was changed but which ports it has
+  std::set<std::string> columns = {};  // that were set
 };
 
 struct DatabaseOutcome {

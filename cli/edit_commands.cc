@@ -148,7 +148,14 @@ Result<Outcome> clear(Session& session, const Command& command, std::string&) {
 Result<Outcome> create(Session& session, const Command& command, std::string& out) {
   auto table = session.catalog.table(command.args[0]);
   std::optional<Uuid> uuid;
-  if (const auto id = command.options.find("--id"); id != command.options.end()) {
+  const auto id = command.options.find("--id");
+  const auto wished = id == command.options.end() ? std::nullopt : Uuid::parse(id->second);
+  if (wished) {
+    if (session.model.find(**table, *wished) != nullptr) {
+      return fail(Errc::exists, fmt::format("create {}: there is a record {} already", (*table)->name, id->second));
+    }
+    uuid = wished;
+  } else if (id != command.options.end()) {
     auto bound = session.symbols.bind(id->second, std::nullopt);
     if (!bound) return std::unexpected(bound.error());
     uuid = *bound;
@@ -159,6 +166,7 @@ Result<Outcome> create(Session& session, const Command& command, std::string& ou
                     (*table)->name));
   }
   auto* record = session.model.insert(**table, uuid);
+  record->keeps_uuid = wished.has_value();
   for (const auto& word : std::span(command.args).subspan(1)) {
     if (auto ok = set_column(session, *record, word); !ok) return std::unexpected(ok.error());
   }
@@ -168,16 +176,26 @@ Result<Outcome> create(Session& session, const Command& command, std::string& ou
 
 Result<Outcome> destroy(Session& session, const Command& command, std::string&) {
   auto table = session.catalog.table(command.args[0]);
-  if (command.has("--all") != (command.args.size() == 1)) {
-    return fail(Errc::invalid, "destroy takes either records or --all");
+  if (command.has("--all") && command.args.size() > 1) {
+    return fail(Errc::invalid, "destroy: --all and records may not be specified together");
   }
-  if (command.has("--all")) {
+  if (!command.has("--all") && command.args.size() == 1) {
+    session.warnings.push_back("destroy: neither records nor --all are given; nothing was done");
+  }
+  // A record that others hold goes when they let go of it; to ask for less would fail the whole transaction.
+  if (!(*table)->is_root) {
+    session.warnings.push_back(
+        fmt::format("destroy {0}: records of table {0} cannot be destroyed, they go when no other "
+                    "record refers to them; clear or remove the reference",
+                    (*table)->name));
+  }
+  if (command.has("--all") && (*table)->is_root) {
     for (auto* record : session.model.records(**table)) Model::remove(*record);
   }
   for (const auto& word : std::span(command.args).subspan(1)) {
     auto record = record_of(session, command, **table, word);
     if (!record) return std::unexpected(record.error());
-    if (*record != nullptr) Model::remove(**record);
+    if (*record != nullptr && (*table)->is_root) Model::remove(**record);
   }
   return Outcome::done;
 }

@@ -36,6 +36,82 @@ std::size_t width(const std::string& s) {
   return static_cast<std::size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
+// The first `most` characters.
+std::string cut(const std::string& s, std::size_t most) {
+  std::size_t characters = 0;
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    if ((s[i] & 0xc0) != 0x80 && ++characters > most) return s.substr(0, i);
+  }
+  return s;
+}
+
+std::string html_text(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+// Where the column holds UUIDs: each as its first digits, a link to the record (in _uuid: the link's goal).
+std::string html_cell(const Datum& datum, const ColumnSchema& column, DataStyle style) {
+  auto text = html_text(cell(datum, column, style));
+  const auto& type = column.type;
+  if (type.key.type != AtomType::uuid && (!type.value || type.value->type != AtomType::uuid)) return text;
+  constexpr std::size_t shown = 8;
+  constexpr std::size_t length = 36;
+  const char* tag = &column == &Catalog::uuid_column() ? "name=\"" : "href=\"#";
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto word = std::string_view(text).substr(i, length);
+    if (word.size() == length && Uuid::parse(word)) {
+      out += fmt::format("<a {}{}\">{}</a>", tag, word, word.substr(0, shown));
+      i += length;
+    } else {
+      out += text[i++];
+    }
+  }
+  return out;
+}
+
+void add_html_row(const std::vector<std::string>& cells, const char* tag, std::string& out) {
+  out += "  <tr>\n";
+  for (const auto& text : cells) out += fmt::format("    <{0}>{1}</{0}>\n", tag, text);
+  out += "  </tr>\n";
+}
+
+std::string render_html(const Grid& grid, const Options& options) {
+  std::string out = "<table border=1>\n";
+  std::vector<std::string> cells;
+  if (options.headings) {
+    for (const auto* column : grid.columns) cells.push_back(html_text(column->name));
+    add_html_row(cells, "th", out);
+  }
+  for (const auto& row : grid.rows) {
+    cells.clear();
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      cells.push_back(html_cell(row[i], *grid.columns[i], options.data));
+    }
+    add_html_row(cells, "td", out);
+  }
+  return out + "</table>\n";
+}
+
 std::string render_table(const Grid& grid, const Options& options) {
   std::vector<std::vector<std::string>> lines;
   std::vector<std::size_t> widths(grid.columns.size(), 0);
@@ -46,6 +122,14 @@ std::string render_table(const Grid& grid, const Options& options) {
   for (const auto& row : grid.rows) {
     auto& line = lines.emplace_back();
     for (std::size_t i = 0; i < row.size(); ++i) line.push_back(cell(row[i], *grid.columns[i], options.data));
+  }
+  if (options.max_column_width != 0) {
+    for (auto& line : lines) {
+      for (std::size_t i = 0; i < line.size(); ++i) {
+        const auto heading = options.headings ? width(grid.columns[i]->name) : 0;
+        line[i] = cut(line[i], std::max(heading, options.max_column_width));
+      }
+    }
   }
   for (const auto& line : lines) {
     for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], width(line[i]));
@@ -93,7 +177,25 @@ std::string render_csv(const Grid& grid, const Options& options) {
   return out;
 }
 
-std::string render_json(const Grid& grid) {
+// JSON with one element a line, two blanks a level, closing brackets where the last element ends.
+void add_pretty(const Json& value, int level, std::string& out) {
+  if (!value.is_structured() || value.empty()) {
+    out += ovsdb::dump_json(value);
+    return;
+  }
+  const bool object = value.is_object();
+  out += object ? '{' : '[';
+  const char* comma = "";
+  for (const auto& [key, member] : value.items()) {
+    out += fmt::format("{}\n{:{}}", comma, "", 2 * (level + 1));
+    if (object) out += ovsdb::dump_json(key) + ": ";
+    add_pretty(member, level + 1, out);
+    comma = ",";
+  }
+  out += object ? '}' : ']';
+}
+
+std::string render_json(const Grid& grid, bool pretty) {
   Json data = Json::array();
   Json headings = Json::array();
   for (const auto* column : grid.columns) headings.push_back(column->name);
@@ -102,7 +204,14 @@ std::string render_json(const Grid& grid) {
     for (std::size_t i = 0; i < row.size(); ++i) line.push_back(to_json(row[i], grid.columns[i]->type));
     data.push_back(std::move(line));
   }
-  return ovsdb::dump_json({{"headings", std::move(headings)}, {"data", std::move(data)}}) + "\n";
+  const Json table{{"headings", std::move(headings)}, {"data", std::move(data)}};
+  std::string out;
+  if (pretty) {
+    add_pretty(table, 0, out);
+  } else {
+    out = ovsdb::dump_json(table);
+  }
+  return out + "\n";
 }
 
 }  // namespace
@@ -114,7 +223,9 @@ std::string render(const Grid& grid, const Options& options) {
     case Format::csv:
       return render_csv(grid, options);
     case Format::json:
-      return render_json(grid);
+      return render_json(grid, options.pretty);
+    case Format::html:
+      return render_html(grid, options);
     case Format::list:
       break;
   }

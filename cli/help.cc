@@ -30,25 +30,53 @@ A tour:
   vsctl list Interface vm1                   all about one interface, counters too
   vsctl drops                                which packets were dropped, where and why
 
-Bridges and ports:
+Bridges:
   init                                       make sure that the database has its first record
-  show                                       the whole configuration as a tree, with errors
+  show                                       the whole configuration as a tree, with errors; no_effect: what is set and
+                                             stored, and that this switch does not act on
+  emer-reset                                 no controllers, managers, TLS files, mirrors, sampling and policing any
+                                             more, nor other_config of ports and (but hwaddr) of bridges
   [--may-exist] add-br BRIDGE                a new bridge; with --may-exist, an existing one is fine
-  [--if-exists] del-br BRIDGE                remove it and all its ports
-  list-br                                    bridges, one a line
+  [--may-exist] add-br BRIDGE PARENT VLAN    a fake bridge: a name for one VLAN of bridge PARENT, with an interface for
+                                             the host. Ports added to it are access ports of that VLAN
+  [--if-exists] del-br BRIDGE                remove it and all its ports, and the fake bridges that it is the parent of
+  [--real | --fake] list-br                  bridges, one a line
   br-exists BRIDGE                           exit code 0 if there is such a bridge, 2 if not
-  br-to-vlan BRIDGE                          prints 0 (there are no bridges for single VLANs)
-  br-to-parent BRIDGE                        prints BRIDGE, for the same reason
+  br-to-vlan BRIDGE                          a fake bridge's VLAN; of others, 0
+  br-to-parent BRIDGE                        a fake bridge's parent; of others, BRIDGE
   br-set-external-id BRIDGE KEY [VALUE]      note something of your own on a bridge; without VALUE, forget it
   br-get-external-id BRIDGE [KEY]            print it; without KEY, all of them
+
+Ports and interfaces:
   list-ports BRIDGE                          its ports but its own, one a line
   list-ifaces BRIDGE                         its interfaces but its own
   [--may-exist] add-port BRIDGE PORT [COLUMN[:KEY]=VALUE]...
                                              a port with an interface of that name; COLUMNs are those of table Port,
-                                             e.g. tag=20, trunks=10,20, vlan_mode=native-untagged. With --may-exist a
+                                             e.g. tag=20, trunks=10,20-30, vlan_mode=native-untagged. With --may-exist a
                                              port that BRIDGE has already stays as it is
-  [--if-exists] del-port [BRIDGE] PORT       remove it
+  [--if-exists] [--with-iface] del-port [BRIDGE] PORT
+                                             remove it; --with-iface: PORT may be the name of an interface in it
   port-to-br PORT, iface-to-br INTERFACE     the bridge it is on
+  [--may-exist] [--fake-iface] add-bond BRIDGE PORT INTERFACE INTERFACE... [COLUMN[:KEY]=VALUE]...
+  [--may-exist] add-bond-iface PORT INTERFACE
+  [--if-exists] del-bond-iface [PORT] INTERFACE
+                                             a port of several interfaces: stored, and an error of each of them, for
+                                             this switch has no bonds yet
+
+Remotes, and what else is kept for other programs' sake (controllers, fail mode, auto-attach and zones have no effect yet):
+  get-controller BRIDGE, del-controller BRIDGE
+  [--inactivity-probe=MS] set-controller BRIDGE TARGET...
+                                             OpenFlow controllers: tcp:HOST[:PORT], ssl:.., ptcp:.., pssl:.., unix:PATH
+  get-fail-mode BRIDGE, del-fail-mode BRIDGE, set-fail-mode BRIDGE standalone|secure
+  get-manager, del-manager, [--inactivity-probe=MS] set-manager TARGET...
+                                             OVSDB managers, in the same words
+  get-ssl, del-ssl, [--bootstrap] set-ssl PRIVATE-KEY CERTIFICATE CA-CERT
+                                             the files for TLS
+  add-aa-mapping BRIDGE I-SID VLAN, del-aa-mapping BRIDGE I-SID VLAN, get-aa-mapping BRIDGE
+                                             auto-attach (LLDP)
+  [--may-exist] add-zone-tp DATAPATH zone=ID TIMEOUT=SECS..., [--if-exists] del-zone-tp DATAPATH zone=ID
+  list-zone-tp DATAPATH, list-dp-cap DATAPATH
+                                             connection tracking zones and capabilities of a datapath
 
 Records of any table (Open_vSwitch, Bridge, Port, Interface, ...):
   [--if-exists] [--columns=A,B] list TABLE [RECORD]...
@@ -62,20 +90,21 @@ Records of any table (Open_vSwitch, Bridge, Port, Interface, ...):
   [--if-exists] remove TABLE RECORD COLUMN KEY|VALUE|KEY=VALUE...
                                              take members out of a set or map
   [--if-exists] clear TABLE RECORD COLUMN... make columns empty
-  [--id=@NAME] create TABLE [COLUMN[:KEY]=VALUE]...
+  [--id=@NAME | --id=UUID] create TABLE [COLUMN[:KEY]=VALUE]...
                                              a new record; prints its UUID. What no other record refers to is dropped
                                              at once: set a column of one to @NAME in the same line
-  [--if-exists] destroy TABLE RECORD...      remove records; --all destroy TABLE: every one
+  [--if-exists] destroy TABLE RECORD...      remove records; --all destroy TABLE: every one. Only of tables whose records
+                                             stand alone (QoS, Queue); others go with the last reference to them
   wait-until TABLE RECORD [CONDITION]...     wait until there is such a record and it meets every CONDITION
   comment TEXT...                            put TEXT into the database's log
 
   TABLE and COLUMN may be shortened while they stay unambiguous; case does not matter, and - is _.
   RECORD is a name, a UUID or its beginning (4 digits or more), or . for the only record of a table.
   VALUE is a number, true or false, a word, or "a JSON string" where a word will not do (quote it for the shell too);
-  a set is a,b,c or [a,b,c], a map k=v,k2=v2 or {k=v,k2=v2}; [] and {} are empty.
+  a set is a,b,c or [a,b,c], of integers also 1-5,9; a map k=v,k2=v2 or {k=v,k2=v2}; [] and {} are empty.
   CONDITION is COLUMN[:KEY] OPERATOR VALUE in one word. OPERATOR: = != < > <= >=, or for sets {=} {!=} {<} {>} {<=}
   {>=} (the same, different, subset, superset), {in} (as {<=}), {not-in} (no member in common). A record whose map
-  lacks KEY never meets it.
+  lacks KEY never meets the former; for the latter it holds the empty set.
 
 The running switch (these ask the daemon, after all changes of the same line):
   fdb-show BRIDGE                            forwarding database: port, VLAN, MAC, age, remote VTEP
@@ -94,6 +123,8 @@ Exit codes:
   0  done, and applied by the switch unless --no-wait was given
   1  an error; what was wrong is on stderr. Also: the time of --timeout was over, or an interface could not be set up
   2  br-exists: there is no such bridge
+Called by the name ovs-vsctl, it does as ovs-vsctl(8) would: 0 although an interface could not be set up (stderr says it
+all the same), death by SIGALRM when the time of --timeout is over, and a --version that names Open vSwitch.
 
 More examples:
   vsctl --may-exist add-br br0 -- --may-exist add-port br0 vm1 -- set Port vm1 tag=10

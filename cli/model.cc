@@ -55,7 +55,10 @@ Result<> Model::load(const Interest& interest, const Json& results) {
       const auto uuid = record->columns["_uuid"].uuid();
       if (!uuid) return fail(Errc::invalid, "the database sent a record of table " + name + " without _uuid");
       record->uuid = *uuid;
-      tables_[*table][*uuid] = std::move(record);
+      record->owner = this;
+      auto& slot = tables_[*table][*uuid];
+      slot = std::move(record);
+      index_name(*slot);
     }
   }
   return {};
@@ -82,15 +85,35 @@ Record* Model::find(const TableSchema& table, const Uuid& uuid) const {
   return row == it->second.end() || row->second->deleted ? nullptr : row->second.get();
 }
 
-Record* Model::find_by_name(const TableSchema& table, std::string_view name) const {
-  const auto* column = Catalog::name_column(table);
-  const auto it = tables_.find(&table);
-  if (column == nullptr || it == tables_.end()) return nullptr;
-  const Datum wanted = Datum::of(std::string(name));
-  for (const auto& [uuid, record] : it->second) {
-    if (!record->deleted && get(*record, *column) == wanted) return record.get();
+std::vector<Record*> Model::find_all_by_name(const TableSchema& table, const std::string& name) const {
+  std::vector<Record*> out;
+  if (const auto it = names_.find(&table); it != names_.end()) {
+    const auto [begin, end] = it->second.equal_range(name);
+    for (auto entry = begin; entry != end; ++entry) {
+      if (!entry->second->deleted) out.push_back(entry->second);
+    }
   }
-  return nullptr;
+  std::ranges::sort(out, {}, &Record::uuid);
+  return out;
+}
+
+Record* Model::find_by_name(const TableSchema& table, std::string_view name) const {
+  const auto found = find_all_by_name(table, std::string(name));
+  return found.empty() ? nullptr : found.front();
+}
+
+void Model::index_name(Record& record) {
+  const auto* column = Catalog::name_column(*record.table);
+  const auto name = column == nullptr ? std::nullopt : get(record, *column).string();
+  if (name) names_[record.table].emplace(*name, &record);
+}
+
+void Model::forget_name(const Record& record) {
+  const auto it = names_.find(record.table);
+  if (it == names_.end()) return;
+  const auto [begin, end] = it->second.equal_range(name_of(record));
+  const auto entry = std::find_if(begin, end, [&](const auto& e) { return e.second == &record; });
+  if (entry != end) it->second.erase(entry);
 }
 
 Datum Model::get(const Record& record, const ColumnSchema& column) const {
@@ -113,22 +136,27 @@ std::string Model::name_of(const Record& record) const {
 
 Record* Model::insert(const TableSchema& table, const std::optional<Uuid>& uuid) {
   auto record = std::make_unique<Record>();
+  record->owner = this;
   record->table = &table;
   record->uuid = uuid ? *uuid : Uuid::random();
   record->is_new = true;
   new_.insert(record->uuid);
   auto& slot = tables_[&table][record->uuid];
   slot = std::move(record);
+  index_name(*slot);
   return slot.get();
 }
 
 void Model::set(Record& record, const ColumnSchema& column, Datum value) {
+  const bool renames = &column == Catalog::name_column(*record.table);
+  if (renames) record.owner->forget_name(record);
   const auto loaded = record.columns.find(column.name);
   if (loaded != record.columns.end() && loaded->second == value) {
     record.changes.erase(column.name);
   } else {
     record.changes[column.name] = std::move(value);
   }
+  if (renames) record.owner->index_name(record);
 }
 
 void Model::set(Record& record, std::string_view column, Datum value) {
@@ -214,6 +242,7 @@ Transaction Model::transaction() const {
     t.inserts.emplace_back(t.ops.size(), r->uuid);
     t.ops.push_back(
         {{"op", "insert"}, {"table", r->table->name}, {"row", changed_row(*r)}, {"uuid-name", id_of(r->uuid)}});
+    if (r->keeps_uuid) t.ops.back()["uuid"] = r->uuid.to_string();  // ovsdb-server(7): an addition to RFC 7047
   }
   for (const Record* r : records) {
     if (r->is_new || r->deleted || r->changes.empty()) continue;

@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -22,13 +23,17 @@ namespace heddle::cli {
 // Which columns of which tables are to be read. _uuid always is.
 using Interest = std::map<std::string, std::set<std::string>, std::less<>>;
 
+class Model;
+
 struct Record {
+  Model* owner = nullptr;
   const TableSchema* table = nullptr;
   Uuid uuid;
   std::map<std::string, Datum, std::less<>> columns;  // as loaded; of a new record: nothing
   std::map<std::string, Datum, std::less<>> changes;  // by this run
   std::set<std::string> relied_on;                    // columns whose loaded value the changes rest on
   bool is_new = false;
+  bool keeps_uuid = false;  // a new one whose UUID was asked for, where others get the database's
   bool deleted = false;
 };
 
@@ -41,6 +46,8 @@ struct Transaction {
 class Model {
  public:
   explicit Model(const Catalog& catalog) : catalog_(catalog) {}
+  Model(const Model&) = delete;  // its records point at it
+  Model& operator=(const Model&) = delete;
 
   // The operations that read `interest`, and their results in the same order.
   [[nodiscard]] Json select_ops(const Interest& interest) const;
@@ -49,6 +56,8 @@ class Model {
   // Present records, by name where the table has names, else by UUID. Pointers stay valid as long as the Model.
   [[nodiscard]] std::vector<Record*> records(const TableSchema& table) const;
   [[nodiscard]] Record* find(const TableSchema& table, const Uuid& uuid) const;
+  // In order of their UUIDs; the first one, or null.
+  [[nodiscard]] std::vector<Record*> find_all_by_name(const TableSchema& table, const std::string& name) const;
   [[nodiscard]] Record* find_by_name(const TableSchema& table, std::string_view name) const;
 
   // The value with this run's changes; the column's default when it was not loaded.
@@ -75,7 +84,12 @@ class Model {
   void add_waits(const Record& record, Json& ops) const;
   [[nodiscard]] std::vector<const Record*> all() const;
 
+  void index_name(Record& record);
+  void forget_name(const Record& record);
+
   const Catalog& catalog_;
+  // Names of all records of a table: one command line may add thousands, and asks of each whether its name is taken.
+  std::map<const TableSchema*, std::unordered_multimap<std::string, Record*>> names_;
   std::map<const TableSchema*, std::map<Uuid, std::unique_ptr<Record>>> tables_;
   std::set<Uuid> new_;
 };

@@ -2,33 +2,68 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/program_options.hpp>
 #include <map>
+#include <set>
 #include <sstream>
+
+#include "cli/commands.h"
 
 namespace heddle::cli {
 namespace {
 
 namespace po = boost::program_options;
 
+// Understood for the sake of scripts written for ovs-vsctl, and without effect: vsctl writes no log of its own and
+// speaks no TLS. (A --db of ssl: is refused, so nobody is led to think that a connection is protected.)
+struct Ignored {
+  const char* name;       // as program_options takes it
+  const char* value;      // what its value is called; null: it takes none
+  bool optional = false;  // the value
+};
+constexpr std::array kIgnored{
+    Ignored{"no-syslog", nullptr},         Ignored{"log-file", "FILE", true},  Ignored{"log-level", "LEVEL"},
+    Ignored{"syslog-target", "HOST:PORT"}, Ignored{"syslog-method", "METHOD"}, Ignored{"private-key,p", "FILE"},
+    Ignored{"certificate,c", "FILE"},      Ignored{"ca-cert,C", "FILE"},       Ignored{"bootstrap-ca-cert", "FILE"},
+    Ignored{"peer-ca-cert", "FILE"},       Ignored{"ssl-protocols", "LIST"},   Ignored{"ssl-ciphers", "LIST"}};
+
 po::options_description describe() {
   po::options_description d("Options", 110, 80);
+  const auto text = [](const char* name) { return po::value<std::string>()->value_name(name); };
   auto add = d.add_options();
-  add("rundir", po::value<std::string>()->value_name("DIR"),
-      "where vswitchd keeps its sockets; default $VSWITCH_RUNDIR, else /run/vswitch");
-  add("db", po::value<std::string>()->value_name("SERVER"),
-      "the database's socket as unix:PATH; default unix:RUNDIR/db.sock");
-  add("timeout,t", po::value<unsigned>()->value_name("SECS"), "give up after SECS seconds; 0, the default: never");
+  add("rundir", text("DIR"), "where vswitchd keeps its sockets; default $VSWITCH_RUNDIR, else /run/vswitch");
+  add("db", text("SERVER"), "the database as unix:PATH or tcp:HOST:PORT; default unix:RUNDIR/db.sock");
+  add("timeout,t", text("SECS"), "give up after SECS seconds; 0, the default: never");
+  add("retry", "while nobody listens at SERVER, try again, for ever or until --timeout");
   add("no-wait", "do not wait until the switch has applied the change");
   add("dry-run", "have the database check the change, but do not make it");
-  add("oneline", "print the output of each command on one line, newlines as \\n");
-  add("format,f", po::value<std::string>()->value_name("FORMAT"), "of list and find: list (default), table, csv, json");
-  add("data,d", po::value<std::string>()->value_name("STYLE"), "of values in them: string (default), bare, json");
+  add("oneline", "print the output of each command on one line, newlines as \\n (not that of list and find)");
+  add("format,f", text("FORMAT"), "of list and find: list (default), table, html, csv, json");
+  add("data,d", text("STYLE"), "of values in them: string (default), bare, json");
   add("no-headings", "leave out the column names");
+  add("pretty", "with --format=json: one element a line, indented");
+  add("bare", "the same as --format=list --data=bare --no-headings");
+  add("max-column-width", text("N"), "with --format=table: cut values to N characters (never below the heading)");
   add("verbose,v", po::value<std::string>()->implicit_value("")->value_name(""),
       "show on stderr what is sent to the database");
   add("help,h", "this text");
   add("version,V", "vsctl's version");
+  return d;
+}
+
+po::options_description describe_ignored() {
+  po::options_description d("Options for other programs' sake: understood, without effect", 110, 80);
+  for (const auto& option : kIgnored) {
+    if (option.value == nullptr) {
+      d.add_options()(option.name, "");
+      continue;
+    }
+    auto* value = po::value<std::string>()->value_name(option.value);
+    if (option.optional) value->implicit_value("");
+    d.add_options()(option.name, value, "");
+  }
   return d;
 }
 
@@ -38,6 +73,35 @@ Result<T> one_of(const std::string& option, const std::string& word, const std::
   std::string list;
   for (const auto& [name, value] : words) list += (list.empty() ? "" : ", ") + name;
   return fail(Errc::invalid, fmt::format("--{}={}: it takes one of: {}", option, word, list));
+}
+
+Result<std::size_t> number_of(const std::string& option, const std::string& word) {
+  constexpr std::size_t most_digits = 9;
+  const bool digits = !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+  if (digits && word.size() <= most_digits) return std::stoul(word);
+  return fail(Errc::invalid, fmt::format("--{}={}: it takes a whole number", option, word));
+}
+
+// The long options' names: vsctl's with "--" before them, and the commands'.
+std::set<std::string> long_names(const po::options_description& d) {
+  auto names = command_options();
+  for (const auto& option : d.options()) names.insert("--" + option->long_name());
+  return names;
+}
+
+// Replaces an unambiguous beginning of a long option by its name; words that begin nothing stay for others to refuse.
+Result<std::string> spelt_out(const std::set<std::string>& names, const std::string& arg) {
+  if (!arg.starts_with("--")) return arg;
+  const auto equals = arg.find('=');
+  const auto word = arg.substr(0, equals);
+  if (names.contains(word)) return arg;
+  std::vector<std::string> begun;
+  std::ranges::copy_if(names, std::back_inserter(begun), [&](const auto& name) { return name.starts_with(word); });
+  if (begun.empty()) return arg;
+  if (begun.size() > 1) {
+    return fail(Errc::invalid, fmt::format("{} may be more than one option: {}", word, fmt::join(begun, ", ")));
+  }
+  return begun.front() + (equals == std::string::npos ? "" : arg.substr(equals));
 }
 
 // Whether `arg` is one of ours rather than the first command's ("--may-exist"), and whether its value is the next word.
@@ -56,54 +120,82 @@ Recognised recognise(const po::options_description& d, const std::string& arg) {
   return {.global = true, .takes_next = needs_value && !has_value};
 }
 
+Result<> check_server(const std::string& db) {
+  if (db.starts_with("unix:") || db.starts_with("tcp:")) return {};
+  const char* why = db.starts_with("ssl:") ? "vsctl speaks no TLS; use unix:PATH on the switch's own host"
+                                           : "it takes unix:PATH or tcp:HOST:PORT";
+  return fail(Errc::unsupported, fmt::format("--db={}: {}", db, why));
+}
+
+Result<> fill_output(const po::variables_map& given, Options& o) {
+  if (given.contains("bare")) {
+    o.data = DataStyle::bare;
+    o.headings = false;
+  }
+  if (given.contains("no-headings")) o.headings = false;
+  o.oneline = given.contains("oneline");
+  o.pretty = given.contains("pretty");
+  if (given.contains("format")) {
+    auto format = one_of<Format>("format", given["format"].as<std::string>(),
+                                 {{"list", Format::list},
+                                  {"table", Format::table},
+                                  {"html", Format::html},
+                                  {"csv", Format::csv},
+                                  {"json", Format::json}});
+    if (!format) return std::unexpected(format.error());
+    o.format = *format;
+  }
+  if (given.contains("data")) {
+    auto data =
+        one_of<DataStyle>("data", given["data"].as<std::string>(),
+                          {{"string", DataStyle::string}, {"bare", DataStyle::bare}, {"json", DataStyle::json}});
+    if (!data) return std::unexpected(data.error());
+    o.data = *data;
+  }
+  if (given.contains("max-column-width")) {
+    auto width = number_of("max-column-width", given["max-column-width"].as<std::string>());
+    if (!width) return std::unexpected(width.error());
+    o.max_column_width = *width;
+  }
+  return {};
+}
+
 Result<> fill(const po::variables_map& given, Options& o) {
   const auto text = [&](const char* name) { return given[name].as<std::string>(); };
   if (given.contains("rundir")) o.rundir = text("rundir");
   if (given.contains("db")) o.db = text("db");
-  if (!o.db.empty() && !o.db.starts_with("unix:")) {
-    return fail(Errc::unsupported, fmt::format("--db={}: only unix:PATH is supported", o.db));
+  if (auto ok = check_server(o.database()); !ok) return ok;
+  if (given.contains("timeout")) {
+    auto seconds = number_of("timeout", text("timeout"));
+    if (!seconds) return std::unexpected(seconds.error());
+    o.timeout = static_cast<unsigned>(*seconds);
   }
-  if (given.contains("timeout")) o.timeout = given["timeout"].as<unsigned>();
   o.no_wait = given.contains("no-wait");
   o.dry_run = given.contains("dry-run");
-  o.oneline = given.contains("oneline");
+  o.retry = given.contains("retry");
   // "-vmodule:destination:level" is how Open vSwitch's tools are told to be quiet; scripts pass it, and it is no wish
   // for more output.
   o.verbose = given.contains("verbose") && text("verbose").find(':') == std::string::npos;
   o.help = given.contains("help");
   o.version = given.contains("version");
-  o.headings = !given.contains("no-headings");
-  if (given.contains("format")) {
-    auto format = one_of<Format>(
-        "format", text("format"),
-        {{"list", Format::list}, {"table", Format::table}, {"csv", Format::csv}, {"json", Format::json}});
-    if (!format) return std::unexpected(format.error());
-    o.format = *format;
-  }
-  if (given.contains("data")) {
-    auto data = one_of<DataStyle>(
-        "data", text("data"), {{"string", DataStyle::string}, {"bare", DataStyle::bare}, {"json", DataStyle::json}});
-    if (!data) return std::unexpected(data.error());
-    o.data = *data;
-  }
-  return {};
+  return fill_output(given, o);
 }
 
 }  // namespace
 
-std::string Options::db_path() const {
-  return db.empty() ? rundir + "/db.sock" : db.substr(std::string("unix:").size());
-}
-
 Result<CommandLine> parse_command_line(const std::vector<std::string>& args, const std::string& rundir) {
-  const auto description = describe();
+  auto description = describe();
+  description.add(describe_ignored());
+  const auto names = long_names(description);
   CommandLine out;
   std::vector<std::string> global;
   std::size_t i = 0;
   for (; i < args.size() && args[i].size() > 1 && args[i].front() == '-' && args[i] != "--"; ++i) {
-    const auto what = recognise(description, args[i]);
+    const auto word = spelt_out(names, args[i]);
+    if (!word) return std::unexpected(word.error());
+    const auto what = recognise(description, *word);
     auto& list = what.global ? global : out.commands;
-    list.push_back(args[i]);
+    list.push_back(*word);
     if (what.takes_next && i + 1 < args.size()) list.push_back(args[++i]);
   }
   out.commands.insert(out.commands.end(), args.begin() + static_cast<std::ptrdiff_t>(i), args.end());
@@ -112,11 +204,20 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& args, con
   try {
     namespace style = po::command_line_style;
     po::variables_map given;
-    po::store(
-        po::command_line_parser(global).options(description).style(style::unix_style & ~style::allow_guessing).run(),
-        given);
+    // Of an option that is given twice the last one counts.
+    auto parsed =
+        po::command_line_parser(global).options(description).style(style::unix_style & ~style::allow_guessing).run();
+    std::set<std::string> seen;
+    std::erase_if(parsed.options, [](const auto& option) { return option.string_key.empty(); });
+    std::ranges::reverse(parsed.options);
+    std::erase_if(parsed.options, [&](const auto& option) { return !seen.insert(option.string_key).second; });
+    po::store(parsed, given);
     po::notify(given);
     if (auto ok = fill(given, out.options); !ok) return std::unexpected(ok.error());
+    for (const auto& option : kIgnored) {
+      const std::string name(std::string_view(option.name).substr(0, std::string_view(option.name).find(',')));
+      if (given.contains(name)) out.notes.push_back(fmt::format("--{} has no effect", name));
+    }
   } catch (const po::error& e) {
     return fail(Errc::invalid, std::string(e.what()) + "; see vsctl --help");
   }
@@ -125,7 +226,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& args, con
 
 std::string options_help() {
   std::ostringstream text;
-  text << describe();
+  text << describe() << "\n" << describe_ignored();
   return text.str();
 }
 

@@ -1,5 +1,6 @@
-// vsctl's global options, and the way from argv to them and to the commands' own words. Pure functions but for the
-// environment variable VSWITCH_RUNDIR.
+// vsctl's global options, and the way from argv to them and to the commands' own words. Pure functions.
+//
+// A long option, global or a command's, may be shortened to any beginning that only one of them has (getopt_long(3)).
 #pragma once
 
 #include <optional>
@@ -12,15 +13,16 @@
 
 namespace heddle::cli {
 
-enum class Format { list, table, csv, json };
+enum class Format { list, table, html, csv, json };
 enum class DataStyle { string, bare, json };
 
 struct Options {
   std::string rundir = "/run/vswitch";
-  std::string db;        // "unix:PATH"; empty: db.sock in rundir
+  std::string db;        // "unix:PATH" or "tcp:HOST:PORT"; empty: db.sock in rundir
   unsigned timeout = 0;  // seconds; 0 = none
   bool no_wait = false;
   bool dry_run = false;
+  bool retry = false;
   bool oneline = false;
   bool verbose = false;
   bool help = false;
@@ -28,13 +30,16 @@ struct Options {
   Format format = Format::list;
   DataStyle data = DataStyle::string;
   bool headings = true;
+  bool pretty = false;
+  std::size_t max_column_width = 0;  // characters; 0 = no limit
 
-  [[nodiscard]] std::string db_path() const;  // without "unix:"
+  [[nodiscard]] std::string database() const { return db.empty() ? "unix:" + rundir + "/db.sock" : db; }
 };
 
 struct CommandLine {
   Options options;
   std::vector<std::string> commands;  // what follows the global options: commands with "--" between them
+  std::vector<std::string> notes;     // options that are understood and have no effect, for --verbose
 };
 
 // `args` without the program's name. Global options end at the first word that is not an option, or at "--"; options

@@ -15,10 +15,15 @@ struct KnownBy {
   std::string_view referrer;
   std::string_view column;
 };
-constexpr std::array<KnownBy, 4> kKnownBy{{{"Controller", "Bridge", "controller"},
+constexpr std::array<KnownBy, 6> kKnownBy{{{"Controller", "Bridge", "controller"},
                                            {"NetFlow", "Bridge", "netflow"},
                                            {"sFlow", "Bridge", "sflow"},
+                                           {"IPFIX", "Bridge", "ipfix"},
+                                           {"AutoAttach", "Bridge", "auto_attach"},
                                            {"QoS", "Port", "qos"}}};
+
+// Records of tables with this column are called by its value: Flow_Sample_Collector_Set.
+constexpr std::string_view kNumberColumn = "id";
 
 const KnownBy* known_by(const Session& session, const TableSchema& table) {
   for (const auto& k : kKnownBy) {
@@ -36,7 +41,7 @@ Result<Record*> sole(const std::vector<Record*>& found, const TableSchema& table
 }
 
 std::unexpected<Error> no_record(const TableSchema& table, std::string_view word) {
-  return fail(Errc::not_found, fmt::format("table {} has no record \"{}\"", table.name, word));
+  return fail(Errc::not_found, fmt::format("no row \"{}\" in table {}", word, table.name));
 }
 
 bool may_begin_uuid(std::string_view word) {
@@ -117,6 +122,7 @@ ColumnType value_type(const ColumnType& map, bool many) {
 
 void prepare_lookup(Session& session, const TableSchema& table) {
   auto& columns = session.interest[table.name];
+  if (table.find(kNumberColumn) != nullptr) columns.insert(std::string(kNumberColumn));
   if (const auto* name = Catalog::name_column(table)) columns.insert(name->name);
   if (const auto* k = known_by(session, table)) {
     auto& referrer = session.interest[std::string(k->referrer)];
@@ -125,25 +131,40 @@ void prepare_lookup(Session& session, const TableSchema& table) {
   }
 }
 
+Result<> want_columns(Session& session, std::string_view table, std::initializer_list<const char*> columns) {
+  auto schema = session.catalog.need(table);
+  if (!schema) return std::unexpected(schema.error());
+  auto& interest = session.interest[(*schema)->name];
+  for (const char* column : columns) {
+    if ((*schema)->find(column) != nullptr) interest.insert(column);
+  }
+  return {};
+}
+
 Result<Record*> find_record(Session& session, const TableSchema& table, std::string_view word) {
+  if (const auto uuid = Uuid::parse(word)) {
+    if (auto* record = session.model.find(table, *uuid)) return record;
+    return no_record(table, word);
+  }
+  if (Catalog::name_column(table) != nullptr && word != ".") {
+    const auto named = session.model.find_all_by_name(table, std::string(word));
+    if (!named.empty()) return sole(named, table, word);
+  }
   const auto records = session.model.records(table);
   if (word == ".") {
     if (records.size() == 1) return records.front();
     return fail(records.empty() ? Errc::not_found : Errc::invalid,
                 fmt::format("\".\" means the only record of a table, but {} has {}", table.name, records.size()));
   }
-  if (const auto uuid = Uuid::parse(word)) {
-    if (auto* record = session.model.find(table, *uuid)) return record;
-    return no_record(table, word);
-  }
   std::vector<Record*> found;
-  if (Catalog::name_column(table) != nullptr) {
-    std::copy_if(records.begin(), records.end(), std::back_inserter(found),
-                 [&](const Record* r) { return session.model.name_of(*r) == word; });
+  if (const auto* number = table.find(kNumberColumn); number != nullptr) {
+    std::ranges::copy_if(records, std::back_inserter(found), [&](const Record* r) {
+      return format_datum(session.model.get(*r, *number), number->type) == word;
+    });
   }
   if (found.empty() && may_begin_uuid(word)) {
-    std::copy_if(records.begin(), records.end(), std::back_inserter(found),
-                 [&](const Record* r) { return r->uuid.to_string().starts_with(word); });
+    std::ranges::copy_if(records, std::back_inserter(found),
+                         [&](const Record* r) { return r->uuid.to_string().starts_with(word); });
   }
   if (!found.empty()) return sole(found, table, word);
   if (const auto* k = known_by(session, table)) return find_by_referrer(session, table, *k, word);
@@ -181,8 +202,11 @@ Result<> set_column(Session& session, Record& record, std::string_view text) {
   if (!arg) return std::unexpected(arg.error());
   const auto& column = *arg->column;
   const auto wrong = [&](const Error& e) { return std::unexpected(in_column(table, column, e)); };
-  if (arg->op != "=") {
-    return fail(Errc::invalid, fmt::format("\"{}\" sets nothing: write {}[:KEY]=VALUE", text, column.name));
+  if (arg->op != "=" || arg->value.empty()) {
+    return fail(Errc::invalid,
+                fmt::format("\"{}\" sets nothing: write {}[:KEY]=VALUE, where \"\" (quoted for the shell "
+                            "too) is the empty string, [] the empty set and {{}} the empty map",
+                            text, column.name));
   }
   if (!column.is_mutable && !record.is_new) {
     return wrong({Errc::invalid, fmt::format("it is read-only; \"{}\" cannot be set", text)});
@@ -214,8 +238,10 @@ Result<bool> meets(Session& session, const Record& record, std::string_view cond
   if (!arg) return std::unexpected(arg.error());
   const auto& column = *arg->column;
   const auto wrong = [&](const Error& e) { return std::unexpected(in_column(*record.table, column, e)); };
-  if (arg->op.empty()) {
-    return fail(Errc::invalid, fmt::format("\"{}\" is no condition: write {}[:KEY]=VALUE", condition, column.name));
+  if (arg->op.empty() || arg->value.empty()) {
+    return fail(Errc::invalid, fmt::format("\"{}\" is no condition: write {}[:KEY]=VALUE, where \"\" (quoted for the "
+                                           "shell too) is the empty string",
+                                           condition, column.name));
   }
   const bool set_operator = arg->op.starts_with('{');
   const auto members = set_operator ? Members::some : Members::all;
@@ -233,8 +259,10 @@ Result<bool> meets(Session& session, const Record& record, std::string_view cond
   if (!key) return wrong(key.error());
   auto want = parse_datum(arg->value, value_type(column.type, set_operator), session.names(), members);
   if (!want) return wrong(want.error());
+  // A key that is not there fails the comparisons, but is an empty set to the set operators (ovs-vsctl(8)).
   const auto at = have.find(*key);
-  return at && evaluate(Datum::set({have.values()[*at]}), arg->op, *want);
+  if (!at) return set_operator && evaluate(Datum{}, arg->op, *want);
+  return evaluate(Datum::set({have.values()[*at]}), arg->op, *want);
 }
 
 }  // namespace heddle::cli

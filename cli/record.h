@@ -2,6 +2,7 @@
 // Functions over one Session; see session.h.
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,9 @@ namespace heddle::cli {
 
 // Has the columns read that find_record() looks at.
 void prepare_lookup(Session& session, const TableSchema& table);
+
+// Has columns of a table read, as far as the peer's schema has them; fails when it lacks the table.
+Result<> want_columns(Session& session, std::string_view table, std::initializer_list<const char*> columns);
 
 // By name, by UUID, by the beginning of a UUID (4 hex digits or more), as "." in a table of one record, or, for records
 // without a name of their own, by the name of what refers to them (a Controller by its bridge, a QoS by its port).

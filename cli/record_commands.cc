@@ -126,16 +126,16 @@ Result<std::string> one_value(Session& session, const Record& record, const std:
   const auto at = datum.find(*key);
   if (at) return format_atom(datum.values()[*at]);
   if (if_exists) return std::string();
-  return wrong({Errc::not_found, fmt::format("record {} has no key {}", session.model.name_of(record), *arg->key)});
+  return wrong({Errc::not_found, fmt::format("no key {} in record {}", *arg->key, session.model.name_of(record))});
 }
 
 Result<Outcome> get(Session& session, const Command& command, std::string& out) {
   auto table = table_of(session, command);
   const auto id = command.options.find("--id");
-  if (id == command.options.end() && command.args.size() == 2) {
-    return fail(Errc::invalid, "get: no column is named; give some, or --id=@NAME to name the record");
-  }
   const bool if_exists = command.has("--if-exists");
+  if (id != command.options.end() && if_exists) {
+    return fail(Errc::invalid, "get: --id needs a record, so --if-exists may not be specified together with it");
+  }
   auto record = find_record(session, **table, command.args[1]);
   if (!record) {
     if (record.error().code == Errc::not_found && if_exists) return Outcome::done;
@@ -180,6 +180,7 @@ std::span<const CommandInfo> record_commands() {
                   .max_args = kAnyNumber,
                   .usage = "TABLE [RECORD]...",
                   .options = "--if-exists --columns=",
+                  .prints = Prints::rows,
                   .prepare = prepare_listing,
                   .run = list},
       CommandInfo{.name = "find",
@@ -187,6 +188,7 @@ std::span<const CommandInfo> record_commands() {
                   .max_args = kAnyNumber,
                   .usage = "TABLE [COLUMN[:KEY]=VALUE]...",
                   .options = "--columns=",
+                  .prints = Prints::rows,
                   .prepare = prepare_find,
                   .run = find},
       CommandInfo{.name = "get",

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <optional>
+#include <string_view>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/confirm.h"
@@ -14,6 +16,8 @@
 
 namespace heddle::cli {
 namespace {
+
+constexpr std::chrono::milliseconds kRetryPause{100};
 
 // --oneline: newlines inside as "\n", backslashes doubled, one line a command.
 std::string on_one_line(std::string text) {
@@ -33,7 +37,8 @@ std::string on_one_line(std::string text) {
 
 class Run {
  public:
-  Run(const Options& options, std::ostream& out, std::ostream& err) : options_(options), out_(out), err_(err) {
+  Run(const Options& options, std::ostream& out, std::ostream& err, const Caller& caller)
+      : options_(options), out_(out), err_(err), caller_(caller) {
     if (options.timeout != 0) deadline_ = Clock::now() + std::chrono::seconds(options.timeout);
   }
 
@@ -54,38 +59,49 @@ class Run {
 
  private:
   int failed(const std::string& text) {
-    const char* late = has_passed(deadline_) ? fmt_late() : "";
-    err_ << "vsctl: " << text << late << "\n";
-    return kExitFailure;
+    const bool late = has_passed(deadline_);
+    say(late ? fmt::format("{} (--timeout={})", text, options_.timeout) : text);
+    return late && caller_.as_ovs ? kExitAlarm : kExitFailure;
   }
-  const char* fmt_late() {
-    late_ = fmt::format(" (--timeout={})", options_.timeout);
-    return late_.c_str();
+  void say(const std::string& text) { err_ << caller_.name << ": " << text << "\n"; }
+
+  void print(const std::string& text, Prints kind) {
+    out_ << (options_.oneline && kind == Prints::text ? on_one_line(text) : text);
   }
 
-  void print(const std::string& text) { out_ << (options_.oneline ? on_one_line(text) : text); }
+  // With --retry, until somebody listens.
+  Result<ovsdb::Client> connect() {
+    while (true) {
+      auto client = ovsdb::Client::connect_to(options_.database(), deadline_);
+      if (client || !options_.retry || has_passed(deadline_)) return client;
+      std::this_thread::sleep_for(kRetryPause);
+    }
+  }
 
   int run_on_database(const std::vector<Command>& commands) {
-    auto client = ovsdb::Client::connect(options_.db_path(), deadline_);
+    auto client = connect();
     if (!client) return failed(client.error().text + "; is vswitchd running?");
     auto catalog = fetch_catalog(*client, deadline_);
     if (!catalog) return failed(catalog.error().text);
     auto outcome = run_database(*client, *catalog, options_, commands, deadline_, err_);
     if (!outcome) return failed(outcome.error().text);
     if (outcome->absent) return kExitAbsent;
-    for (const auto& warning : outcome->warnings) err_ << "vsctl: warning: " << warning << "\n";
-    for (const auto& output : outcome->outputs) print(output);
+    for (const auto& warning : outcome->warnings) say("warning: " + warning);
+    for (std::size_t i = 0; i < outcome->outputs.size(); ++i) print(outcome->outputs[i], commands[i].info->prints);
     out_.flush();
     return outcome->next_cfg ? confirm(*client, *outcome) : kExitOk;
   }
 
   int confirm(ovsdb::Client& client, const DatabaseOutcome& outcome) {
-    if (options_.verbose) err_ << "vsctl: waits for configuration " << *outcome.next_cfg << "\n";
+    if (options_.verbose) say(fmt::format("waits for configuration {}", *outcome.next_cfg));
     if (auto ok = await_applied(client, *outcome.next_cfg, deadline_); !ok) return failed(ok.error().text);
     auto faults = find_faults(client, outcome.touched, deadline_);
     if (!faults) return failed(faults.error().text);
-    for (const auto& fault : *faults) err_ << "vsctl: " << fault << "\n";
-    return faults->empty() ? kExitOk : kExitFailure;
+    for (const auto& fault : *faults) say(fault);
+    auto idle = find_without_effect(client, outcome.touched, deadline_);
+    if (!idle) return failed(idle.error().text);
+    for (const auto& warning : *idle) say("warning: " + warning);
+    return faults->empty() || caller_.as_ovs ? kExitOk : kExitFailure;
   }
 
   int run_on_daemon(const std::vector<Command>& commands) {
@@ -94,7 +110,7 @@ class Run {
     for (const auto& command : commands) {
       auto text = call_daemon(*client, command, deadline_);
       if (!text) return failed(text.error().text);
-      print(*text);
+      print(*text, Prints::text);
     }
     return kExitOk;
   }
@@ -102,15 +118,33 @@ class Run {
   const Options& options_;
   std::ostream& out_;
   std::ostream& err_;
+  const Caller& caller_;
   ovsdb::Deadline deadline_;
-  std::string late_;
 };
+
+// Scripts take the program's version for that of the switch and choose by it what they may ask for: the first line is
+// for them, and says whose command line this is.
+constexpr const char* kPeerVersion = "3.1.0";
+constexpr const char* kPeerSchema = "8.3.1";
+
+std::string version_text(const Caller& caller) {
+  if (!caller.as_ovs) return "vsctl (Heddle) " HEDDLE_VERSION "\n";
+  return fmt::format("{} (Open vSwitch) {}\nDB Schema {}\nvsctl (Heddle) {}\n", caller.name, kPeerVersion, kPeerSchema,
+                     HEDDLE_VERSION);
+}
 
 }  // namespace
 
-int run(const std::vector<std::string>& args, const std::string& rundir, std::ostream& out, std::ostream& err) {
+Caller Caller::of(std::string_view program) {
+  const auto name = program.substr(program.find_last_of('/') + 1);
+  if (name == "ovs-vsctl") return {.name = std::string(name), .as_ovs = true};
+  return {};
+}
+
+int run(const std::vector<std::string>& args, const std::string& rundir, std::ostream& out, std::ostream& err,
+        const Caller& caller) {
   const auto complain = [&](const Error& error) {
-    err << "vsctl: " << error.text << "\n";
+    err << caller.name << ": " << error.text << "\n";
     return kExitFailure;
   };
   auto line = parse_command_line(args, rundir);
@@ -120,12 +154,15 @@ int run(const std::vector<std::string>& args, const std::string& rundir, std::os
     return kExitOk;
   }
   if (line->options.version) {
-    out << "vsctl (Heddle) " << HEDDLE_VERSION << "\n";
+    out << version_text(caller);
     return kExitOk;
   }
   auto commands = split_commands(line->commands);
   if (!commands) return complain(commands.error());
-  return Run(line->options, out, err).run(*commands);
+  for (const auto& note : line->options.verbose ? line->notes : std::vector<std::string>{}) {
+    err << caller.name << ": " << note << "\n";
+  }
+  return Run(line->options, out, err, caller).run(*commands);
 }
 
 }  // namespace heddle::cli

@@ -3,6 +3,7 @@
 
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace heddle::cli {
@@ -10,8 +11,21 @@ namespace heddle::cli {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitAbsent = 2;
+// For main() alone: end as by SIGALRM.
+inline constexpr int kExitAlarm = 128 + 14;
+
+// Who was called. As "ovs-vsctl" the program keeps that one's ways where they differ from ours: its name in messages
+// and in --version, exit code 0 when an interface could not be set up, an end by SIGALRM when --timeout is over.
+struct Caller {
+  std::string name = "vsctl";
+  bool as_ovs = false;
+
+  // By the last part of argv[0].
+  static Caller of(std::string_view program);
+};
 
 // `args` without the program's name; `rundir` is the environment's VSWITCH_RUNDIR, or empty.
-int run(const std::vector<std::string>& args, const std::string& rundir, std::ostream& out, std::ostream& err);
+int run(const std::vector<std::string>& args, const std::string& rundir, std::ostream& out, std::ostream& err,
+        const Caller& caller = {});
 
 }  // namespace heddle::cli

@@ -34,6 +34,12 @@ class Symbols {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
+// The key of a record's `status` under which the daemon names the columns that are set and that it does not act on.
+inline constexpr std::string_view kNoEffect = "no_effect";
+inline std::string_view status_column(std::string_view table) {
+  return table == "Open_vSwitch" ? "statistics" : "status";  // it has no status of its own
+}
+
 struct Session {
   Session(const Catalog& catalog_, const Options& options_) : catalog(catalog_), options(options_), model(catalog_) {}
 

@@ -15,9 +15,11 @@ struct Shown {
   std::string_view table;
   std::initializer_list<std::string_view> columns;
 };
-const std::array<Shown, 4> kShown{{{"Open_vSwitch", {"ovs_version"}},
-                                   {"Bridge", {"datapath_type", "fail_mode"}},
-                                   {"Port", {"vlan_mode", "tag", "trunks"}},
+const std::array<Shown, 6> kShown{{{"Open_vSwitch", {"ovs_version"}},
+                                   {"Manager", {"is_connected"}},
+                                   {"Controller", {"is_connected"}},
+                                   {"Bridge", {"fail_mode", "datapath_type"}},
+                                   {"Port", {"tag", "trunks"}},
                                    {"Interface", {"type", "options", "error"}}}};
 
 void show_columns(const Session& session, const Record& record, int indent, std::string& out) {
@@ -31,10 +33,17 @@ void show_columns(const Session& session, const Record& record, int indent, std:
       out += fmt::format("{:{}}{}: {}\n", "", indent, name, format_datum(value, column->type));
     }
   }
+  if (const auto columns = session.model.get(record, status_column(record.table->name)).at(kNoEffect)) {
+    out += fmt::format("{:{}}{}: {}\n", "", indent, kNoEffect, *columns);
+  }
 }
 
 void show_head(const Session& session, const Record& record, int indent, std::string& out) {
   out += fmt::format("{:{}}{} {}\n", "", indent, record.table->name, format_atom(session.model.name_of(record)));
+}
+
+void show_leaf(const Session& session, const Record& record, int indent, std::string& out) {
+  show_head(session, record, indent, out);
   show_columns(session, record, indent + 4, out);
 }
 
@@ -42,12 +51,18 @@ void show_head(const Session& session, const Record& record, int indent, std::st
 
 Result<> prepare_show(Session& session, const Command& command) {
   if (auto ok = prepare_switch(session, command); !ok) return ok;
+  const auto& schema = session.catalog.schema();
+  const auto want = [&](std::string_view table_name, std::string_view column) {
+    const auto* table = schema.find(table_name);
+    if (table != nullptr && table->find(column) != nullptr) session.interest[table->name].insert(std::string(column));
+  };
   for (const auto& shown : kShown) {
-    const auto* table = session.catalog.schema().find(shown.table);
-    for (const auto name : shown.columns) {
-      if (table->find(name) != nullptr) session.interest[table->name].insert(std::string(name));
-    }
+    for (const auto name : shown.columns) want(shown.table, name);
   }
+  for (const char* table : {"Open_vSwitch", "Bridge", "Port", "Interface"}) want(table, status_column(table));
+  for (const char* table : {"Manager", "Controller"}) want(table, "target");
+  want("Open_vSwitch", "manager_options");
+  want("Bridge", "controller");
   return {};
 }
 
@@ -55,11 +70,18 @@ Result<Outcome> show(Session& session, const Command& /*command*/, std::string& 
   auto root = root_record(session);
   if (!root) return std::unexpected(root.error());
   out += (*root)->uuid.to_string() + "\n";
-  for (const auto* bridge : bridges(session)) {
-    show_head(session, *bridge, 4, out);
-    for (const auto* port : ports_of(session, *bridge)) {
-      show_head(session, *port, 8, out);
-      for (const auto* interface : interfaces_of(session, *port)) show_head(session, *interface, 12, out);
+  for (const auto* manager : children(session, **root, "manager_options", "Manager")) {
+    show_leaf(session, *manager, 4, out);
+  }
+  for (const auto& bridge : bridges(session, Kind::real)) {
+    show_head(session, *bridge.record, 4, out);
+    for (const auto* controller : children(session, *bridge.record, "controller", "Controller")) {
+      show_leaf(session, *controller, 8, out);
+    }
+    show_columns(session, *bridge.record, 8, out);
+    for (const auto* port : children(session, *bridge.record, "ports", "Port")) {
+      show_leaf(session, *port, 8, out);
+      for (const auto* interface : interfaces_of(session, *port)) show_leaf(session, *interface, 12, out);
     }
   }
   show_columns(session, **root, 4, out);

@@ -142,15 +142,43 @@ class MemberParser {
   }
 
  private:
+  Result<> add_key(Atom key) {
+    if (std::find(keys_.begin(), keys_.end(), key) != keys_.end()) {
+      return fail(Errc::invalid, fmt::format("{} is given twice", format_atom(key)));
+    }
+    keys_.push_back(std::move(key));
+    return {};
+  }
+
+  // FIRST-LAST stands for every integer from the one to the other (ovs-vsctl(8)).
+  Result<> add_range(std::string_view word, std::size_t dash) {
+    const auto first = parse_atom(word.substr(0, dash), type_.key, names_);
+    if (!first) return std::unexpected(first.error());
+    const auto last = parse_atom(word.substr(dash + 1), type_.key, names_);
+    if (!last) return std::unexpected(last.error());
+    const auto low = std::get<std::int64_t>(*first);
+    const auto high = std::get<std::int64_t>(*last);
+    constexpr std::uint64_t kMost = 4096;
+    if (low > high || static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) >= kMost) {
+      return fail(
+          Errc::invalid,
+          fmt::format("\"{}\" is no range; it goes from a smaller integer to a greater one, {} at most", word, kMost));
+    }
+    for (auto v = low; v <= high; ++v) {
+      if (auto ok = add_key(v); !ok) return ok;
+    }
+    return {};
+  }
+
   Result<> member() {
     const auto word = cut_word(text_, stop_);
     if (word.empty()) return fail(Errc::invalid, fmt::format("a value is missing before \"{}\"", text_));
+    if (!type_.is_map() && type_.key.type == AtomType::integer && type_.max > 1) {
+      if (const auto dash = word.find('-', 1); dash != std::string_view::npos) return add_range(word, dash);
+    }
     auto key = parse_atom(word, type_.key, names_);
     if (!key) return std::unexpected(key.error());
-    if (std::find(keys_.begin(), keys_.end(), *key) != keys_.end()) {
-      return fail(Errc::invalid, fmt::format("{} is given twice", format_atom(*key)));
-    }
-    keys_.push_back(std::move(*key));
+    if (auto ok = add_key(std::move(*key)); !ok) return ok;
     if (!type_.is_map()) return {};
 
     if (!text_.starts_with('='))

@@ -1,20 +1,84 @@
 # bash completion for vsctl: commands, options, and the names that the running switch has.
 
+_vsctl_commands='init show emer-reset add-br del-br list-br br-exists br-to-vlan br-to-parent br-set-external-id
+  br-get-external-id list-ports list-ifaces add-port del-port port-to-br iface-to-br add-bond add-bond-iface
+  del-bond-iface get-controller del-controller set-controller get-fail-mode del-fail-mode set-fail-mode get-manager
+  del-manager set-manager get-ssl del-ssl set-ssl add-aa-mapping del-aa-mapping get-aa-mapping add-zone-tp del-zone-tp
+  list-zone-tp list-dp-cap list find get set add remove clear create destroy wait-until comment fdb-show fdb-flush
+  fdb-add fdb-del drops port-stats version exit'
+
+_vsctl_tables='Open_vSwitch Bridge Port Interface Mirror QoS Queue Controller Manager SSL Flow_Table NetFlow sFlow IPFIX
+  Flow_Sample_Collector_Set AutoAttach Datapath CT_Zone CT_Timeout_Policy'
+
+_vsctl_options='--rundir= --db= --timeout= --retry --no-wait --no-syslog --dry-run --oneline --format= --data=
+  --no-headings --pretty --bare --max-column-width= --verbose --help --version --may-exist --if-exists --columns= --id=@
+  --real --fake --with-iface --fake-iface --inactivity-probe= --bootstrap --all'
+
 _vsctl_ask() {
   vsctl --timeout=1 "${_vsctl_where[@]}" "$@" 2>/dev/null
 }
 
+# What people call the records of a table: the first of these columns that it has, else its UUIDs.
+_vsctl_records() {
+  local column
+  case $1 in
+    [Oo]pen* | SSL | ssl) printf '.\n' ;;
+    *)
+      for column in name target _uuid; do
+        _vsctl_ask --no-headings --data=bare "--columns=$column" list "$1" && return
+      done | grep .
+      ;;
+  esac
+}
+
+_vsctl_names() { _vsctl_ask --no-headings --data=bare --columns=name list "$1" | grep .; }
+
+# A table without records has columns all the same: the heading of an empty table shows them.
+_vsctl_columns() { _vsctl_ask --format=csv find "$1" | head -n 1 | tr , '\n'; }
+
+# The words that may stand at argument number $2 (from 0) of command $1; ${args[@]} are those before it.
+_vsctl_argument() {
+  case $1:$2 in
+    del-br:0 | br-*:0 | list-ports:0 | list-ifaces:0 | add-port:0 | add-bond:0 | fdb-*:0) _vsctl_ask list-br ;;
+    *-controller:0 | *-fail-mode:0 | *-aa-mapping:0 | add-br:1) _vsctl_ask list-br ;;
+    set-fail-mode:1) echo standalone secure ;;
+    del-port:0) _vsctl_ask list-br; _vsctl_names Port ;;
+    del-port:1 | fdb-add:1) _vsctl_ask list-ports "${args[0]}" ;;
+    add-port:1 | add-bond-iface:1) ls /sys/class/net 2>/dev/null ;;
+    add-port:*) _vsctl_columns Port | sed 's/$/=/' ;;
+    add-bond:1) ;;
+    add-bond:*) ls /sys/class/net 2>/dev/null; _vsctl_columns Port | sed 's/$/=/' ;;
+    port-to-br:0 | drops:0 | port-stats:0 | add-bond-iface:0) _vsctl_names Port ;;
+    iface-to-br:0 | del-bond-iface:*) _vsctl_names Interface ;;
+    list:0 | find:0 | get:0 | set:0 | add:0 | remove:0 | clear:0 | create:0 | destroy:0 | wait-until:0)
+      echo "$_vsctl_tables"
+      ;;
+    list:* | get:1 | set:1 | add:1 | remove:1 | clear:1 | destroy:* | wait-until:1) _vsctl_records "${args[0]}" ;;
+    set:* | create:* | find:* | wait-until:*) _vsctl_columns "${args[0]}" | sed 's/$/=/' ;;
+    get:* | add:2 | remove:2 | clear:*) _vsctl_columns "${args[0]}" ;;
+  esac
+}
+
 _vsctl() {
-  local cur=${COMP_WORDS[COMP_CWORD]} command='' i word
+  local cur=${COMP_WORDS[COMP_CWORD]} command='' i word words
   local -a args=() _vsctl_where=()
   COMPREPLY=()
 
-  # The command that the cursor is in: what follows the last "--", without options.
+  # The command that the cursor is in: what follows the last "--", without options. (bash parts words at "=".)
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     case $word in
       --) command='' args=() ;;
-      --db | --rundir) _vsctl_where+=("$word=${COMP_WORDS[i + 2]}") ;;
+      --db=* | --rundir=*) _vsctl_where+=("$word") ;;
+      --db | --rundir)
+        if [[ ${COMP_WORDS[i + 1]} == = ]]; then
+          # What follows, with the colons that bash parts words at as well.
+          word+==${COMP_WORDS[i + 2]}
+          if [[ ${COMP_WORDS[i + 3]} == : ]]; then word+=:${COMP_WORDS[i + 4]}; ((i += 2)); fi
+          ((i += 2))
+        fi
+        _vsctl_where+=("$word")
+        ;;
       -* | =) ;;
       *)
         if [[ ${COMP_WORDS[i - 1]} == = && -z $command ]]; then
@@ -28,42 +92,15 @@ _vsctl() {
     esac
   done
 
-  local words=''
-  if [[ -z $command ]]; then
-    if [[ $cur == -* ]]; then
-      words='--rundir= --db= --timeout= --no-wait --dry-run --oneline --format= --data= --no-headings --verbose --help
-        --version --may-exist --if-exists --columns= --id=@'
-    else
-      words='init show add-br del-br list-br br-exists br-to-vlan br-to-parent br-set-external-id br-get-external-id
-        list-ports list-ifaces add-port del-port port-to-br iface-to-br list find get set add remove clear create
-        destroy wait-until comment fdb-show fdb-flush fdb-add fdb-del drops port-stats version exit'
-    fi
+  if [[ -n $command ]]; then
+    words="$(_vsctl_argument "$command" "${#args[@]}") --"
+  elif [[ $cur == -* ]]; then
+    words=$_vsctl_options
   else
-    case $command:${#args[@]} in
-      del-br:0 | br-*:0 | list-ports:0 | list-ifaces:0 | add-port:0 | fdb-*:0) words=$(_vsctl_ask list-br) ;;
-      del-port:0) words=$(_vsctl_ask list-br; _vsctl_ask --no-headings --data=bare --columns=name find Port) ;;
-      del-port:1 | fdb-add:1) words=$(_vsctl_ask list-ports "${args[0]}") ;;
-      add-port:1) words=$(ls /sys/class/net 2>/dev/null) ;;
-      add-port:*) words='tag= trunks= vlan_mode=' ;;
-      port-to-br:0 | drops:0 | port-stats:0)
-        words=$(_vsctl_ask --no-headings --data=bare --columns=name find Port) ;;
-      iface-to-br:0) words=$(_vsctl_ask --no-headings --data=bare --columns=name find Interface) ;;
-      list:0 | find:0 | get:0 | set:0 | add:0 | remove:0 | clear:0 | create:0 | destroy:0 | wait-until:0)
-        words='Open_vSwitch Bridge Port Interface' ;;
-      list:* | get:1 | set:1 | add:1 | remove:1 | clear:1 | destroy:* | wait-until:1)
-        case ${args[0]} in
-          Open_vSwitch) words=. ;;
-          *) words=$(_vsctl_ask --no-headings --data=bare --columns=name find "${args[0]}") ;;
-        esac
-        ;;
-      get:* | set:* | add:2 | remove:2 | clear:* | find:* | create:* | wait-until:*)
-        words=$(_vsctl_ask list "${args[0]}" | sed -n 's/^\([a-z_0-9]*\) *: .*/\1/p' | sort -u) ;;
-    esac
-    words+=' --'
+    words=$_vsctl_commands
   fi
-
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
-  if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=@] ]]; then compopt -o nospace; fi
+  if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=@] ]]; then compopt -o nospace 2>/dev/null; fi
 }
 
 complete -F _vsctl vsctl

@@ -1,6 +1,7 @@
 #include "ovsdb/client.h"
 
 #include <fmt/format.h>
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "base/limits.h"
@@ -31,6 +33,19 @@ Result<> limit_connect_time(int fd, Deadline deadline) {
   const timeval tv{.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L};
   if (::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv) < 0) return fail_errno(errno, "SO_SNDTIMEO");
   return {};
+}
+
+// Waits for a connect(2) that is under way; 0 or the errno it ends with.
+int finish_connect(int fd, Deadline deadline) {
+  pollfd p{.fd = fd, .events = POLLOUT, .revents = 0};
+  int n = 0;
+  while ((n = ::poll(&p, 1, poll_timeout(deadline))) < 0) {
+    if (errno != EINTR) return errno;
+  }
+  if (n == 0) return ETIMEDOUT;
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 ? errno : error;
 }
 
 }  // namespace
@@ -62,7 +77,50 @@ Result<Client> Client::connect(const std::string& path, Deadline deadline) {
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
     return fail_errno(errno == EAGAIN ? ETIMEDOUT : errno, "cannot connect to unix:" + path);
   }
-  return Client(std::move(fd), path);
+  return Client(std::move(fd), "unix:" + path);
+}
+
+Result<Client> Client::connect_tcp(const std::string& host, const std::string& port, Deadline deadline) {
+  const std::string name =
+      fmt::format("tcp:{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", port);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int code = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found); code != 0) {
+    return fail(Errc::system, fmt::format("cannot connect to {}: {}", name, ::gai_strerror(code)));
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+  int error = EADDRNOTAVAIL;
+  for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
+    Fd fd(::socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol));
+    if (!fd) return fail_errno(errno, "cannot create a TCP socket");
+    error = ::connect(fd.get(), a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
+    if (error == EINPROGRESS) error = finish_connect(fd.get(), deadline);
+    if (error == 0) return Client(std::move(fd), name);
+  }
+  return fail_errno(error, "cannot connect to " + name);
+}
+
+Result<Client> Client::connect_to(const std::string& method, Deadline deadline) {
+  const auto rest = [&](std::string_view prefix) { return method.substr(prefix.size()); };
+  if (method.starts_with("unix:")) return connect(rest("unix:"), deadline);
+  if (!method.starts_with("tcp:")) {
+    return fail(Errc::unsupported,
+                fmt::format("cannot connect to {}: only unix:PATH and tcp:HOST:PORT can be had", method));
+  }
+  std::string host = rest("tcp:");
+  std::string port = "6640";  // IANA: ovsdb
+  const auto bracket = host.find(']');
+  const auto colon = host.find(':', bracket == std::string::npos ? 0 : bracket);
+  if (colon != std::string::npos) {
+    port = host.substr(colon + 1);
+    host.resize(colon);
+  }
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (host.empty() || port.empty()) {
+    return fail(Errc::invalid, fmt::format("cannot connect to {}: it takes tcp:HOST:PORT or tcp:[IPV6]:PORT", method));
+  }
+  return connect_tcp(host, port, deadline);
 }
 
 Result<> Client::wait_for(short events, Deadline deadline) {

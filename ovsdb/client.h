@@ -1,4 +1,4 @@
-// A blocking JSON-RPC 1.0 client over a unix socket, for command line tools: it speaks to the database (RFC 7047
+// A blocking JSON-RPC 1.0 client over a unix or TCP socket, for command line tools: it speaks to the database (RFC 7047
 // section 4) and to the daemon's control socket alike.
 //
 // A Client owns one connection. One thread at a time may use it. Every call that waits takes a deadline and returns an
@@ -26,6 +26,11 @@ class Client {
  public:
   // Fails with Errc::system when nobody listens at `path`. The text says "unix:<path>" and why.
   static Result<Client> connect(const std::string& path, Deadline deadline);
+  // The same over TCP. The host is a name or an address; IPv6 addresses without brackets.
+  static Result<Client> connect_tcp(const std::string& host, const std::string& port, Deadline deadline);
+  // By an OVSDB connection method (ovsdb(7)): unix:PATH, tcp:HOST:PORT or tcp:[IPV6]:PORT; the port is 6640 unless
+  // given. Others are Errc::unsupported.
+  static Result<Client> connect_to(const std::string& method, Deadline deadline);
 
   // Sends a request and waits for its reply. The "result" member on success; a reply with an "error" member becomes
   // Errc::invalid with that error in words.
@@ -35,7 +40,7 @@ class Client {
   Result<Json> next_notification(Deadline deadline);
 
  private:
-  Client(Fd fd, std::string path) : fd_(std::move(fd)), name_("unix:" + std::move(path)) {}
+  Client(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
   Result<> send(const Json& message, Deadline deadline);
   Result<Json> receive(Deadline deadline);
   Result<> wait_for(short events, Deadline deadline);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "vswitchd/inert.h"
 #include "vswitchd/port_config.h"
 #include "vswitchd/text.h"
 
@@ -43,8 +44,11 @@ class Reader {
   Reader(const ovsdb::Database& db, const ReadContext& context) : db_(db), context_(context) {}
 
   Desired read() {
-    for (const RowRef& root : db_.rows("Open_vSwitch"))
+    note_sample_sets();
+    for (const RowRef& root : db_.rows("Open_vSwitch")) {
+      note_idle(*root, "Open_vSwitch", columns_without_effect(*root));
       for (const RowRef& bridge : by_name(db_, "Bridge", root->get("bridges").uuids())) read_bridge(*bridge);
+    }
     settle();
     return std::move(out_);
   }
@@ -66,7 +70,7 @@ class Reader {
       out_.broken_bridges.insert(name);
       out_.warnings.insert(error);
     }
-    warn_unused(name, row);
+    note_idle(row, "bridge " + name, columns_without_effect(row));
     for (const RowRef& port : by_name(db_, "Port", row.get("ports").uuids()))
       read_port(row, name, datapath, *port, error);
   }
@@ -101,23 +105,31 @@ class Reader {
     return {};
   }
 
-  // Columns that Open vSwitch acts on and this switch does not yet: said in the log, so that nobody waits for them.
-  void warn_unused(const std::string& name, const Row& row) {
-    for (const char* column : {"controller", "mirrors", "netflow", "sflow", "ipfix", "flood_vlans"})
-      if (!row.get(column).empty())
-        out_.warnings.insert(fmt::format("bridge {}: column {} has no effect yet", name, column));
-    for (const char* column : {"stp_enable", "rstp_enable", "mcast_snooping_enable"})
-      if (row.get(column).boolean_or(false))
-        out_.warnings.insert(fmt::format("bridge {}: column {} has no effect yet", name, column));
+  // What the row holds in vain: said in the log and in its status, so that nobody waits for it.
+  void note_idle(const Row& row, const std::string& what, const std::vector<std::string>& columns) {
+    if (columns.empty()) return;
+    const std::string list = fmt::format("{}", fmt::join(columns, " "));
+    out_.warnings.insert(fmt::format("{}: these columns are set and have no effect: {}", what, list));
+    out_.idle[row.uuid()] = {row.table().name, list};
+  }
+
+  // Sampling sets name their bridge, not the other way round.
+  void note_sample_sets() {
+    for (const RowRef& set : db_.rows("Flow_Sample_Collector_Set"))
+      out_.warnings.insert(fmt::format("Flow_Sample_Collector_Set {} has no effect", set->get("id").integer_or(0)));
   }
 
   void read_port(const Row& bridge_row, const std::string& bridge, const std::string& datapath, const Row& port,
                  const std::string& bridge_error) {
     const auto interfaces = by_name(db_, "Interface", port.get("interfaces").uuids());
+    note_idle(port, "port " + port.get("name").string_or(""), columns_without_effect(port));
     if (interfaces.empty())
       out_.warnings.insert(fmt::format("bridge {}: port {} has no interface", bridge, port.get("name").string_or("")));
     for (const RowRef& iface : interfaces) {
       const std::string name = iface->get("name").string_or("");
+      const std::string type = iface->get("type").string_or("");
+      const bool own_device = type == "internal" || type == "tap" || (type.empty() && name == bridge);
+      note_idle(*iface, "interface " + name, interface_without_effect(*iface, own_device));
       const auto broken = [&](std::string error) { break_port(iface->uuid(), bridge, name, std::move(error)); };
       if (!bridge_error.empty()) {
         broken(bridge_error);

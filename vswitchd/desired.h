@@ -38,12 +38,19 @@ struct BrokenPort {
   std::string error;
 };
 
+// Columns of one row that have no effect (inert.h).
+struct Idle {
+  std::string table;
+  std::string columns;  // parted by blanks
+};
+
 struct Desired {
   std::map<std::string, DesiredBridge> bridges;
   std::map<std::string, DesiredPort> ports;    // by interface name
   std::map<ovsdb::Uuid, BrokenPort> broken;    // by Interface row
   std::map<ovsdb::Uuid, std::string> remarks;  // errors of interfaces that work all the same (a second claim on them)
   std::set<std::string> broken_bridges;        // names; left alone when they exist
+  std::map<ovsdb::Uuid, Idle> idle;
   std::set<std::string> warnings;
 };
 

@@ -72,12 +72,6 @@ Result<> read_device(const Row& bridge, const Row& interface, bool local, dp::Po
   return {};
 }
 
-void warn_unused(const std::string& name, const Row& port, const Row& interface, std::set<std::string>& warnings) {
-  if (!port.get("qos").empty()) warnings.insert(fmt::format("port {}: column qos has no effect yet", name));
-  if (interface.get("ingress_policing_rate").integer_or(0) != 0)
-    warnings.insert(fmt::format("interface {}: column ingress_policing_rate has no effect yet", name));
-}
-
 }  // namespace
 
 MacAddr mac_from_uuid(const ovsdb::Uuid& uuid) {
@@ -132,7 +126,6 @@ Result<ofproto::PortConfig> read_port_config(const Row& bridge, const Row& port,
   config.policy = *policy;
   if (const auto wish = interface.get("ofport_request").integer(); wish && *wish > 0 && *wish <= limits::kOfportMax)
     config.ofport_request = static_cast<ofproto::OfPort>(*wish);
-  warn_unused(spec.name, port, interface, warnings);
   if (spec.kind == dp::PortKind::vxlan) {
     auto tunnel = parse_tunnel_options(interface.get("options").string_map());
     if (!tunnel) return std::unexpected(tunnel.error());

@@ -6,6 +6,7 @@
 #include <ranges>
 
 #include "base/log.h"
+#include "vswitchd/inert.h"
 #include "vswitchd/status.h"
 #include "vswitchd/text.h"
 
@@ -191,6 +192,26 @@ void Reconciler::write(const std::vector<ovsdb::RowUpdate>& updates) {
   if (!r) spdlog::error("writing status to the database: {}", r.error().text);
 }
 
+// Adds to a row's status what of the row has no effect.
+ovsdb::Datum Reconciler::with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const {
+  const auto it = want_.idle.find(row);
+  if (it == want_.idle.end()) return status;
+  auto map = status.string_map();
+  map[std::string(kNoEffect)] = it->second.columns;
+  return ovsdb::Datum::map(map);
+}
+
+// Ports have no other status than this; rows that had it and lost it are told as well.
+void Reconciler::report_idle_ports(std::vector<ovsdb::RowUpdate>& updates) {
+  std::set<ovsdb::Uuid> now;
+  for (const auto& [row, idle] : want_.idle)
+    if (idle.table == "Port") now.insert(row);
+  std::set<ovsdb::Uuid> rows = now;
+  rows.merge(idle_ports_);
+  for (const ovsdb::Uuid& row : rows) updates.push_back({"Port", row, {{"status", with_idle(row, {})}}});
+  idle_ports_ = std::move(now);
+}
+
 void Reconciler::write_status(bool statistics, bool done) {
   std::vector<ovsdb::RowUpdate> updates;
   const auto error_of = [this](const ovsdb::Uuid& row) {
@@ -202,10 +223,13 @@ void Reconciler::write_status(bool statistics, bool done) {
       const SwitchPort* port = sw->port(name);
       if (port == nullptr || port->bridge != bridge) continue;
       updates.push_back(interface_status(row, *port, sw->state(*port), error_of(row)));
+      auto& status = updates.back().columns["status"];
+      status = with_idle(row, status);
       if (statistics) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
       return;
     }
     updates.push_back(absent_interface(row, error_of(row)));
+    updates.back().columns["status"] = with_idle(row, {});
   };
   for (const auto& [name, port] : want_.ports) report(port.row, name, port.bridge);
   for (const auto& [row, broken] : want_.broken) {
@@ -222,10 +246,13 @@ void Reconciler::write_status(bool statistics, bool done) {
     updates.push_back({"Bridge",
                        bridge.row,
                        {{"datapath_id", id.empty() ? ovsdb::Datum{} : ovsdb::Datum::of(id)},
-                        {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)}}});
+                        {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)},
+                        {"status", with_idle(bridge.row, {})}}});
   }
+  report_idle_ports(updates);
   for (const auto& root : db_.rows("Open_vSwitch")) {
     updates.push_back(program_status(*root, db_.schema().version(), offered_words(offer_)));
+    updates.back().columns["statistics"] = with_idle(root->uuid(), {});
     if (done) updates.back().columns["cur_cfg"] = ovsdb::Datum::of(root->get("next_cfg").integer_or(0));
   }
   write(updates);

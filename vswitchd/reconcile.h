@@ -55,6 +55,8 @@ class Reconciler {
   void log_warnings(std::set<std::string> warnings);
   // `statistics`: with counters. `done`: next_cfg is applied.
   void write_status(bool statistics, bool done);
+  [[nodiscard]] ovsdb::Datum with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
+  void report_idle_ports(std::vector<ovsdb::RowUpdate>& updates);
   void write(const std::vector<ovsdb::RowUpdate>& updates);
 
   ovsdb::Database& db_;
@@ -65,6 +67,7 @@ class Reconciler {
   std::map<ovsdb::Uuid, std::string> errors_;         // of Interface rows, from the last run()
   std::map<std::string, std::string> bridge_errors_;  // by bridge, from the last run()
   std::set<std::string> warned_;
+  std::set<ovsdb::Uuid> idle_ports_;  // Port rows whose status says that columns have no effect
   ovsdb::Database::ObserverId observer_ = 0;
   bool watching_ = false;
   bool writing_ = false;

@@ -23,12 +23,19 @@ namespace heddle::cli {
 inline constexpr const char* kSchema = R"({"name": "Open_vSwitch", "version": "1.0.0", "tables": {
   "Open_vSwitch": {"isRoot": true, "maxRows": 1, "columns": {
     "bridges": {"type": {"key": {"type": "uuid", "refTable": "Bridge"}, "min": 0, "max": "unlimited"}},
+    "manager_options": {"type": {"key": {"type": "uuid", "refTable": "Manager"}, "min": 0, "max": "unlimited"}},
+    "ssl": {"type": {"key": {"type": "uuid", "refTable": "SSL"}, "min": 0}},
+    "datapaths": {"type": {"key": "string", "value": {"type": "uuid", "refTable": "Datapath"}, "min": 0, "max": "unlimited"}},
     "next_cfg": {"type": "integer"}, "cur_cfg": {"type": "integer"},
     "ovs_version": {"type": {"key": "string", "min": 0}}}},
   "Bridge": {"indexes": [["name"]], "columns": {
     "name": {"type": "string", "mutable": false},
     "ports": {"type": {"key": {"type": "uuid", "refTable": "Port"}, "min": 0, "max": "unlimited"}},
     "datapath_type": {"type": "string"},
+    "fail_mode": {"type": {"key": {"type": "string", "enum": ["set", ["standalone", "secure"]]}, "min": 0}},
+    "stp_enable": {"type": "boolean"},
+    "auto_attach": {"type": {"key": {"type": "uuid", "refTable": "AutoAttach"}, "min": 0}},
+    "status": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}, "ephemeral": true},
     "controller": {"type": {"key": {"type": "uuid", "refTable": "Controller"}, "min": 0, "max": "unlimited"}},
     "external_ids": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}}}},
   "Port": {"indexes": [["name"]], "columns": {
@@ -37,13 +44,25 @@ inline constexpr const char* kSchema = R"({"name": "Open_vSwitch", "version": "1
     "tag": {"type": {"key": {"type": "integer", "minInteger": 0, "maxInteger": 4095}, "min": 0}},
     "trunks": {"type": {"key": {"type": "integer", "minInteger": 0, "maxInteger": 4095}, "min": 0, "max": 4096}},
     "vlan_mode": {"type": {"key": {"type": "string", "enum": ["set", ["access", "trunk"]]}, "min": 0}},
+    "fake_bridge": {"type": "boolean"}, "bond_fake_iface": {"type": "boolean"},
+    "external_ids": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}},
     "qos": {"type": {"key": {"type": "uuid", "refTable": "QoS"}, "min": 0}}}},
   "Interface": {"indexes": [["name"]], "columns": {
     "name": {"type": "string", "mutable": false}, "type": {"type": "string"},
     "ofport": {"type": {"key": "integer", "min": 0}},
     "error": {"type": {"key": "string", "min": 0}},
     "options": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}}}},
-  "Controller": {"columns": {"target": {"type": "string"}}},
+  "Controller": {"columns": {"target": {"type": "string"}, "inactivity_probe": {"type": {"key": "integer", "min": 0}}}},
+  "Manager": {"indexes": [["target"]], "columns": {"target": {"type": "string"}}},
+  "SSL": {"maxRows": 1, "columns": {"private_key": {"type": "string"}, "certificate": {"type": "string"},
+    "ca_cert": {"type": "string"}, "bootstrap_ca_cert": {"type": "boolean"}}},
+  "AutoAttach": {"columns": {"mappings": {"type": {"key": "integer", "value": "integer", "min": 0, "max": "unlimited"}}}},
+  "Datapath": {"columns": {
+    "capabilities": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}},
+    "ct_zones": {"type": {"key": "integer", "value": {"type": "uuid", "refTable": "CT_Zone"}, "min": 0, "max": "unlimited"}}}},
+  "CT_Zone": {"columns": {"timeout_policy": {"type": {"key": {"type": "uuid", "refTable": "CT_Timeout_Policy"}, "min": 0}}}},
+  "CT_Timeout_Policy": {"columns": {
+    "timeouts": {"type": {"key": "string", "value": "integer", "min": 0, "max": "unlimited"}}}},
   "QoS": {"isRoot": true, "columns": {"type": {"type": "string"},
     "other_config": {"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}}}}}})";
 
@@ -77,13 +96,13 @@ class FakeSwitch : public ::testing::Test {
   }
 
   // Runs a command line, words parted by spaces.
-  Said vsctl(const std::string& line) const {
+  Said vsctl(const std::string& line, const Caller& caller = {}) const {
     std::istringstream words(line);
     std::vector<std::string> args{"--rundir=" + dir_};
     for (std::string word; words >> word;) args.push_back(word);
     std::ostringstream out;
     std::ostringstream err;
-    const int code = run(args, "", out, err);
+    const int code = run(args, "", out, err, caller);
     return {code, out.str(), err.str()};
   }
   // The same, and it must succeed without a word on stderr.
@@ -135,6 +154,11 @@ class FakeSwitch : public ::testing::Test {
                          row->uuid(),
                          {{"ofport", ovsdb::Datum::of(missing ? -1 : 1)},
                           {"error", missing ? ovsdb::Datum::of("no such device") : ovsdb::Datum{}}}});
+    }
+    for (const auto& row : database_->rows("Bridge")) {
+      std::map<std::string, std::string> status;
+      if (row->get("stp_enable").boolean_or(false)) status["no_effect"] = "stp_enable other_config:stp-priority";
+      updates.push_back({"Bridge", row->uuid(), {{"status", ovsdb::Datum::map(status)}}});
     }
     for (const auto& row : database_->rows("Open_vSwitch")) {
       updates.push_back({"Open_vSwitch", row->uuid(), {{"cur_cfg", row->get("next_cfg")}}});

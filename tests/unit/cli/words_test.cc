@@ -13,7 +13,7 @@ using Words = std::vector<std::string>;
 TEST(Options, StandBeforeTheFirstCommand) {
   const auto line = parse_command_line({"--db=unix:/x/db", "-t", "5", "--no-wait", "add-br", "-t"}, "");
   ASSERT_TRUE(line.has_value()) << line.error().text;
-  EXPECT_EQ(line->options.db_path(), "/x/db");
+  EXPECT_EQ(line->options.database(), "unix:/x/db");
   EXPECT_EQ(line->options.timeout, 5U);
   EXPECT_TRUE(line->options.no_wait);
   EXPECT_EQ(line->commands, (Words{"add-br", "-t"}));
@@ -29,9 +29,9 @@ TEST(Options, MixWithTheFirstCommandsOwn) {
 }
 
 TEST(Options, SayWhereTheSwitchIs) {
-  EXPECT_EQ(parse_command_line({"show"}, "")->options.db_path(), "/run/vswitch/db.sock");
-  EXPECT_EQ(parse_command_line({"show"}, "/env")->options.db_path(), "/env/db.sock");
-  EXPECT_EQ(parse_command_line({"--rundir=/arg", "show"}, "/env")->options.db_path(), "/arg/db.sock");
+  EXPECT_EQ(parse_command_line({"show"}, "")->options.database(), "unix:/run/vswitch/db.sock");
+  EXPECT_EQ(parse_command_line({"show"}, "/env")->options.database(), "unix:/env/db.sock");
+  EXPECT_EQ(parse_command_line({"--rundir=/arg", "show"}, "/env")->options.database(), "unix:/arg/db.sock");
 }
 
 TEST(Options, ThatAreWrongAreNamed) {
@@ -39,14 +39,41 @@ TEST(Options, ThatAreWrongAreNamed) {
       {{"--timeout=soon", "show"}, "soon"},
       {{"--timeout"}, "timeout"},
       {{"-x", "show"}, "-x"},
-      {{"--format=xml", "show"}, "csv, json"},
-      {{"--db=tcp:1.2.3.4:6640", "show"}, "only unix:PATH"},
+      {{"--format=xml", "show"}, "csv, html, json"},
+      {{"--db=ssl:1.2.3.4:6640", "show"}, "vsctl speaks no TLS"},
+      {{"--db=ptcp:6640", "show"}, "it takes unix:PATH or tcp:HOST:PORT"},
+      {{"--timeout=-5", "show"}, "a whole number"},
+      {{"--no", "show"}, "may be more than one option: --no-headings, --no-syslog, --no-wait"},
   };
   for (const auto& [words, says] : cases) {
     const auto line = parse_command_line(words, "");
     ASSERT_FALSE(line.has_value()) << words.front();
     EXPECT_NE(line.error().text.find(says), std::string::npos) << line.error().text;
   }
+}
+
+TEST(Options, MayBeShortened) {
+  const auto line = parse_command_line({"--time", "5", "--oneli", "--if", "--col=a", "list", "Port"}, "");
+  ASSERT_TRUE(line.has_value()) << line.error().text;
+  EXPECT_EQ(line->options.timeout, 5U);
+  EXPECT_TRUE(line->options.oneline);
+  EXPECT_EQ(line->commands, (Words{"--if-exists", "--columns=a", "list", "Port"}));
+}
+
+TEST(Options, OfOvsVsctlAreUnderstood) {
+  const auto line = parse_command_line(
+      {"--no-syslog", "-p", "/k", "--certificate=/c", "-C/ca", "--bootstrap-ca-cert=/b", "--log-file", "--retry",
+       "--bare", "--pretty", "--max-column-width=9", "-t", "1", "-t3", "list-br"},
+      "");
+  ASSERT_TRUE(line.has_value()) << line.error().text;
+  const auto& o = line->options;
+  EXPECT_TRUE(o.retry && o.pretty && !o.headings);
+  EXPECT_EQ(o.format, Format::list);
+  EXPECT_EQ(o.data, DataStyle::bare);
+  EXPECT_EQ(o.max_column_width, 9U);
+  EXPECT_EQ(o.timeout, 3U);  // the last one counts
+  EXPECT_EQ(line->commands, Words{"list-br"});
+  EXPECT_EQ(line->notes.size(), 6U);
 }
 
 TEST(Options, VerboseKnowsOtherToolsLogSettings) {
@@ -88,12 +115,11 @@ TEST(Commands, ThatAreWrongAreNamed) {
 
 TEST(Help, NamesEveryCommandAndItsOptions) {
   const auto text = help_text();
-  for (const auto list : {bridge_commands(), record_commands(), edit_commands(), daemon_commands()}) {
-    for (const auto& info : list) {
-      EXPECT_NE(text.find(info.name), std::string::npos) << info.name;
-      EXPECT_EQ(find_command(info.name), &info) << info.name;
-    }
+  for (const auto* info : all_commands()) {
+    EXPECT_NE(text.find(info->name), std::string::npos) << info->name;
+    EXPECT_EQ(find_command(info->name), info) << info->name;
   }
+  for (const auto& option : command_options()) EXPECT_NE(text.find(option), std::string::npos) << option;
   EXPECT_NE(text.find("--timeout"), std::string::npos);
 }
 

@@ -123,6 +123,39 @@ TEST(Reconcile, EmptyDatabaseGetsItsRoot) {
   EXPECT_EQ(w.db->rows("Open_vSwitch").size(), 1U);
 }
 
+TEST(Reconcile, WhatHasNoEffectIsInTheStatus) {
+  World w;
+  w.device("vm1");
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  const auto note = [&](const char* table, const char* name) {
+    return w.db->find_by(table, "name", ovsdb::Datum::of(name))->get("status").at("no_effect").value_or("");
+  };
+  w.set("Bridge", "br0",
+        {{"stp_enable", true},
+         {"fail_mode", "secure"},
+         {"other_config", w.map({{"stp-priority", "1"}, {"mac-aging-time", "60"}, {"mine", "x"}})},
+         {"external_ids", w.map({{"a", "b"}})}});
+  w.set("Port", "vm1", {{"lacp", "active"}, {"tag", 3}, {"other_config", w.map({{"bond-primary", "x"}})}});
+  w.set("Interface", "vm1", {{"ingress_policing_rate", 5}, {"mtu_request", 1400}, {"ofport_request", 9}});
+  w.set("Interface", "br0", {{"mtu_request", 1400}});  // a device of ours
+  EXPECT_EQ(note("Bridge", "br0"), "stp_enable fail_mode other_config:stp-priority");
+  EXPECT_EQ(note("Port", "vm1"), "lacp other_config:bond-primary");
+  EXPECT_EQ(note("Interface", "vm1"), "ingress_policing_rate mtu_request");
+  EXPECT_EQ(w.iface("vm1")->get("status").at("driver_name"), "veth");
+  EXPECT_EQ(note("Interface", "br0"), "");
+  w.set("Bridge", "br0", {{"stp_enable", false}, {"fail_mode", "standalone"}, {"other_config", w.map({})}});
+  w.set("Port", "vm1", {{"lacp", Json::array({"set", Json::array()})}, {"other_config", w.map({})}});
+  EXPECT_EQ(note("Bridge", "br0") + note("Port", "vm1") + note("Port", "br0"), "");
+  w.transact(
+      Json::array({{{"op", "update"},
+                    {"table", "Open_vSwitch"},
+                    {"where", Json::array()},
+                    {"row", {{"other_config", w.map({{"dpdk-init", "true"}, {"stats-update-interval", "9"}})}}}}}));
+  w.reconciler.run();
+  EXPECT_EQ(w.db->rows("Open_vSwitch").front()->get("statistics").at("no_effect"), "other_config:dpdk-init");
+}
+
 TEST(Reconcile, TheTour) {
   World w;
   w.device("vm1");

@@ -1,0 +1,100 @@
+#include "vswitchd/inert.h"
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+
+#include "ovsdb/value.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+using Names = std::initializer_list<std::string_view>;
+
+struct Inert {
+  std::string_view table;
+  Names columns;
+  Names keys;  // of other_config that Open vSwitch knows and we do not; what ends in "-" stands for all that begin so
+};
+
+// By ovs-vswitchd.conf.db(5). A key that it does not list is somebody's own note and nothing to warn of.
+const std::array<Inert, 4> kInert{{
+    {"Open_vSwitch",
+     {},
+     {"bundle-idle-timeout",
+      "dpdk-",
+      "emc-insert-inv-prob",
+      "enable-statistics",
+      "flow-limit",
+      "flow-restore-wait",
+      "hw-offload",
+      "max-idle",
+      "max-revalidator",
+      "min-revalidate-pps",
+      "n-handler-threads",
+      "n-offload-threads",
+      "n-revalidator-threads",
+      "offload-rebalance",
+      "per-port-memory",
+      "pmd-",
+      "shared-mempool-config",
+      "smc-enable",
+      "tc-policy",
+      "tx-flush-interval",
+      "userspace-tso-enable",
+      "vhost-",
+      "vlan-limit"}},
+    {"Bridge",
+     {"auto_attach", "controller", "flood_vlans", "flow_tables", "ipfix", "mcast_snooping_enable", "mirrors", "netflow",
+      "protocols", "rstp_enable", "sflow", "stp_enable"},
+     {"controller-queue-size", "disable-in-band", "dp-desc", "dp-sn", "forward-bpdu", "in-band-queue",
+      "mcast-snooping-", "rstp-", "stp-"}},
+    {"Port",
+     {"bond_active_slave", "bond_downdelay", "bond_fake_iface", "bond_mode", "bond_updelay", "cvlans", "lacp", "mac",
+      "qos"},
+     {"all-members-active", "bond-", "lacp-", "lb-output-action", "mcast-snooping-", "priority-tags", "qinq-ethtype",
+      "rstp-", "stp-"}},
+    {"Interface",
+     {"bfd", "cfm_mpid", "ingress_policing_burst", "ingress_policing_kpkts_burst", "ingress_policing_kpkts_rate",
+      "ingress_policing_rate", "lldp"},
+     {"cfm_", "emc-enable", "lacp-", "pmd-rxq-affinity", "tx-steering"}},
+}};
+
+constexpr std::size_t kMostNames = 64;  // of one row: as many as the tables above can give, and no more
+
+bool is_key(std::string_view pattern, std::string_view key) {
+  return pattern.ends_with('-') || pattern.ends_with('_') ? key.starts_with(pattern) : key == pattern;
+}
+
+bool is_set(const ovsdb::Row& row, std::string_view column) {
+  const auto* schema = row.table().find(column);
+  return schema != nullptr && row.at(schema->index) != ovsdb::default_datum(schema->type);
+}
+
+}  // namespace
+
+std::vector<std::string> columns_without_effect(const ovsdb::Row& row) {
+  const auto* const entry = std::ranges::find(kInert, std::string_view(row.table().name), &Inert::table);
+  if (entry == kInert.end()) return {};
+  std::vector<std::string> out;
+  for (const std::string_view column : entry->columns)
+    if (is_set(row, column)) out.emplace_back(column);
+  // Without a controller the switch stands alone; to drop everything until there is one is what it cannot do.
+  if (row.get("fail_mode").string() == "secure") out.emplace_back("fail_mode");
+  for (const std::string& key : row.get("other_config").strings()) {
+    if (out.size() >= kMostNames) break;
+    const bool known = std::ranges::any_of(entry->keys, [&](std::string_view pattern) { return is_key(pattern, key); });
+    if (known && key.find(' ') == std::string::npos) out.push_back("other_config:" + key);
+  }
+  return out;
+}
+
+std::vector<std::string> interface_without_effect(const ovsdb::Row& row, bool own_device) {
+  auto out = columns_without_effect(row);
+  if (own_device) return out;
+  for (const char* column : {"mac", "mtu_request"})
+    if (is_set(row, column)) out.emplace_back(column);
+  return out;
+}
+
+}  // namespace heddle::vswitchd
