@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!outcome.blocked && operations.is_array() &&
         (!outcome.reply.is_array() || outcome.reply.size() < std::size_t{operations.empty() ? 0U : 1U}))
       std::abort();
-    if (const auto monitor = Monitor::parse(database->schema(), nullptr, operations))
+    if (const auto monitor = Monitor::parse(database->schema(), MonitorKind::plain, operations))
       (void)dump_json(monitor->initial(*database));
   }
 }

@@ -94,14 +94,14 @@ struct Server : testing::Test {
 
 TEST_F(Server, AnswersTheSimpleMethods) {
   Client c(io, path);
-  EXPECT_EQ(c.call(1, "list_dbs", "[]"), parse("{'id':1,'result':['T'],'error':null}"));
+  EXPECT_EQ(c.call(1, "list_dbs", "[]"), parse("{'id':1,'result':['T','_Server'],'error':null}"));
   EXPECT_EQ(c.call(2, "echo", "['x',1]"), parse("{'id':2,'result':['x',1],'error':null}"));
   EXPECT_EQ(c.call(3, "get_schema", "['T']")["result"], db->schema().json());
   EXPECT_EQ(c.call(4, "get_schema", "['U']")["error"]["error"], "unknown database");
   EXPECT_EQ(c.call(5, "frob", "[]"), parse("{'id':5,'result':null,'error':'unknown method'}"));
   EXPECT_EQ(c.call(6, "transact", "['T',{'op':'abort'}]")["result"][0]["error"], "aborted");
   EXPECT_EQ(c.call(7, "transact", "[]")["error"]["error"], "syntax error");
-  EXPECT_EQ(c.call(8, "monitor_cancel", "[0]")["error"]["error"], "unknown monitor");
+  EXPECT_EQ(c.call(8, "monitor_cancel", "[0]")["error"], "unknown monitor");
 }
 
 TEST_F(Server, MonitorsFollowOtherClients) {
