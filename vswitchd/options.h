@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/result.h"
+#include "vswitchd/remotes.h"
 
 namespace heddle::vswitchd {
 
@@ -16,6 +17,7 @@ struct Options {
   std::string log_file;  // empty: stderr; with --detach <rundir>/vswitchd.log
   std::string log_level = "info";
   std::string schema;  // empty: the one that is built in
+  RemoteConfig remotes;
   unsigned workers = 1;
   std::size_t frames = limits::kFrames;
   bool detach = false;
