@@ -22,15 +22,14 @@ constexpr Duration kFirstBackoff = std::chrono::seconds(1);
 
 class CallingRemote final : public Remote, public std::enable_shared_from_this<CallingRemote> {
  public:
-  CallingRemote(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, const Target& target,
-                const RemoteOptions& options)
-      : tls_(std::move(tls)),
+  CallingRemote(const RemoteParts& parts, const Target& target, const RemoteOptions& options)
+      : parts_(parts),
         target_(target),
         options_(options),
-        sessions_(handler, rpc_limits(target, options), "remote " + target.text),
-        socket_(io),
-        resolver_(io),
-        timer_(io) {}
+        sessions_(parts.handler, remote_limits(target, options), "remote " + target.text),
+        socket_(parts.io),
+        resolver_(parts.io),
+        timer_(parts.io) {}
 
   void call() {
     state_ = "CONNECTING";
@@ -68,7 +67,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
 
   void use(const RemoteOptions& options) override {
     options_ = options;
-    sessions_.set_probe(target_.file ? Duration::zero() : options.probe);
+    sessions_.set_probe(remote_limits(target_, options).probe);
   }
   [[nodiscard]] RemoteStatus status() const override {
     RemoteStatus out = status_;
@@ -79,12 +78,6 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
   }
 
  private:
-  static RpcLimits rpc_limits(const Target& target, const RemoteOptions& options) {
-    RpcLimits out;
-    out.probe = target.file ? Duration::zero() : options.probe;
-    return out;
-  }
-
   // Tries the addresses in turn.
   void connect(std::vector<Endpoint> endpoints) {
     if (endpoints.empty()) return failed("host " + target_.place + " has no address");
@@ -106,7 +99,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
     ++attempt_;
     timer_.cancel();
     Socket socket = std::exchange(socket_, Socket(socket_.get_executor()));
-    auto stream = target_.tls ? tls_->stream(std::move(socket), TlsRole::client)
+    auto stream = target_.tls ? parts_.tls->stream(std::move(socket), TlsRole::client)
                               : Result<std::unique_ptr<Stream>>(plain_stream(std::move(socket)));
     if (!stream) return failed(stream.error().text);
     sessions_.admit(
@@ -117,6 +110,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
           status_.last_connect = Clock::now();
           backoff_ = kFirstBackoff;
           complaint_.clear();
+          parts_.changed();
         },
         [this](const std::string& why) {
           if (state_ == "ACTIVE") status_.last_disconnect = Clock::now();
@@ -132,6 +126,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
     status_.last_error = why;
     if (std::exchange(complaint_, why) != why)
       spdlog::warn("remote {}: {}; trying again until it works", target_.text, why);
+    parts_.changed();
     timer_.expires_after(std::min(backoff_, options_.max_backoff));
     backoff_ = std::min(backoff_ * 2, std::max(options_.max_backoff, kFirstBackoff));
     timer_.async_wait([weak = weak_from_this(), attempt](const error_code& stopped) {
@@ -140,7 +135,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
     });
   }
 
-  std::shared_ptr<Tls> tls_;
+  RemoteParts parts_;
   Target target_;
   RemoteOptions options_;
   RpcSessions sessions_;
@@ -170,9 +165,8 @@ class Handle final : public Remote {
 
 }  // namespace
 
-std::unique_ptr<Remote> calling_remote(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls,
-                                       const Target& target, const RemoteOptions& options) {
-  auto remote = std::make_shared<CallingRemote>(io, handler, std::move(tls), target, options);
+std::unique_ptr<Remote> calling_remote(const RemoteParts& parts, const Target& target, const RemoteOptions& options) {
+  auto remote = std::make_shared<CallingRemote>(parts, target, options);
   remote->call();
   return std::make_unique<Handle>(std::move(remote));
 }

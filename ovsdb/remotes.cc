@@ -14,20 +14,18 @@ namespace {
 
 class ListeningRemote final : public Remote {
  public:
-  ListeningRemote(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, const Target& target,
-                  const RemoteOptions& options)
-      : io_(io),
-        tls_(std::move(tls)),
+  ListeningRemote(const RemoteParts& parts, const Target& target, const RemoteOptions& options)
+      : parts_(parts),
         target_(target),
         options_(options),
-        sessions_(handler, rpc_limits(target, options), "remote " + target.text),
-        retry_(io) {
+        sessions_(parts.handler, remote_limits(target, options), "remote " + target.text),
+        retry_(parts.io) {
     open();
   }
 
   void use(const RemoteOptions& options) override {
     options_ = options;
-    sessions_.set_probe(target_.file ? Duration::zero() : options.probe);
+    sessions_.set_probe(remote_limits(target_, options).probe);
     if (!listener_) open();  // what was in the way may be gone: new TLS files
   }
   [[nodiscard]] RemoteStatus status() const override {
@@ -38,21 +36,17 @@ class ListeningRemote final : public Remote {
     out.port = listener_ ? listener_->port() : 0;
     return out;
   }
-  static RpcLimits rpc_limits(const Target& target, const RemoteOptions& options) {
-    RpcLimits out;
-    out.probe = target.file ? Duration::zero() : options.probe;
-    return out;
-  }
 
  private:
   void open() {
     const auto accept = [this](Socket socket) { admit(std::move(socket)); };
-    auto ready = target_.tls ? tls_->check() : Result<>{};
+    auto ready = target_.tls ? parts_.tls->check() : Result<>{};
     auto listener = !ready         ? Result<std::unique_ptr<Listener>>(std::unexpected(ready.error()))
-                    : target_.file ? Listener::on_file(io_, target_.place, accept)
-                                   : Listener::on_tcp(io_, target_.place, target_.port, accept);
+                    : target_.file ? Listener::on_file(parts_.io, target_.place, accept)
+                                   : Listener::on_tcp(parts_.io, target_.place, target_.port, accept);
     if (listener) {
       listener_ = std::move(*listener);
+      parts_.changed();
       spdlog::info("remote {}: listening", target_.text);
       return;
     }
@@ -63,16 +57,20 @@ class ListeningRemote final : public Remote {
     });
   }
   void admit(Socket socket) {
-    const auto opened = [this] { status_.last_connect = Clock::now(); };
+    const auto opened = [this] {
+      status_.last_connect = Clock::now();
+      parts_.changed();
+    };
     const auto ended = [this](const std::string& why) {
       status_.last_disconnect = Clock::now();
       if (!why.empty()) status_.last_error = why;
+      parts_.changed();
     };
     if (!target_.tls) {
       sessions_.admit(plain_stream(std::move(socket)), opened, ended);
       return;
     }
-    auto stream = tls_->stream(std::move(socket), TlsRole::server);
+    auto stream = parts_.tls->stream(std::move(socket), TlsRole::server);
     if (stream)
       sessions_.admit(std::move(*stream), opened, ended);
     else
@@ -80,10 +78,10 @@ class ListeningRemote final : public Remote {
   }
   void complain(const std::string& error) {
     if (std::exchange(status_.last_error, error) != error) spdlog::error("remote {}: {}", target_.text, error);
+    parts_.changed();
   }
 
-  boost::asio::io_context& io_;
-  std::shared_ptr<Tls> tls_;
+  RemoteParts parts_;
   Target target_;
   RemoteOptions options_;
   RpcSessions sessions_;
@@ -95,10 +93,18 @@ class ListeningRemote final : public Remote {
 
 }  // namespace
 
-std::unique_ptr<Remote> listening_remote(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls,
-                                         const Target& target, const RemoteOptions& options) {
-  return std::make_unique<ListeningRemote>(io, handler, std::move(tls), target, options);
+RpcLimits remote_limits(const Target& target, const RemoteOptions& options) {
+  RpcLimits out;
+  out.probe = target.file ? Duration::zero() : options.probe;
+  return out;
 }
+
+std::unique_ptr<Remote> listening_remote(const RemoteParts& parts, const Target& target, const RemoteOptions& options) {
+  return std::make_unique<ListeningRemote>(parts, target, options);
+}
+
+Remotes::Remotes(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, Changed changed)
+    : parts_{io, handler, std::move(tls), changed ? std::move(changed) : [] {}} {}
 
 void Remotes::set(const std::map<std::string, std::pair<Target, RemoteOptions>>& wanted) {
   std::erase_if(remotes_, [&](const auto& entry) { return !wanted.contains(entry.first); });
@@ -112,8 +118,8 @@ void Remotes::set(const std::map<std::string, std::pair<Target, RemoteOptions>>&
       spdlog::error("remote {}: not served, there may be {} at most", text, limits::kRemotes);
       continue;
     }
-    remotes_.emplace(text, target.passive ? listening_remote(io_, handler_, tls_, target, options)
-                                          : calling_remote(io_, handler_, tls_, target, options));
+    remotes_.emplace(
+        text, target.passive ? listening_remote(parts_, target, options) : calling_remote(parts_, target, options));
   }
 }
 

@@ -46,26 +46,33 @@ class Remote {
   [[nodiscard]] virtual RemoteStatus status() const = 0;
 };
 
+// What all remotes of one set use.
+struct RemoteParts {
+  boost::asio::io_context& io;
+  RpcHandler& handler;
+  std::shared_ptr<Tls> tls;
+  std::function<void()> changed;  // never empty
+};
+
 class Remotes {
  public:
-  Remotes(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls)
-      : io_(io), handler_(handler), tls_(std::move(tls)) {}
+  using Changed = std::function<void()>;
+  // `changed` (may be empty) is called when a status() is another one: sessions come and go, an attempt fails.
+  Remotes(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, Changed changed = {});
   // Serves at these places and no others; those that it has already go on undisturbed. Not to be called from within
   // the handler: sessions are closed.
   void set(const std::map<std::string, std::pair<Target, RemoteOptions>>& wanted);
   [[nodiscard]] std::optional<RemoteStatus> status(const std::string& target) const;
 
  private:
-  boost::asio::io_context& io_;
-  RpcHandler& handler_;
-  std::shared_ptr<Tls> tls_;
+  RemoteParts parts_;
   std::map<std::string, std::unique_ptr<Remote>> remotes_;  // by Target::text
 };
 
 // The two kinds, for Remotes.
-std::unique_ptr<Remote> listening_remote(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls,
-                                         const Target& target, const RemoteOptions& options);
-std::unique_ptr<Remote> calling_remote(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls,
-                                       const Target& target, const RemoteOptions& options);
+std::unique_ptr<Remote> listening_remote(const RemoteParts& parts, const Target& target, const RemoteOptions& options);
+std::unique_ptr<Remote> calling_remote(const RemoteParts& parts, const Target& target, const RemoteOptions& options);
+// Files are not probed.
+RpcLimits remote_limits(const Target& target, const RemoteOptions& options);
 
 }  // namespace heddle::ovsdb

@@ -50,7 +50,7 @@ class ManagerRemotesImpl final : public ManagerRemotes {
         fixed_(std::move(fixed)),
         fixed_tls_(std::move(tls)),
         tls_(ovsdb::Tls::make()),
-        remotes_(io, handler, tls_),
+        remotes_(io, handler, tls_, [this] { status_soon(); }),
         timer_(io),
         observer_(database.add_observer([this](const ovsdb::Change& change) { changed(change); })) {
     configure();
@@ -103,6 +103,16 @@ class ManagerRemotesImpl final : public ManagerRemotes {
     managers_[row->uuid()] = target ? std::string() : target.error().text;
   }
 
+  // Later, because a remote may say so from within anything.
+  void status_soon() {
+    if (managers_.empty() || std::exchange(status_posted_, true)) return;
+    boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+      if (alive.expired()) return;
+      status_posted_ = false;
+      write_status();
+    });
+  }
+
   // Time passes in it, so it is written again and again while there are managers.
   void write_status() {
     std::vector<RowUpdate> updates;
@@ -129,11 +139,12 @@ class ManagerRemotesImpl final : public ManagerRemotes {
   Wanted fixed_;
   ovsdb::TlsFiles fixed_tls_;
   std::shared_ptr<ovsdb::Tls> tls_;
-  ovsdb::Remotes remotes_;
-  boost::asio::steady_timer timer_;
   std::map<ovsdb::Uuid, std::string> managers_;  // with what is wrong with the target
   bool posted_ = false;
+  bool status_posted_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
+  ovsdb::Remotes remotes_;
+  boost::asio::steady_timer timer_;
   ovsdb::Database::ObserverId observer_;
 };
 

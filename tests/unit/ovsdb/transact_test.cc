@@ -259,7 +259,7 @@ TEST_F(Transact, TheOperationsThemselvesAreBounded) {
 }
 
 // The extension of ovsdb-server(7) section 5.2.1.
-TEST(Transact, AnInsertMayBringItsUuid) {
+TEST(Extensions, AnInsertMayBringItsUuid) {
   const auto db = open_test();
   constexpr const char* uuid = "11111111-1111-1111-1111-111111111111";
   const auto insert = [&](const std::string& name, const std::string& more = {}) {
@@ -277,7 +277,7 @@ TEST(Transact, AnInsertMayBringItsUuid) {
   EXPECT_EQ(error_of(run(*db, "[{'op':'insert','table':'Root','uuid':'x','row':{'name':'z'}}]")), "syntax error");
 }
 
-TEST(Transact, ColumnsWithWeakReferencesAreMutableWhateverTheSchemaSays) {
+TEST(Extensions, ColumnsWithWeakReferencesAreMutableWhateverTheSchemaSays) {
   const auto db = open_test({}, R"({"name": "T", "version": "1.0.0", "tables": {"A": {"isRoot": true, "columns": {
       "w": {"type": {"key": {"type": "uuid", "refTable": "A", "refType": "weak"}, "min": 0, "max": 1},
             "mutable": false}}}}})");
