@@ -11,7 +11,9 @@ namespace heddle::ovsdb {
 namespace {
 
 Expect<std::string> lock_name(const Json& params, const char* method) {
-  if (params.size() == 1 && params[0].is_string() && is_identifier(params[0].get_ref<const std::string&>()))
+  constexpr std::size_t longest = limits::kJsonMessage / limits::kLocks;  // all of a session's fit one message
+  if (params.size() == 1 && params[0].is_string() && params[0].get_ref<const std::string&>().size() <= longest &&
+      is_identifier(params[0].get_ref<const std::string&>()))
     return params[0].get<std::string>();
   return syntax_error(std::string(method) + " takes one identifier, not " + dump_brief(params));
 }

@@ -128,6 +128,10 @@ void OvsdbServer::Impl::transact(RpcSession& session, const Json& request, const
   if (held >= limits::kWaits)
     return respond(
         reply_failure({"resources exhausted", std::to_string(held) + " transactions of this session wait already"}));
+  constexpr std::size_t most = limits::kJsonMessage / limits::kWaits;  // all that wait fit one message
+  if (dump_json(operations).size() > most)
+    return respond(reply_failure(
+        {"resources exhausted", "a transaction that waits may have " + std::to_string(most) + " bytes at most"}));
   on.waits->add(session.id(), request, std::move(operations), outcome, std::move(respond));
 }
 

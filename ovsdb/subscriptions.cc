@@ -13,6 +13,19 @@ Subscriptions::Subscriptions(Database& database)
 
 Subscriptions::~Subscriptions() { database_.remove_observer(observer_); }
 
+namespace {
+
+// So that all monitors of a session together are no larger than one message.
+constexpr std::size_t kMonitorBytes = limits::kJsonMessage / limits::kMonitors;
+
+Expect<> check_bytes(const Json& id, const Json& requests) {
+  if (dump_json(id).size() + dump_json(requests).size() <= kMonitorBytes) return {};
+  return failure("resources exhausted",
+                 "a monitor's id and requests may have " + std::to_string(kMonitorBytes) + " bytes at most");
+}
+
+}  // namespace
+
 Subscriptions::MonitorRef Subscriptions::shared(Monitor monitor) {
   std::erase_if(shared_, [](const auto& entry) { return entry.second.expired(); });
   auto& entry = shared_[monitor.key()];
@@ -32,6 +45,7 @@ Expect<Json> Subscriptions::add(RpcSession& session, MonitorKind kind, const Jso
     if (params[3].is_string()) last = Uuid::parse(params[3].get_ref<const std::string&>());
     if (!last) return syntax_error("the last transaction's id " + dump_brief(params[3]) + " is not a UUID");
   }
+  if (auto ok = check_bytes(params[1], params[2]); !ok) return std::unexpected(ok.error());
   auto parsed = Monitor::parse(database_.schema(), kind, params[2]);
   if (!parsed) return std::unexpected(parsed.error());
   const MonitorRef monitor = shared(std::move(*parsed));
@@ -49,6 +63,7 @@ Expect<> Subscriptions::change(SessionId session, const Json& id, const Json& pa
   const MonitorRef before = state.monitors.at(id);
   if (before->kind() == MonitorKind::plain)
     return syntax_error("monitor " + dump_brief(id) + " was made by \"monitor\": it has no conditions");
+  if (auto ok = check_bytes(params[1], params[2]); !ok) return ok;
   auto parsed = before->with_conditions(database_.schema(), params[2]);
   if (!parsed) return std::unexpected(parsed.error());
   const MonitorRef after = shared(std::move(*parsed));

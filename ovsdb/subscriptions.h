@@ -1,8 +1,8 @@
 // The monitors of all sessions on one Database: answers the monitor requests and sends the notifications.
 //
 // Owned by the OvsdbServer, which passes sessions on and says when they go; observes the Database, which must outlive
-// it. Bounds: limits::kMonitors per session (over all databases; the caller counts). A commit is rendered once for all
-// sessions whose monitors are alike.
+// it. Bounds: limits::kMonitors per session (over all databases; the caller counts), each of them of a bounded size. A
+// commit is rendered once for all sessions whose monitors are alike.
 #pragma once
 
 #include <map>

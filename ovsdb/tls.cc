@@ -27,7 +27,10 @@ class TlsStream final : public Stream {
                             std::move(ready));
   }
   void read_some(boost::asio::mutable_buffer into, Done done) override {
-    stream_.async_read_some(into, std::move(done));
+    // A peer that hangs up without TLS's farewell has hung up all the same.
+    stream_.async_read_some(into, [done = std::move(done)](const boost::system::error_code& error, std::size_t size) {
+      done(error == ssl::error::stream_truncated ? boost::asio::error::eof : error, size);
+    });
   }
   void write_all(boost::asio::const_buffer from, Done done) override {
     boost::asio::async_write(stream_, from, std::move(done));

@@ -196,6 +196,8 @@ TEST_F(CondMonitor, MonitorsAreLimitedOverAllDatabases) {
   }
   EXPECT_EQ(c.call(2, "monitor_cond", "['T','more',{}]")["error"]["error"], "resources exhausted");
   EXPECT_EQ(c.call(3, "monitor_cancel", "[0]")["result"], Json::object());
+  const std::string huge(limits::kJsonMessage / limits::kMonitors, 'x');
+  EXPECT_EQ(c.call(5, "monitor_cond", "['T','" + huge + "',{}]")["error"]["error"], "resources exhausted");
   EXPECT_TRUE(c.call(4, "monitor_cond", "['T','more',{}]")["error"].is_null());
 }
 

@@ -53,6 +53,7 @@ TEST(Locks, AreLimitedPerSession) {
   for (std::size_t i = 0; i < limits::kLocks; ++i) EXPECT_FALSE(locks.lock(2, name(i)).value());
   EXPECT_TRUE(locks.holds(1, "l0"));
   EXPECT_FALSE(locks.holds(2, "l0"));
+  EXPECT_FALSE(locks.lock(3, Json::array({std::string(limits::kJsonMessage / limits::kLocks + 1, 'x')})));
   locks.drop(1);
   EXPECT_EQ(told, limits::kLocks);
   EXPECT_TRUE(locks.holds(2, "l0"));
