@@ -56,9 +56,17 @@ inline constexpr std::size_t kJsonDepth = 64;           // nesting
 inline constexpr std::size_t kShownRows = 200'000;      // lines of one control command's answer
 inline constexpr std::size_t kClients = 256;            // connections to one socket
 inline constexpr std::size_t kClientQueue = 64U << 20;  // bytes waiting for a slow reader before it is cut off
+inline constexpr unsigned kHandshakeSeconds = 10;       // for a connection and its TLS handshake
+inline constexpr unsigned kProbeSeconds = 5;            // silence of a TCP or TLS client before it is probed
+inline constexpr unsigned kBackoffSeconds = 8;          // between calls to a manager that does not answer, at most
+inline constexpr std::size_t kRemotes = 64;             // beside db.sock
 
 // Database
 inline constexpr std::size_t kMonitors = 256;             // per session
+inline constexpr std::size_t kMonitorClauses = 4096;      // in the conditions of one monitor
+inline constexpr std::size_t kHistory = 1000;             // recent transactions kept for clients that reconnect
+inline constexpr std::size_t kHistoryRows = 8192;         // row changes in them, together
+inline constexpr std::size_t kLocks = 64;                 // locks that one session holds or waits for
 inline constexpr std::size_t kWaits = 64;                 // transactions of one session waiting at the same time
 inline constexpr std::size_t kOperations = 65536;         // in one transaction
 inline constexpr std::size_t kTransactionRows = 1 << 20;  // rows changed by one transaction

@@ -43,7 +43,7 @@ bool excludes(const Datum& all, const Datum& some) {
 
 }  // namespace
 
-Expect<Condition::Clause> Condition::parse_clause(const TableSchema& table, const Json& json, NamedUuids& names) {
+Expect<Condition::Clause> Condition::parse_clause(const TableSchema& table, const Json& json, NamedUuids* names) {
   Clause clause;
   if (json.is_boolean()) {
     clause.function = json.get<bool>() ? Function::always : Function::never;
@@ -64,10 +64,12 @@ Expect<Condition::Clause> Condition::parse_clause(const TableSchema& table, cons
   const bool ordering = clause.function == Function::lt || clause.function == Function::le ||
                         clause.function == Function::ge || clause.function == Function::gt;
   const ColumnType& type = clause.column->type;
-  if (ordering && (!type.is_scalar() || (type.key.type != AtomType::integer && type.key.type != AtomType::real)))
+  // RFC 7047 wants exactly one number; Open vSwitch's clients may ask about an optional one, too.
+  if (ordering &&
+      (type.is_map() || type.max != 1 || (type.key.type != AtomType::integer && type.key.type != AtomType::real)))
     return syntax_error("table " + table.name + ", column " + clause.column->name + ": " + dump_json(json[1]) +
-                        " needs a column that is exactly one integer or real");
-  auto argument = datum_from_json(type, json[2], &names);
+                        " needs a column that is one integer or real, or an optional one");
+  auto argument = datum_from_json(type, json[2], names);
   if (!argument) return at_place("table " + table.name + ", column " + clause.column->name, argument.error());
   if (ordering && argument->size() != 1)
     return syntax_error("table " + table.name + ", column " + clause.column->name + ": " + dump_json(json[1]) +
@@ -76,7 +78,7 @@ Expect<Condition::Clause> Condition::parse_clause(const TableSchema& table, cons
   return clause;
 }
 
-Expect<Condition> Condition::parse(const TableSchema& table, const Json& where, NamedUuids& names) {
+Expect<Condition> Condition::parse(const TableSchema& table, const Json& where, NamedUuids* names) {
   Condition condition;
   for (const Json& json : where) {
     auto clause = parse_clause(table, json, names);
@@ -92,17 +94,17 @@ bool Condition::holds(const Clause& clause, const Row& row) {
   const Datum& value = column_value(row, *clause.column, scratch);
   switch (clause.function) {
     case Function::lt:
-      return value < clause.argument;
+      return !value.empty() && value < clause.argument;
     case Function::le:
-      return value <= clause.argument;
+      return !value.empty() && value <= clause.argument;
     case Function::eq:
       return value == clause.argument;
     case Function::ne:
       return value != clause.argument;
     case Function::ge:
-      return value >= clause.argument;
+      return !value.empty() && value >= clause.argument;
     case Function::gt:
-      return value > clause.argument;
+      return !value.empty() && value > clause.argument;
     case Function::includes:
       return includes(value, clause.argument);
     case Function::excludes:

@@ -18,8 +18,8 @@ Expect<const ColumnSchema*> column_from_json(const TableSchema& table, const Jso
 
 class Condition {
  public:
-  // `where` is an array of clauses, which must all hold. References may be named-uuids.
-  static Expect<Condition> parse(const TableSchema& table, const Json& where, NamedUuids& names);
+  // `where` is an array of clauses, which must all hold. `names` null: references may not be named-uuids.
+  static Expect<Condition> parse(const TableSchema& table, const Json& where, NamedUuids* names);
   [[nodiscard]] bool matches(const Row& row) const;
   // When the clauses leave only one row possible: which.
   [[nodiscard]] std::optional<Uuid> only_uuid() const;
@@ -33,7 +33,7 @@ class Condition {
     const ColumnSchema* column = nullptr;
     Datum argument;
   };
-  static Expect<Clause> parse_clause(const TableSchema& table, const Json& json, NamedUuids& names);
+  static Expect<Clause> parse_clause(const TableSchema& table, const Json& json, NamedUuids* names);
   static bool holds(const Clause& clause, const Row& row);
 
   std::vector<Clause> clauses_;

@@ -27,13 +27,13 @@ class DatabaseImpl final : public Database {
   [[nodiscard]] RowRef find(std::string_view table, const Uuid& uuid) const override;
   [[nodiscard]] RowRef find_by(std::string_view table, std::string_view column, const Datum& value) const override;
   Json transact(const Json& operations) override;
-  TransactOutcome try_transact(const Json& operations, Duration elapsed) override;
+  TransactOutcome try_transact(const Json& operations, const TransactContext& context) override;
+  [[nodiscard]] const Uuid& last_transaction() const override { return last_; }
   Result<bool> update(std::span<const RowUpdate> updates) override;
   ObserverId add_observer(Observer observer) override;
   void remove_observer(ObserverId id) override { observers_.erase(id); }
 
  private:
-  TransactOutcome run(const Json& operations, std::optional<Duration> elapsed);
   Result<> stage(Transaction& transaction, const RowUpdate& update) const;
   // True when something changed.
   Expect<bool> commit(Transaction& transaction);
@@ -42,6 +42,7 @@ class DatabaseImpl final : public Database {
   std::unique_ptr<const Schema> schema_;
   Tables tables_;
   std::unique_ptr<Store> store_;  // null: in memory
+  Uuid last_ = Uuid::random();
   // Held by pointer, so that an observer may remove itself while it runs.
   std::map<ObserverId, std::shared_ptr<Observer>> observers_;
   ObserverId next_observer_ = 1;
@@ -59,7 +60,7 @@ Result<> DatabaseImpl::load() {
   Transaction transaction(*schema_, tables_);
   auto altered = load_rows(*stored, transaction);
   if (!altered) return std::unexpected(altered.error());
-  const Change change{transaction.changes()};
+  const Change change{transaction.changes(), last_};
   const std::string schema_text = dump_json(schema_->json());
   if (*stored_schema != schema_text || *altered) {
     if (!stored_schema->empty())
@@ -102,13 +103,9 @@ RowRef DatabaseImpl::find_by(std::string_view table, std::string_view column, co
   return nullptr;
 }
 
-Json DatabaseImpl::transact(const Json& operations) { return run(operations, std::nullopt).reply; }
+Json DatabaseImpl::transact(const Json& operations) { return try_transact(operations, TransactContext{}).reply; }
 
-TransactOutcome DatabaseImpl::try_transact(const Json& operations, Duration elapsed) {
-  return run(operations, elapsed);
-}
-
-TransactOutcome DatabaseImpl::run(const Json& operations, std::optional<Duration> elapsed) {
+TransactOutcome DatabaseImpl::try_transact(const Json& operations, const TransactContext& context) {
   TransactOutcome out;
   const auto refuse = [&](const std::unexpected<Failure>& why) {
     out.reply = Json::array({why.error().to_json()});
@@ -120,7 +117,7 @@ TransactOutcome DatabaseImpl::run(const Json& operations, std::optional<Duration
                           "a transaction may have " + std::to_string(limits::kOperations) + " operations at most"));
 
   Transaction transaction(*schema_, tables_);
-  Operations engine(transaction, elapsed);
+  Operations engine(transaction, context);
   const bool ran = engine.run(operations);
   if (engine.blocked()) {
     out.blocked = true;
@@ -175,18 +172,19 @@ Result<bool> DatabaseImpl::update(std::span<const RowUpdate> updates) {
 
 Expect<bool> DatabaseImpl::commit(Transaction& transaction) {
   if (auto ok = enforce_integrity(transaction); !ok) return std::unexpected(ok.error());
-  Change change{transaction.changes()};
+  Change change{transaction.changes(), Uuid::random()};
   if (change.rows.empty()) return false;
   if (store_ && change.durable()) {
     std::vector<StoredRow> rows;
     for (const RowChange& row : change.rows)
-      if (Change{{row}}.durable()) rows.push_back(to_stored(row));
+      if (Change{{row}, {}}.durable()) rows.push_back(to_stored(row));
     if (auto written = store_->write(rows); !written) {
       spdlog::error("{}", written.error().text);
       return failure("I/O error", written.error().text);
     }
   }
   tables_.apply(change);
+  last_ = change.id;
   notify(std::move(change));
   return true;
 }

@@ -61,6 +61,7 @@ struct RowChange {
 };
 struct Change {
   std::vector<RowChange> rows;  // each row once; never empty
+  Uuid id;                      // of the transaction; unique as long as the process lives
   // Whether anything but ephemeral columns differs: what a configuration changed, as opposed to status.
   [[nodiscard]] bool durable() const;
 };
@@ -70,6 +71,15 @@ struct RowUpdate {
   std::string table;
   Uuid uuid;
   std::map<std::string, Datum> columns;
+};
+
+// What an engine must know of the client behind a transaction.
+struct TransactContext {
+  // How long the request has been waiting already; none: no "wait" may wait.
+  std::optional<Duration> elapsed;
+  // Whether the client holds a lock ("assert"); empty: it holds none.
+  std::function<bool(const std::string& lock)> holds_lock;
+  bool read_only = false;  // operations that write are refused
 };
 
 struct TransactOutcome {
@@ -95,10 +105,16 @@ class Database {
   // The first row whose column has this value; null when there is none. Uses an index where the schema has one.
   [[nodiscard]] virtual RowRef find_by(std::string_view table, std::string_view column, const Datum& value) const = 0;
 
+  // The id of the last commit; before the first one, an id that stands for the state after open().
+  [[nodiscard]] virtual const Uuid& last_transaction() const = 0;
+
   // Runs the operations (a JSON array without the database name) as one transaction. transact() does not wait: an
   // unsatisfied "wait" is "timed out". try_transact() reports it as blocked while `elapsed` is below its timeout.
   virtual Json transact(const Json& operations) = 0;
-  virtual TransactOutcome try_transact(const Json& operations, Duration elapsed) = 0;
+  virtual TransactOutcome try_transact(const Json& operations, const TransactContext& context) = 0;
+  TransactOutcome try_transact(const Json& operations, Duration elapsed) {
+    return try_transact(operations, TransactContext{elapsed, nullptr});
+  }
 
   // Sets columns of existing rows in one transaction: the cheap way to write status. Rows that are gone are passed
   // over, values that are equal are not written, and if nothing differs there is no commit and no notification (false).

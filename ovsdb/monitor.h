@@ -1,26 +1,40 @@
-// One "monitor" of one session (RFC 7047 section 4.1.5): which columns of which tables a client follows, and the
-// messages that tell it what is there and what changed.
+// What a client follows: which columns of which rows of which tables, and the messages that tell it what is there and
+// what changed. RFC 7047 section 4.1.5 ("monitor", told by "update"); ovsdb-server(7) sections 4.1.12 to 4.1.16
+// ("monitor_cond", told by "update2" with differences, and "monitor_cond_since", told by "update3").
 //
-// Owned by the OvsdbServer; refers to the Database's schema.
+// Constant once parsed; refers to the Database's schema. Sessions that ask for the same share one Monitor (see
+// Subscriptions), so that a commit is put into words once for all of them.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <vector>
 
+#include "ovsdb/condition.h"
 #include "ovsdb/database.h"
 #include "ovsdb/failure.h"
 
 namespace heddle::ovsdb {
 
+enum class MonitorKind : std::uint8_t { plain, cond, cond_since };
+
 class Monitor {
  public:
-  // `id` is the client's name for it; `requests` its <monitor-requests>.
-  static Expect<Monitor> parse(const Schema& schema, const Json& id, const Json& requests);
+  // `requests`: <monitor-requests>, or <monitor-cond-requests>.
+  static Expect<Monitor> parse(const Schema& schema, MonitorKind kind, const Json& requests);
+  // monitor_cond_change: the same with other conditions for the tables named in `requests`.
+  [[nodiscard]] Expect<Monitor> with_conditions(const Schema& schema, const Json& requests) const;
 
-  [[nodiscard]] const Json& id() const { return id_; }
-  // <table-updates> of what is there already.
+  [[nodiscard]] MonitorKind kind() const { return kind_; }
+  // Two monitors with the same key tell the same about every change.
+  [[nodiscard]] std::string key() const;
+
+  // What is there already.
   [[nodiscard]] Json initial(const Database& database) const;
-  // <table-updates> of a commit; an empty object when it does not concern this monitor.
+  // What a commit changed; an empty object when it does not concern this monitor.
   [[nodiscard]] Json updates(const Change& change) const;
+  // What comes into view and goes out of it when `before` becomes this monitor: the same tables and columns.
+  [[nodiscard]] Json difference(const Monitor& before, const Database& database) const;
 
  private:
   struct Select {
@@ -35,15 +49,25 @@ class Monitor {
   };
   struct Table {
     const TableSchema* table = nullptr;
+    Json request;  // as it came, without conditions
+    Json where;    // the clauses of all requests together; null: every row
     std::vector<Column> columns;
-    Select any;  // what at least one of the table's requests selects
+    std::vector<Condition> conditions;  // of which one must hold; meaningless when `where` is null
+    Select any;                         // what at least one of the table's requests selects
+
+    [[nodiscard]] bool follows(const Row& row) const;
   };
   static Expect<Select> parse_select(const Json& request);
-  static Expect<> parse_request(Table& table, const Json& request);
+  static Expect<> parse_columns(Table& table, const Json& request, const Select& select);
+  static Expect<> parse_request(Table& table, const Json& request, bool conditional);
+  static Expect<> parse_conditions(Table& table);
   static Json columns_json(const Table& table, const Row& row, bool Select::*kind);
+  static Json short_columns_json(const Table& table, const Row& row, bool Select::*kind);
   static Json row_update(const Table& table, const RowChange& change);
+  static Json row_update2(const Table& table, const RowChange& change);
+  [[nodiscard]] const Table* find(const TableSchema* table) const;
 
-  Json id_;
+  MonitorKind kind_ = MonitorKind::plain;
   std::vector<Table> tables_;
 };
 

@@ -112,23 +112,34 @@ Expect<Columns> parse_columns(const TableSchema& table, const Json* json, bool w
 
 }  // namespace
 
+// The new row's UUID: the one that the client wants ("uuid", an extension of Open vSwitch's), or one of our choice.
+Expect<Uuid> Operations::new_uuid(const TableSchema& table, const Json* wanted, const Json* name) {
+  std::optional<Uuid> uuid;
+  if (wanted != nullptr) {
+    uuid = Uuid::parse(wanted->get_ref<const std::string&>());
+    if (!uuid) return syntax_error("uuid " + dump_brief(*wanted) + " is not a UUID");
+    if (transaction_.knows(table, *uuid))
+      return failure("duplicate uuid", "table " + table.name + " has a row " + uuid->to_string() +
+                                           ", or had it before this transaction deleted it");
+  }
+  if (name == nullptr) return uuid ? *uuid : Uuid::random();
+  if (!is_identifier(name->get_ref<const std::string&>()))
+    return syntax_error("uuid-name " + dump_brief(*name) + " is not an identifier");
+  return names_.define(name->get<std::string>(), uuid);
+}
+
 Expect<Json> Operations::insert(Members& in) {
   const TableSchema* table = in.table();
   const Json* row = in.required("row", &Json::is_object, "an object");
   const Json* name = in.optional("uuid-name", &Json::is_string, "a string");
+  const Json* wanted = in.optional("uuid", &Json::is_string, "a string");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
 
-  Uuid uuid = Uuid::random();
-  if (name != nullptr) {
-    if (!is_identifier(name->get_ref<const std::string&>()))
-      return syntax_error("uuid-name " + dump_brief(*name) + " is not an identifier");
-    auto defined = names_.define(name->get<std::string>());
-    if (!defined) return std::unexpected(defined.error());
-    uuid = *defined;
-  }
+  const auto uuid = new_uuid(*table, wanted, name);
+  if (!uuid) return std::unexpected(uuid.error());
   auto values = parse_row(*table, *row, names_);
   if (!values) return std::unexpected(values.error());
-  auto inserted = transaction_.insert(*table, uuid);
+  auto inserted = transaction_.insert(*table, *uuid);
   if (!inserted) return std::unexpected(inserted.error());
   for (auto& [column, datum] : *values) {
     if (column->index >= table->columns.size())
@@ -136,7 +147,7 @@ Expect<Json> Operations::insert(Members& in) {
                      "table " + table->name + ", column " + column->name + ": it cannot be set");
     (*inserted)->edit(column->index) = std::move(datum);
   }
-  return Json{{"uuid", uuid_json(uuid)}};
+  return Json{{"uuid", uuid_json(*uuid)}};
 }
 
 Expect<Json> Operations::select(Members& in) {
@@ -144,7 +155,7 @@ Expect<Json> Operations::select(Members& in) {
   const Json* where = in.array("where");
   const Json* names = in.optional("columns", &Json::is_array, "an array");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
-  auto condition = Condition::parse(*table, *where, names_);
+  auto condition = Condition::parse(*table, *where, &names_);
   if (!condition) return std::unexpected(condition.error());
   auto columns = parse_columns(*table, names, true);
   if (!columns) return std::unexpected(columns.error());
@@ -159,7 +170,7 @@ Expect<Json> Operations::update(Members& in) {
   const Json* where = in.array("where");
   const Json* row = in.required("row", &Json::is_object, "an object");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
-  auto condition = Condition::parse(*table, *where, names_);
+  auto condition = Condition::parse(*table, *where, &names_);
   if (!condition) return std::unexpected(condition.error());
   auto values = parse_row(*table, *row, names_);
   if (!values) return std::unexpected(values.error());
@@ -182,7 +193,7 @@ Expect<Json> Operations::mutate(Members& in) {
   const Json* where = in.array("where");
   const Json* list = in.array("mutations");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
-  auto condition = Condition::parse(*table, *where, names_);
+  auto condition = Condition::parse(*table, *where, &names_);
   if (!condition) return std::unexpected(condition.error());
   auto mutations = Mutations::parse(*table, *list, names_);
   if (!mutations) return std::unexpected(mutations.error());
@@ -200,7 +211,7 @@ Expect<Json> Operations::erase(Members& in) {
   const TableSchema* table = in.table();
   const Json* where = in.array("where");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
-  auto condition = Condition::parse(*table, *where, names_);
+  auto condition = Condition::parse(*table, *where, &names_);
   if (!condition) return std::unexpected(condition.error());
 
   const auto rows = transaction_.select(*table, &*condition);
@@ -252,7 +263,7 @@ Expect<Json> Operations::wait(Members& in) {
   auto parsed_timeout = parse_timeout(timeout_json);
   if (!parsed_timeout) return std::unexpected(parsed_timeout.error());
   const std::optional<Duration> timeout = *parsed_timeout;
-  auto condition = Condition::parse(*table, *where, names_);
+  auto condition = Condition::parse(*table, *where, &names_);
   if (!condition) return std::unexpected(condition.error());
   auto columns = parse_columns(*table, names, false);
   if (!columns) return std::unexpected(columns.error());
@@ -268,7 +279,7 @@ Expect<Json> Operations::wait(Members& in) {
   }
   if ((actual == *expected) == (*until == "==")) return Json::object();
 
-  if (elapsed_ && (!timeout || *elapsed_ < *timeout)) {
+  if (context_.elapsed && (!timeout || *context_.elapsed < *timeout)) {
     blocked_ = true;
     wait_table_ = table->name;
     wait_timeout_ = timeout;
@@ -299,6 +310,7 @@ Expect<Json> Operations::comment(Members& in) {
 Expect<Json> Operations::assert_lock(Members& in) {
   const Json* lock = in.string("lock");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
+  if (context_.holds_lock && context_.holds_lock(lock->get<std::string>())) return Json::object();
   return failure("not owner", "lock " + dump_brief(*lock) + " is not held by this session");
 }
 
@@ -319,6 +331,8 @@ Expect<Json> Operations::run_one(const Json& operation) {
   if (op == operation.end() || !op->is_string()) return syntax_error("an operation needs a string member \"op\"");
   for (const auto& [name, run] : known) {
     if (name != op->get_ref<const std::string&>()) continue;
+    if (context_.read_only && (name == "insert" || name == "update" || name == "mutate" || name == "delete"))
+      return failure("permission error", "database " + transaction_.schema().name() + " can only be read");
     Members members(operation, transaction_.schema());
     return (this->*run)(members);
   }

@@ -13,9 +13,7 @@ namespace heddle::ovsdb {
 
 class Operations {
  public:
-  // `elapsed`: how long the request has been waiting already; none: no "wait" may wait.
-  Operations(Transaction& transaction, std::optional<Duration> elapsed)
-      : transaction_(transaction), elapsed_(elapsed) {}
+  Operations(Transaction& transaction, const TransactContext& context) : transaction_(transaction), context_(context) {}
 
   // Runs all of them; the result of each is in results() in the same order. False when one failed (its error is the
   // last result) or is blocked.
@@ -31,6 +29,7 @@ class Operations {
  private:
   class Members;
   Expect<Json> run_one(const Json& operation);
+  Expect<Uuid> new_uuid(const TableSchema& table, const Json* wanted, const Json* name);
   Expect<Json> insert(Members& in);
   Expect<Json> select(Members& in);
   Expect<Json> update(Members& in);
@@ -43,7 +42,7 @@ class Operations {
   Expect<Json> assert_lock(Members& in);
 
   Transaction& transaction_;
-  std::optional<Duration> elapsed_;
+  const TransactContext& context_;
   NamedUuids names_;
   Json results_ = Json::array();
   bool blocked_ = false;

@@ -1,5 +1,5 @@
-// JSON-RPC 1.0 over a unix stream socket (RFC 7047 section 4), for any set of methods: it carries the database protocol
-// and vswitchd's control socket alike.
+// JSON-RPC 1.0 (RFC 7047 section 4) for any set of methods: it carries the database protocol and vswitchd's control
+// socket alike. JsonRpcServer listens on a unix socket; Remotes (remotes.h) does the same on others, and calls out.
 //
 // Who owns what: the server owns the socket file and the sessions; the handler is the caller's and must outlive the
 // server. Threads: everything on the thread that runs the io_context. Bounds: limits::kClients sessions,
@@ -15,6 +15,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "ovsdb/json.h"
 
@@ -41,6 +43,8 @@ class RpcSession {
   [[nodiscard]] virtual SessionId id() const = 0;
   // Sends a message that expects no answer. Queues; never blocks.
   virtual void notify(std::string_view method, Json params) = 0;
+  // The same; `params` is JSON text, for what goes to many sessions and was put into words once.
+  virtual void notify_text(std::string_view method, std::string_view params) = 0;
 };
 
 class RpcHandler {
@@ -55,6 +59,12 @@ class RpcHandler {
   }
   // The last call for this session; its pending responders do nothing from now on.
   virtual void closed(SessionId session) { (void)session; }
+
+  // Ids are the handler's, so that it may serve several servers.
+  SessionId new_session() { return ++last_session_; }
+
+ private:
+  SessionId last_session_ = 0;
 };
 
 // A handler that is a table of functions, plus "echo". Unknown methods are answered as such.
@@ -77,12 +87,15 @@ struct RpcCounters {
   std::uint64_t refused = 0;    // over limits::kClients
   std::uint64_t malformed = 0;  // disconnected for what they sent
   std::uint64_t slow = 0;       // cut off for what they did not read
+  std::uint64_t silent = 0;     // cut off for not answering a probe, or a handshake
+  std::uint64_t untrusted = 0;  // the TLS handshake failed
 };
 
 struct RpcLimits {
   std::size_t clients = limits::kClients;
   std::size_t message = limits::kJsonMessage;
   std::size_t queue = limits::kClientQueue;
+  Duration probe{};  // silence after which the peer is asked ("echo") whether it is still there; 0: never asked
 };
 
 class JsonRpcServer {

@@ -1,50 +1,108 @@
 #include "ovsdb/rpc_session.h"
 
-#include <boost/asio/buffer.hpp>
+#include <algorithm>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 #include <utility>
-
-#include "base/log.h"
 
 namespace heddle::ovsdb {
 
-RpcConnection::RpcConnection(Socket socket, SessionId id, RpcHandler& handler, const RpcLimits& limits,
-                             RpcCounters& counters, std::function<void(SessionId)> gone)
-    : socket_(std::move(socket)),
-      id_(id),
-      handler_(handler),
-      limits_(limits),
-      counters_(counters),
+RpcConnection::RpcConnection(std::unique_ptr<Stream> stream, RpcShared& shared, Gone gone)
+    : stream_(std::move(stream)),
+      shared_(shared),
+      id_(shared.handler.new_session()),
       gone_(std::move(gone)),
-      framer_(limits.message) {}
+      framer_(shared.limits.message),
+      timer_(stream_->executor()) {}
+
+void RpcConnection::start(std::function<void()> opened) {
+  timer_.expires_after(std::chrono::seconds(limits::kHandshakeSeconds));
+  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& stopped) {
+    const auto self = weak.lock();
+    if (stopped || !self || self->ended_ || self->open_) return;
+    ++self->shared_.counters.silent;
+    self->end("no TLS handshake in time");
+  });
+  stream_->handshake([self = shared_from_this(), opened = std::move(opened)](const boost::system::error_code& error) {
+    if (self->ended_) return;
+    if (error) {
+      ++self->shared_.counters.untrusted;
+      self->complain("TLS handshake failed: " + error.message());
+      return self->end("TLS handshake failed: " + error.message());
+    }
+    self->open_ = true;
+    self->watch();
+    self->shared_.handler.opened(*self);
+    if (opened) opened();
+    self->read();
+  });
+}
+
+void RpcConnection::complain(const std::string& what) {
+  unsigned held_back = 0;
+  if (shared_.complaints.allow(held_back))
+    spdlog::warn("{}: session {}: {} ({} complaints before this one not logged)", shared_.name, id_, what, held_back);
+}
 
 void RpcConnection::close() {
   ended_ = true;
   gone_ = nullptr;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  timer_.cancel();
+  stream_->close();
 }
 
-void RpcConnection::end() {
+void RpcConnection::end(const std::string& why) {
   if (ended_) return;
   ended_ = true;
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  timer_.cancel();
+  stream_->close();
   // Later, because the caller may be somebody who is going through all sessions.
-  boost::asio::post(socket_.get_executor(), [self = shared_from_this()] {
-    if (const auto gone = std::exchange(self->gone_, nullptr)) gone(self->id_);
+  boost::asio::post(stream_->executor(), [self = shared_from_this(), why] {
+    if (const auto gone = std::exchange(self->gone_, nullptr)) gone(self->id_, why);
   });
 }
 
+void RpcConnection::set_probe() {
+  if (open_ && !ended_) watch();
+}
+
+void RpcConnection::watch() {
+  heard_ = probing_ = false;
+  timer_.cancel();
+  if (shared_.limits.probe > Duration::zero()) wait_for_silence();
+}
+
+void RpcConnection::wait_for_silence() {
+  timer_.expires_after(shared_.limits.probe);
+  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& stopped) {
+    const auto self = weak.lock();
+    if (!stopped && self && !self->ended_) self->probe();
+  });
+}
+
+void RpcConnection::probe() {
+  if (!std::exchange(heard_, false)) {
+    if (probing_) {
+      ++shared_.counters.silent;
+      complain("cut off, it does not answer probes");
+      return end("no answer to an inactivity probe");
+    }
+    probing_ = true;
+    send(Json{{"id", "echo"}, {"method", "echo"}, {"params", Json::array()}});
+    if (ended_) return;
+  }
+  wait_for_silence();
+}
+
 void RpcConnection::read() {
-  socket_.async_read_some(boost::asio::buffer(input_),
-                          [self = shared_from_this()](const boost::system::error_code& error, std::size_t size) {
-                            if (self->ended_ || self->refused_) return;
-                            if (error) return self->end();
-                            self->framer_.append({self->input_.data(), size});
-                            self->process();
-                          });
+  stream_->read_some(boost::asio::buffer(input_),
+                     [self = shared_from_this()](const boost::system::error_code& error, std::size_t size) {
+                       if (self->ended_ || self->refused_) return;
+                       if (error) return self->end(error == boost::asio::error::eof ? "" : error.message());
+                       self->heard_ = true;
+                       self->probing_ = false;
+                       self->framer_.append({self->input_.data(), size});
+                       self->process();
+                     });
 }
 
 void RpcConnection::process() {
@@ -63,21 +121,26 @@ Result<> RpcConnection::dispatch(const Json& message) {
   if (!message.is_object()) return fail(Errc::invalid, "a JSON-RPC message is an object, not " + dump_brief(message));
   const auto method = message.find("method");
   if (method == message.end() || method->is_null()) {
-    // A reply. Nothing was asked of the peer, so there is nobody to give it to.
+    // A reply: to our probe, or to nothing. That it came is all that matters.
     if (message.contains("result") || message.contains("error")) return {};
     return fail(Errc::invalid, "a JSON-RPC message has a \"method\" or a \"result\": " + dump_brief(message));
   }
   const auto params = message.find("params");
   const auto id = message.find("id");
-  if (!method->is_string() || params == message.end() || !params->is_array() || id == message.end())
+  // Some clients write null for "no parameters".
+  const bool well_formed = method->is_string() && params != message.end() &&
+                           (params->is_array() || params->is_null()) && id != message.end();
+  if (!well_formed)
     return fail(Errc::invalid, "a JSON-RPC request has a string \"method\", an array \"params\" and an \"id\": " +
                                    dump_brief(message));
   const auto& name = method->get_ref<const std::string&>();
+  const Json none = Json::array();
+  const Json& given = params->is_null() ? none : *params;
   if (id->is_null()) {
-    handler_.notification(*this, name, *params);
+    shared_.handler.notification(*this, name, given);
     return {};
   }
-  handler_.request(*this, *id, name, *params, [weak = weak_from_this(), request = *id](RpcReply reply) {
+  shared_.handler.request(*this, *id, name, given, [weak = weak_from_this(), request = *id](RpcReply reply) {
     if (const auto self = weak.lock()) self->respond(request, std::move(reply));
   });
   return {};
@@ -91,15 +154,22 @@ void RpcConnection::notify(std::string_view method, Json params) {
   send(Json{{"id", nullptr}, {"method", method}, {"params", std::move(params)}});
 }
 
-void RpcConnection::send(const Json& message) {
+void RpcConnection::notify_text(std::string_view method, std::string_view params) {
+  std::string message = "{\"id\":null,\"method\":" + dump_json(Json(method)) + ",\"params\":";
+  message += params;
+  message += '}';
+  send_text(message);
+}
+
+void RpcConnection::send_text(std::string_view message) {
   if (ended_ || refused_) return;
-  queued_ += dump_json(message);
+  queued_ += message;
   queued_ += '\n';
-  if (queued_.size() + writing_.size() > limits_.queue) {
-    ++counters_.slow;
-    spdlog::warn("JSON-RPC session {}: cut off, {} bytes wait for a client that does not read them", id_,
-                 queued_.size() + writing_.size());
-    return end();
+  if (queued_.size() + writing_.size() > shared_.limits.queue) {
+    ++shared_.counters.slow;
+    complain("cut off, " + std::to_string(queued_.size() + writing_.size()) +
+             " bytes wait for a client that does not read them");
+    return end("it did not read what it was sent");
   }
   write();
 }
@@ -107,27 +177,67 @@ void RpcConnection::send(const Json& message) {
 void RpcConnection::write() {
   if (!writing_.empty()) return;
   if (queued_.empty()) {
-    if (refused_) end();
+    if (refused_) end("it sent a message that cannot be used");
     return;
   }
   writing_ = std::exchange(queued_, {});
-  boost::asio::async_write(socket_, boost::asio::buffer(writing_),
-                           [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
-                             if (self->ended_) return;
-                             if (error) return self->end();
-                             self->writing_.clear();
-                             self->write();
-                           });
+  stream_->write_all(boost::asio::buffer(writing_),
+                     [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
+                       if (self->ended_) return;
+                       if (error) return self->end(error.message());
+                       self->writing_.clear();
+                       self->write();
+                     });
 }
 
 void RpcConnection::refuse(const std::string& why) {
   if (ended_) return;
-  ++counters_.malformed;
-  spdlog::warn("JSON-RPC session {}: closed, it sent a message that cannot be used: {}", id_, why);
-  if (!writing_.empty()) return end();  // it does not read, so it need not be told
+  ++shared_.counters.malformed;
+  complain("closed, it sent a message that cannot be used: " + why);
+  if (!writing_.empty()) return end(why);  // it does not read, so it need not be told
   send(Json{{"id", nullptr}, {"result", nullptr}, {"error", Json{{"error", "syntax error"}, {"details", why}}}});
   refused_ = true;
   write();
+}
+
+bool RpcSessions::admit(std::unique_ptr<Stream> stream, Opened opened, Ended ended) {
+  if (sessions_.size() >= shared_.limits.clients) {
+    ++shared_.counters.refused;
+    unsigned held_back = 0;
+    if (shared_.complaints.allow(held_back))
+      spdlog::warn("{}: connection refused, {} are open already ({} complaints before this one not logged)",
+                   shared_.name, sessions_.size(), held_back);
+    return false;
+  }
+  ++shared_.counters.sessions;
+  auto session = std::make_shared<RpcConnection>(
+      std::move(stream), shared_, [this, ended = std::move(ended)](SessionId gone, const std::string& why) {
+        const auto taken = sessions_.extract(gone);
+        if (taken && taken.mapped()->is_open()) shared_.handler.closed(gone);
+        if (ended) ended(why);
+      });
+  sessions_.emplace(session->id(), session);
+  session->start(std::move(opened));
+  return true;
+}
+
+void RpcSessions::set_probe(Duration probe) {
+  if (probe == shared_.limits.probe) return;
+  shared_.limits.probe = probe;
+  for (const auto& [id, session] : sessions_) session->set_probe();
+}
+
+void RpcSessions::close() {
+  const auto all = std::exchange(sessions_, {});
+  for (const auto& [id, session] : all) {
+    session->close();
+    if (session->is_open()) shared_.handler.closed(id);
+  }
+}
+
+std::size_t RpcSessions::open() const {
+  return static_cast<std::size_t>(
+      std::count_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return s.second->is_open(); }));
 }
 
 }  // namespace heddle::ovsdb

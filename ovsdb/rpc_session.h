@@ -1,54 +1,101 @@
-// One connection of a JsonRpcServer: reads and frames messages, hands them to the handler, queues and writes answers.
+// The sessions of a JSON-RPC server: RpcConnection is one of them, RpcSessions the table of those that came in by the
+// same door.
 //
-// Kept alive by its own pending reads and writes and by the server's table; close() ends both. Same thread as the
-// server.
+// An RpcConnection reads and frames messages, hands them to the handler, queues and writes answers. It is kept alive by
+// its own pending reads and writes and by the table; close() ends both. An RpcSessions owns its connections and closes
+// them when it goes; the handler must outlive it. Threads: the io_context's.
 #pragma once
 
 #include <array>
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
+#include "base/log.h"
 #include "ovsdb/rpc_server.h"
+#include "ovsdb/stream.h"
 
 namespace heddle::ovsdb {
 
+// What the sessions of one table have in common.
+struct RpcShared {
+  RpcHandler& handler;
+  RpcLimits limits;
+  std::string name;  // of the door, for the log
+  RpcCounters counters;
+  LogLimit complaints;
+};
+
 class RpcConnection final : public RpcSession, public std::enable_shared_from_this<RpcConnection> {
  public:
-  using Socket = boost::asio::local::stream_protocol::socket;
-  // `gone` is called once, when the connection ends for whatever reason but the server's own close().
-  RpcConnection(Socket socket, SessionId id, RpcHandler& handler, const RpcLimits& limits, RpcCounters& counters,
-                std::function<void(SessionId)> gone);
+  // Called once, when the connection ends for whatever reason but close(). `why` is empty when the peer hung up.
+  using Gone = std::function<void(SessionId, const std::string& why)>;
+  RpcConnection(std::unique_ptr<Stream> stream, RpcShared& shared, Gone gone);
 
-  void start() { read(); }
-  void close();  // no callbacks after this
+  // `opened` is called when the handshake is done and the handler knows the session.
+  void start(std::function<void()> opened);
+  void close();      // no callbacks after this
+  void set_probe();  // shared.limits.probe has changed
+  [[nodiscard]] bool is_open() const { return open_; }
 
   [[nodiscard]] SessionId id() const override { return id_; }
   void notify(std::string_view method, Json params) override;
+  void notify_text(std::string_view method, std::string_view params) override;
 
  private:
   void read();
   void process();
   Result<> dispatch(const Json& message);
   void respond(const Json& id, RpcReply reply);
-  void send(const Json& message);
+  void send(const Json& message) { send_text(dump_json(message)); }
+  void send_text(std::string_view message);
   void write();
+  void watch();  // asks the peer whether it is there when it has been silent for long
+  void wait_for_silence();
+  void probe();
   void refuse(const std::string& why);  // says why, then ends the connection
-  void end();
+  void end(const std::string& why);
+  void complain(const std::string& what);
 
-  Socket socket_;
+  std::unique_ptr<Stream> stream_;
+  RpcShared& shared_;  // not to be used once `ended_`
   SessionId id_;
-  RpcHandler& handler_;
-  const RpcLimits limits_;
-  RpcCounters& counters_;
-  std::function<void(SessionId)> gone_;
+  Gone gone_;
   JsonFramer framer_;
+  boost::asio::steady_timer timer_;  // of the handshake, then of the peer's silence
   std::array<char, 65536> input_{};
   std::string queued_;   // not handed to the kernel yet
   std::string writing_;  // being written
+  bool open_ = false;
+  bool heard_ = false;    // since the timer was set
+  bool probing_ = false;  // an echo is under way
   bool ended_ = false;
   bool refused_ = false;  // closes when everything is written
+};
+
+class RpcSessions {
+ public:
+  RpcSessions(RpcHandler& handler, const RpcLimits& limits, std::string name)
+      : shared_{handler, limits, std::move(name), {}, LogLimit{}} {}
+  ~RpcSessions() { close(); }
+  RpcSessions(const RpcSessions&) = delete;
+  RpcSessions& operator=(const RpcSessions&) = delete;
+
+  using Opened = std::function<void()>;
+  using Ended = std::function<void(const std::string& why)>;
+  // Takes the connection on, or drops it when there are too many already (false).
+  bool admit(std::unique_ptr<Stream> stream, Opened opened = {}, Ended ended = {});
+  void set_probe(Duration probe);
+  void close();
+  [[nodiscard]] const RpcCounters& counters() const { return shared_.counters; }
+  [[nodiscard]] std::size_t size() const { return sessions_.size(); }
+  [[nodiscard]] std::size_t open() const;  // those whose handshake is done
+
+ private:
+  RpcShared shared_;
+  std::map<SessionId, std::shared_ptr<RpcConnection>> sessions_;
 };
 
 }  // namespace heddle::ovsdb

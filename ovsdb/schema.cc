@@ -268,6 +268,8 @@ Result<> Schema::link() {
         if (column.ephemeral && base->ref_strong)
           return fail(Errc::invalid, "schema: table " + name + " column " + column.name +
                                          " is ephemeral, so its references must be weak");
+        // They change when the rows they lead to go.
+        if (!base->ref_strong) column.is_mutable = true;
       }
       if (column.type.has_refs()) table.ref_columns.push_back(column.index);
     }

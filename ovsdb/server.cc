@@ -2,230 +2,232 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <list>
 #include <map>
-#include <set>
 #include <utility>
 #include <vector>
 
-#include "ovsdb/monitor.h"
+#include "ovsdb/locks.h"
+#include "ovsdb/server_database.h"
+#include "ovsdb/subscriptions.h"
+#include "ovsdb/waits.h"
 
 namespace heddle::ovsdb {
 
 namespace {
 
-// A transaction whose "wait" is not satisfied yet.
-struct Waiting {
-  explicit Waiting(boost::asio::io_context& io) : timer(io) {}
-  SessionId session = 0;
-  Json id;
-  Json operations;
-  Responder respond;
-  TimePoint since;
-  std::string table;
-  bool ready = false;  // the table has changed, or time is up: to be tried again
-  boost::asio::steady_timer timer;
-};
-
 RpcReply reply_failure(const Failure& failure) { return RpcReply::fail(failure.to_json()); }
+
+RpcReply to_reply(const Expect<>& done) {
+  return done ? RpcReply::ok(Json::object()) : RpcReply::fail(done.error().to_json());
+}
 
 }  // namespace
 
-// Posted callbacks hold a weak pointer to it, so that they find out when the server has gone.
-struct OvsdbServer::Impl : std::enable_shared_from_this<OvsdbServer::Impl> {
-  struct Session {
-    RpcSession* rpc = nullptr;
-    std::map<Json, Monitor> monitors;  // by the client's id
+struct OvsdbServer::Impl {
+  // One database with what clients do to it.
+  struct Hosted {
+    Hosted(boost::asio::io_context& io, Database& db, bool client_writes, const Waits::Context& context)
+        : database(db), read_only(!client_writes), subscriptions(db), waits(std::make_shared<Waits>(io, db, context)) {}
+    Database& database;
+    bool read_only;
+    Subscriptions subscriptions;
+    std::shared_ptr<Waits> waits;
   };
-  using WaitingList = std::list<std::shared_ptr<Waiting>>;
 
-  Impl(boost::asio::io_context& context, Database& db) : io(context), database(db) {}
+  Impl(boost::asio::io_context& io, Database& database);
 
-  RpcReply list_dbs() const { return RpcReply::ok(Json::array({database.schema().name()})); }
-  RpcReply get_schema(const Json& params) const;
-  void transact(RpcSession& session, const Json& id, const Json& params, Responder respond);
+  [[nodiscard]] Expect<Hosted*> find(const Json& params) const;
+  [[nodiscard]] TransactContext context(SessionId session, bool read_only) const;
+
+  RpcReply list_dbs(RpcSession& session, const Json& params);
+  RpcReply get_schema(RpcSession& session, const Json& params);
+  RpcReply get_server_id(RpcSession& session, const Json& params);
+  RpcReply set_db_change_aware(RpcSession& session, const Json& params);
+  RpcReply convert(RpcSession& session, const Json& params);
+  RpcReply echo(RpcSession& session, const Json& params) { return (void)session, RpcReply::ok(params); }
+  template <MonitorKind kind>
   RpcReply monitor(RpcSession& session, const Json& params);
-  RpcReply monitor_cancel(SessionId session, const Json& params);
-  void cancel(SessionId session, const Json& params);
-  [[nodiscard]] Expect<> check_database(const Json& params) const;
+  RpcReply monitor_cond_change(RpcSession& session, const Json& params);
+  RpcReply monitor_cancel(RpcSession& session, const Json& params);
+  RpcReply lock(RpcSession& session, const Json& params);
+  RpcReply steal(RpcSession& session, const Json& params);
+  RpcReply unlock(RpcSession& session, const Json& params);
+  void transact(RpcSession& session, const Json& id, const Json& params, Responder respond);
+  [[nodiscard]] Hosted* monitored(SessionId session, const Json& id) const;
 
-  void changed(const Change& change);
-  void park(const std::shared_ptr<Waiting>& waiting, const TransactOutcome& outcome);
-  void retry_soon();
-  void retry();
-
-  boost::asio::io_context& io;
-  Database& database;
-  Database::ObserverId observer = 0;
-  std::map<SessionId, Session> sessions;
-  WaitingList waiting;
-  bool retry_posted = false;
+  std::unique_ptr<Database> self;  // "_Server"
+  std::string id = Uuid::random().to_string();
+  std::map<SessionId, RpcSession*> sessions;
+  Locks locks;
+  std::vector<std::unique_ptr<Hosted>> hosted;
 };
 
-Expect<> OvsdbServer::Impl::check_database(const Json& params) const {
+OvsdbServer::Impl::Impl(boost::asio::io_context& io, Database& database)
+    : self(make_server_database(std::array{&database.schema()})),
+      locks([this](SessionId session, std::string_view method, const std::string& lock) {
+        if (const auto it = sessions.find(session); it != sessions.end())
+          it->second->notify(method, Json::array({lock}));
+      }) {
+  for (const bool client_writes : {true, false})
+    hosted.push_back(std::make_unique<Hosted>(
+        io, client_writes ? database : *self, client_writes,
+        [this, client_writes](SessionId session) { return context(session, !client_writes); }));
+}
+
+Expect<OvsdbServer::Impl::Hosted*> OvsdbServer::Impl::find(const Json& params) const {
   if (params.empty() || !params[0].is_string()) return syntax_error("the first parameter must be the database's name");
-  if (params[0] == database.schema().name()) return {};
-  return failure("unknown database",
-                 "there is no database " + dump_brief(params[0]) + ", only " + database.schema().name());
+  for (const auto& one : hosted)
+    if (params[0] == one->database.schema().name()) return one.get();
+  return failure("unknown database", "there is no database " + dump_brief(params[0]) + "; list_dbs tells which are");
 }
 
-RpcReply OvsdbServer::Impl::get_schema(const Json& params) const {
-  if (auto ok = check_database(params); !ok) return reply_failure(ok.error());
-  return RpcReply::ok(database.schema().json());
+TransactContext OvsdbServer::Impl::context(SessionId session, bool read_only) const {
+  return {Duration::zero(), [this, session](const std::string& lock) { return locks.holds(session, lock); }, read_only};
 }
 
-void OvsdbServer::Impl::transact(RpcSession& session, const Json& id, const Json& params, Responder respond) {
-  if (auto ok = check_database(params); !ok) return respond(reply_failure(ok.error()));
+RpcReply OvsdbServer::Impl::list_dbs(RpcSession& session, const Json& params) {
+  (void)session, (void)params;
+  Json names = Json::array();
+  for (const auto& one : hosted) names.push_back(one->database.schema().name());
+  return RpcReply::ok(std::move(names));
+}
+
+RpcReply OvsdbServer::Impl::get_schema(RpcSession& session, const Json& params) {
+  (void)session;
+  const auto found = find(params);
+  return found ? RpcReply::ok((*found)->database.schema().json()) : reply_failure(found.error());
+}
+
+RpcReply OvsdbServer::Impl::get_server_id(RpcSession& session, const Json& params) {
+  (void)session, (void)params;
+  return RpcReply::ok(id);
+}
+
+// The databases stay as long as the server: there is never a change to be aware of, and no session is closed for one.
+RpcReply OvsdbServer::Impl::set_db_change_aware(RpcSession& session, const Json& params) {
+  (void)session;
+  if (params.size() == 1 && params[0].is_boolean()) return RpcReply::ok(Json::object());
+  return reply_failure({"syntax error", "set_db_change_aware takes true or false"});
+}
+
+RpcReply OvsdbServer::Impl::convert(RpcSession& session, const Json& params) {
+  (void)session, (void)params;
+  return reply_failure({"not supported", "the schema belongs to the program: restart it with another one (--schema)"});
+}
+
+void OvsdbServer::Impl::transact(RpcSession& session, const Json& request, const Json& params, Responder respond) {
+  const auto found = find(params);
+  if (!found) return respond(reply_failure(found.error()));
+  Hosted& on = **found;
   Json operations = Json::array();
   for (std::size_t i = 1; i < params.size(); ++i) operations.push_back(params[i]);
-  auto outcome = database.try_transact(operations, Duration::zero());
+  auto outcome = on.database.try_transact(operations, context(session.id(), on.read_only));
   if (!outcome.blocked) return respond(RpcReply::ok(std::move(outcome.reply)));
-
-  const auto held =
-      std::count_if(waiting.begin(), waiting.end(), [&](const auto& w) { return w->session == session.id(); });
-  if (static_cast<std::size_t>(held) >= limits::kWaits)
+  std::size_t held = 0;
+  for (const auto& one : hosted) held += one->waits->count(session.id());
+  if (held >= limits::kWaits)
     return respond(
         reply_failure({"resources exhausted", std::to_string(held) + " transactions of this session wait already"}));
-  auto entry = std::make_shared<Waiting>(io);
-  entry->session = session.id();
-  entry->id = id;
-  entry->operations = std::move(operations);
-  entry->respond = std::move(respond);
-  entry->since = Clock::now();
-  park(entry, outcome);
-  waiting.push_back(std::move(entry));
+  constexpr std::size_t most = limits::kJsonMessage / limits::kWaits;  // all that wait fit one message
+  if (dump_json(operations).size() > most)
+    return respond(reply_failure(
+        {"resources exhausted", "a transaction that waits may have " + std::to_string(most) + " bytes at most"}));
+  on.waits->add(session.id(), request, std::move(operations), outcome, std::move(respond));
 }
 
-void OvsdbServer::Impl::park(const std::shared_ptr<Waiting>& entry, const TransactOutcome& outcome) {
-  entry->table = outcome.wait_table;
-  entry->ready = false;
-  entry->timer.cancel();
-  if (!outcome.wait_timeout) return;
-  entry->timer.expires_at(entry->since + *outcome.wait_timeout);
-  entry->timer.async_wait([weak = weak_from_this(), entry](const boost::system::error_code& stopped) {
-    const auto self = weak.lock();
-    if (stopped || !self) return;
-    entry->ready = true;
-    self->retry();
-  });
+OvsdbServer::Impl::Hosted* OvsdbServer::Impl::monitored(SessionId session, const Json& monitor) const {
+  for (const auto& one : hosted)
+    if (one->subscriptions.has(session, monitor)) return one.get();
+  return nullptr;
 }
 
-// After the observers of the present commit have heard of it: a retried transaction commits too.
-void OvsdbServer::Impl::retry_soon() {
-  if (std::exchange(retry_posted, true)) return;
-  boost::asio::post(io, [weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (!self) return;
-    self->retry_posted = false;
-    self->retry();
-  });
-}
-
-void OvsdbServer::Impl::retry() {
-  const WaitingList candidates = waiting;
-  for (const auto& entry : candidates) {
-    if (!entry->ready) continue;
-    entry->ready = false;
-    auto outcome = database.try_transact(entry->operations, Clock::now() - entry->since);
-    if (outcome.blocked) {
-      park(entry, outcome);
-      continue;
-    }
-    entry->timer.cancel();
-    waiting.remove(entry);
-    entry->respond(RpcReply::ok(std::move(outcome.reply)));
-  }
-}
-
-void OvsdbServer::Impl::cancel(SessionId session, const Json& params) {
-  if (params.empty()) return;
-  const auto it = std::find_if(waiting.begin(), waiting.end(),
-                               [&](const auto& w) { return w->session == session && w->id == params[0]; });
-  if (it == waiting.end()) return;
-  const auto entry = *it;
-  waiting.erase(it);
-  entry->ready = false;
-  entry->timer.cancel();
-  entry->respond(RpcReply::fail("canceled"));
-}
-
+template <MonitorKind kind>
 RpcReply OvsdbServer::Impl::monitor(RpcSession& session, const Json& params) {
-  if (auto ok = check_database(params); !ok) return reply_failure(ok.error());
-  if (params.size() != 3)
-    return reply_failure({"syntax error", "monitor takes a database name, an id and the requests"});
-  Session& state = sessions[session.id()];
-  state.rpc = &session;
-  if (state.monitors.contains(params[1]))
+  const auto found = find(params);
+  if (!found) return reply_failure(found.error());
+  if (params.size() > 1 && monitored(session.id(), params[1]) != nullptr)
     return reply_failure({"syntax error", "monitor id " + dump_brief(params[1]) + " is in use in this session"});
-  if (state.monitors.size() >= limits::kMonitors)
-    return reply_failure(
-        {"resources exhausted", "a session may have " + std::to_string(limits::kMonitors) + " monitors at most"});
-  auto monitor = Monitor::parse(database.schema(), params[1], params[2]);
-  if (!monitor) return reply_failure(monitor.error());
-  Json initial = monitor->initial(database);
-  state.monitors.emplace(params[1], std::move(*monitor));
-  return RpcReply::ok(std::move(initial));
+  std::size_t held = 0;
+  for (const auto& one : hosted) held += one->subscriptions.count(session.id());
+  if (held >= limits::kMonitors)
+    return reply_failure({"resources exhausted", "this session has " + std::to_string(held) + " monitors already"});
+  auto result = (*found)->subscriptions.add(session, kind, params);
+  return result ? RpcReply::ok(std::move(*result)) : reply_failure(result.error());
 }
 
-RpcReply OvsdbServer::Impl::monitor_cancel(SessionId session, const Json& params) {
-  const auto it = sessions.find(session);
-  if (params.size() == 1 && it != sessions.end() && it->second.monitors.erase(params[0]) > 0)
-    return RpcReply::ok(Json::object());
-  return reply_failure(
-      {"unknown monitor", "this session has no monitor " + dump_brief(params.empty() ? Json() : params[0])});
+RpcReply OvsdbServer::Impl::monitor_cond_change(RpcSession& session, const Json& params) {
+  if (params.size() != 3)
+    return reply_failure({"syntax error", "monitor_cond_change takes a monitor's id, its new id and the requests"});
+  Hosted* on = monitored(session.id(), params[0]);
+  if (on == nullptr) return reply_failure({"unknown monitor", "this session has no monitor " + dump_brief(params[0])});
+  if (params[1] != params[0] && monitored(session.id(), params[1]) != nullptr)
+    return reply_failure({"syntax error", "monitor id " + dump_brief(params[1]) + " is in use in this session"});
+  return to_reply(on->subscriptions.change(session.id(), params[0], params));
 }
 
-void OvsdbServer::Impl::changed(const Change& change) {
-  for (const auto& [id, session] : sessions) {
-    for (const auto& [name, monitor] : session.monitors) {
-      Json updates = monitor.updates(change);
-      if (!updates.empty()) session.rpc->notify("update", Json::array({monitor.id(), std::move(updates)}));
-    }
-  }
-  bool any = false;
-  for (const auto& entry : waiting) {
-    entry->ready = entry->ready || std::any_of(change.rows.begin(), change.rows.end(),
-                                               [&](const RowChange& row) { return row.table->name == entry->table; });
-    any = any || entry->ready;
-  }
-  if (any) retry_soon();
+RpcReply OvsdbServer::Impl::monitor_cancel(RpcSession& session, const Json& params) {
+  Hosted* on = params.size() == 1 ? monitored(session.id(), params[0]) : nullptr;
+  if (on == nullptr) return RpcReply::fail("unknown monitor");  // the form of RFC 7047 section 4.1.7
+  on->subscriptions.remove(session.id(), params[0]);
+  return RpcReply::ok(Json::object());
+}
+
+RpcReply OvsdbServer::Impl::lock(RpcSession& session, const Json& params) {
+  const auto held = locks.lock(session.id(), params);
+  return held ? RpcReply::ok(Json{{"locked", *held}}) : reply_failure(held.error());
+}
+
+RpcReply OvsdbServer::Impl::steal(RpcSession& session, const Json& params) {
+  const auto done = locks.steal(session.id(), params);
+  return done ? RpcReply::ok(Json{{"locked", true}}) : reply_failure(done.error());
+}
+
+RpcReply OvsdbServer::Impl::unlock(RpcSession& session, const Json& params) {
+  return to_reply(locks.unlock(session.id(), params));
 }
 
 OvsdbServer::OvsdbServer(boost::asio::io_context& io, Database& database)
-    : impl_(std::make_shared<Impl>(io, database)) {
-  impl_->observer = database.add_observer([impl = impl_.get()](const Change& change) { impl->changed(change); });
-}
+    : impl_(std::make_unique<Impl>(io, database)) {}
 
-OvsdbServer::~OvsdbServer() {
-  impl_->database.remove_observer(impl_->observer);
-  for (const auto& entry : impl_->waiting) entry->timer.cancel();
-}
+OvsdbServer::~OvsdbServer() = default;
+
+void OvsdbServer::opened(RpcSession& session) { impl_->sessions.emplace(session.id(), &session); }
 
 void OvsdbServer::request(RpcSession& session, const Json& id, const std::string& method, const Json& params,
                           Responder respond) {
+  using Method = RpcReply (Impl::*)(RpcSession&, const Json&);
+  static const std::map<std::string_view, Method> known{{"list_dbs", &Impl::list_dbs},
+                                                        {"get_schema", &Impl::get_schema},
+                                                        {"get_server_id", &Impl::get_server_id},
+                                                        {"set_db_change_aware", &Impl::set_db_change_aware},
+                                                        {"convert", &Impl::convert},
+                                                        {"echo", &Impl::echo},
+                                                        {"monitor", &Impl::monitor<MonitorKind::plain>},
+                                                        {"monitor_cond", &Impl::monitor<MonitorKind::cond>},
+                                                        {"monitor_cond_since", &Impl::monitor<MonitorKind::cond_since>},
+                                                        {"monitor_cond_change", &Impl::monitor_cond_change},
+                                                        {"monitor_cancel", &Impl::monitor_cancel},
+                                                        {"lock", &Impl::lock},
+                                                        {"steal", &Impl::steal},
+                                                        {"unlock", &Impl::unlock}};
   if (method == "transact") return impl_->transact(session, id, params, std::move(respond));
-  if (method == "echo") return respond(RpcReply::ok(params));
-  if (method == "list_dbs") return respond(impl_->list_dbs());
-  if (method == "get_schema") return respond(impl_->get_schema(params));
-  if (method == "monitor") return respond(impl_->monitor(session, params));
-  if (method == "monitor_cancel") return respond(impl_->monitor_cancel(session.id(), params));
-  respond(RpcReply::fail("unknown method"));
+  const auto it = known.find(method);
+  respond(it == known.end() ? RpcReply::fail("unknown method") : (impl_.get()->*it->second)(session, params));
 }
 
 void OvsdbServer::notification(RpcSession& session, const std::string& method, const Json& params) {
-  if (method == "cancel") impl_->cancel(session.id(), params);
+  if (method != "cancel" || params.empty()) return;
+  for (const auto& one : impl_->hosted)
+    if (one->waits->cancel(session.id(), params[0])) return;
 }
 
 void OvsdbServer::closed(SessionId session) {
   impl_->sessions.erase(session);
-  impl_->waiting.remove_if([&](const auto& entry) {
-    if (entry->session != session) return false;
-    entry->ready = false;
-    entry->timer.cancel();
-    return true;
-  });
+  for (const auto& one : impl_->hosted) {
+    one->subscriptions.drop(session);
+    one->waits->drop(session);
+  }
+  impl_->locks.drop(session);
 }
 
 }  // namespace heddle::ovsdb

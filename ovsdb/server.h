@@ -1,12 +1,16 @@
-// The RFC 7047 section 4.1 methods, served from a Database: list_dbs, get_schema, transact, cancel, monitor,
-// monitor_cancel, echo. Hand it to a JsonRpcServer as its handler:
+// The methods of RFC 7047 section 4.1 and those that Open vSwitch's clients expect beside them (ovsdb-server(7)),
+// served from a Database and from "_Server", which describes it: list_dbs, get_schema, transact, cancel, monitor,
+// monitor_cond, monitor_cond_since, monitor_cond_change, monitor_cancel, lock, steal, unlock, echo, get_server_id,
+// set_db_change_aware. Hand it to JsonRpcServers and Remotes as their handler:
 //
 //   OvsdbServer ovsdb(io, *database);
 //   auto socket = JsonRpcServer::listen(io, rundir + "/db.sock", ovsdb);
 //
-// Who owns what: it owns its clients' monitors and waiting transactions, and borrows Database and io_context, which
-// must outlive it. Threads: all on the io_context's. Bounds: limits::kMonitors and limits::kWaits per session. Updates
-// are sent before the reply to the transaction that caused them.
+// Not served: "convert" (a schema changes with the program that brings it, at a restart).
+//
+// Who owns what: it owns its clients' monitors, locks and waiting transactions, and borrows Database and io_context,
+// which must outlive it. Threads: all on the io_context's. Bounds: limits::kMonitors, kLocks and kWaits per session.
+// Updates are sent before the reply to the transaction that caused them.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -25,6 +29,7 @@ class OvsdbServer final : public RpcHandler {
   OvsdbServer(const OvsdbServer&) = delete;
   OvsdbServer& operator=(const OvsdbServer&) = delete;
 
+  void opened(RpcSession& session) override;
   void request(RpcSession& session, const Json& id, const std::string& method, const Json& params,
                Responder respond) override;
   void notification(RpcSession& session, const std::string& method, const Json& params) override;
@@ -32,7 +37,7 @@ class OvsdbServer final : public RpcHandler {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;  // callbacks under way hold it weakly
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace heddle::ovsdb

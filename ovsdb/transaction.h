@@ -25,6 +25,10 @@ class Transaction {
   // The row as this transaction sees it, or null.
   [[nodiscard]] RowRef find(const TableSchema& table, const Uuid& uuid) const;
   [[nodiscard]] RowRef find(const RowKey& key) const { return find(*key.table, key.uuid); }
+  // Whether there is, or was before this transaction, a row with this UUID.
+  [[nodiscard]] bool knows(const TableSchema& table, const Uuid& uuid) const {
+    return overlays_[table.index].contains(uuid) || tables_.find(table, uuid) != nullptr;
+  }
   // All rows of the table that meet the condition (null: all), in order of their UUIDs.
   [[nodiscard]] std::vector<RowRef> select(const TableSchema& table, const Condition* condition) const;
 

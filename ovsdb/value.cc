@@ -11,11 +11,15 @@ NamedUuids::Entry& NamedUuids::entry(const std::string& name) {
   return it->second;
 }
 
-Expect<Uuid> NamedUuids::define(const std::string& name) {
+Expect<Uuid> NamedUuids::define(const std::string& name, const std::optional<Uuid>& wanted) {
+  const bool mentioned = names_.contains(name);
   Entry& e = entry(name);
   if (e.defined)
     return failure("duplicate uuid-name",
                    "uuid-name \"" + name + "\" belongs to an earlier insert of this transaction");
+  if (wanted && mentioned)
+    return syntax_error("uuid-name \"" + name + "\" is used before the insert that gives it a uuid");
+  if (wanted) e.uuid = *wanted;
   e.defined = true;
   return e.uuid;
 }

@@ -17,8 +17,8 @@ namespace heddle::ovsdb {
 class NamedUuids {
  public:
   Uuid mention(const std::string& name) { return entry(name).uuid; }
-  // Fails when an earlier insert had the name.
-  Expect<Uuid> define(const std::string& name);
+  // Fails when an earlier insert had the name, or when `wanted` comes after a mention that got another UUID.
+  Expect<Uuid> define(const std::string& name, const std::optional<Uuid>& wanted = {});
   // A name that was mentioned and never defined; null when there is none.
   [[nodiscard]] const std::string* undefined() const;
 

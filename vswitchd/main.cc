@@ -25,6 +25,7 @@
 #include "vswitchd/datapaths.h"
 #include "vswitchd/options.h"
 #include "vswitchd/reconcile.h"
+#include "vswitchd/remotes.h"
 #include "vswitchd/schema.h"
 
 namespace heddle::vswitchd {
@@ -146,6 +147,8 @@ Result<> serve(const Options& options, Starter& starter) {
   ovsdb::OvsdbServer database_server(io, **db);
   const auto database_socket = ovsdb::JsonRpcServer::listen(io, options.rundir + "/db.sock", database_server);
   if (!database_socket) return std::unexpected(database_socket.error());
+  const auto remotes = ManagerRemotes::start(io, **db, database_server, options.remotes);
+  if (!remotes) return std::unexpected(remotes.error());
   Loop loop(io, reconciler, (*datapaths)->datapaths());
   const auto clean_up = [&] {
     loop.end();
@@ -202,6 +205,7 @@ int main(int argc, char** argv) {
   }
   if (options->cleanup) return clean_up(*options);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error like a full disk
   if (!options->detach) {
     Starter starter;
     return run(*options, starter);

@@ -39,6 +39,14 @@ po::options_description describe(Options& o) {
   add("frames", po::value(&o.frames)->value_name("N")->default_value(o.frames),
       "packet buffers of 4 kB that all ports share");
   add("schema", po::value(&o.schema)->value_name("FILE"), "database schema to use instead of the built-in one");
+  add("remote", po::value(&o.remotes.remotes)->value_name("WHERE")->composing(),
+      "serve the database there too: punix:FILE, ptcp:PORT[:IP], pssl:PORT[:IP], or call unix:FILE, tcp:HOST:PORT, "
+      "ssl:HOST:PORT. May be given more than once; Manager rows add others");
+  add("private-key", po::value(&o.remotes.tls.private_key)->value_name("FILE"),
+      "PEM file with the key for TLS, unless the SSL table names one");
+  add("certificate", po::value(&o.remotes.tls.certificate)->value_name("FILE"), "PEM file with its certificate");
+  add("ca-cert", po::value(&o.remotes.tls.ca_cert)->value_name("FILE"),
+      "PEM file with the authority that signs peers' certificates; none: do not verify them");
   add("help,h", po::bool_switch(&o.help), "this text");
   add("version,V", po::bool_switch(&o.version), "name and version");
   return d;
@@ -82,6 +90,8 @@ Result<Options> parse_options(int argc, const char* const argv[]) {
   if (o.pidfile.empty()) o.pidfile = o.rundir + "/vswitchd.pid";
   o.pidfile = std::filesystem::absolute(o.pidfile).string();
   if (o.log_file.empty() && o.detach) o.log_file = o.rundir + "/vswitchd.log";
+  for (std::string* file : {&o.remotes.tls.private_key, &o.remotes.tls.certificate, &o.remotes.tls.ca_cert})
+    if (!file->empty() && *file != "none") *file = std::filesystem::absolute(*file).string();
   if (!o.log_file.empty()) o.log_file = std::filesystem::absolute(o.log_file).string();
   return o;
 }

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/result.h"
+#include "vswitchd/remotes.h"
 
 namespace heddle::vswitchd {
 
@@ -18,6 +19,7 @@ struct Options {
   std::string schema;  // empty: the one that is built in
   std::string bpffs = "/sys/fs/bpf";
   std::string datapath;  // "kernel", "user"; empty: kernel where possible
+  RemoteConfig remotes;
   unsigned workers = 1;
   std::size_t frames = limits::kFrames;
   bool detach = false;

@@ -7,9 +7,12 @@ from net import TIME_SCALE
 
 class Rpc:
     def __init__(self, path, timeout=10):
-        self.socket = socket.socket(socket.AF_UNIX)
+        """`path`: of a unix socket, or a socket that is connected already."""
+        connected = isinstance(path, socket.socket)
+        self.socket = path if connected else socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout * TIME_SCALE)
-        self.socket.connect(str(path))
+        if not connected:
+            self.socket.connect(str(path))
         self._text = ""
         self._id = 0
 

@@ -198,6 +198,26 @@ TEST_F(Stored, AnotherSchemaKeepsWhatStillHasAPlace) {
   EXPECT_EQ(row->get("fresh").integer(), 0);
 }
 
+TEST_F(Stored, ASchemaThatTheRowsContradictIsRefusedAndTheyStay) {
+  {
+    const auto db = open_test(path);
+    run(*db,
+        "[{'op':'insert','table':'Root','row':{'name':'x','n':1}},{'op':'insert','table':'Root','row':{'name':'y','n':"
+        "1}}]");
+  }
+  const auto refused = [&](const char* table) {
+    const auto db =
+        Database::open(std::string(R"({"name": "T", "version": "2.0.0", "tables": {"Root": {"isRoot": true, )") +
+                           table + R"("columns": {"name": {"type": "string"}, "n": {"type": "integer"}}}}})",
+                       path);
+    EXPECT_FALSE(db) << table;
+    return db ? std::string() : db.error().text;
+  };
+  EXPECT_NE(refused(R"("indexes": [["n"]], )").find("would both have n=1"), std::string::npos);
+  EXPECT_NE(refused(R"("maxRows": 1, )").find("the schema allows 1"), std::string::npos);
+  EXPECT_EQ(count(*open_test(path), "Root"), 2U) << "under the old schema, as if nothing had been";
+}
+
 TEST_F(Stored, AFileThatIsNoDatabaseIsLeftAlone) {
   std::ofstream(path) << std::string(8192, 'x');
   const auto db = Database::open(kTestSchema, path);

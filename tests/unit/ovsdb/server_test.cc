@@ -1,107 +1,22 @@
-// The protocol over a real unix socket: clients are plain sockets, read and written from the same thread as the server,
-// which is stepped until what is awaited has come.
-#include "ovsdb/server.h"
-
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <cstring>
-#include <deque>
-#include <filesystem>
-
-#include "base/fd.h"
-#include "tests/unit/ovsdb/fixture.h"
+// The protocol over a real unix socket.
+#include "tests/unit/ovsdb/rpc_fixture.h"
 
 namespace heddle::ovsdb {
 namespace {
 
-using std::chrono::seconds;
-
-class Client {
- public:
-  Client(boost::asio::io_context& io, const std::string& path) : io_(io) {
-    fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    EXPECT_EQ(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << std::strerror(errno);
-  }
-  void send(const std::string& text) {
-    EXPECT_EQ(::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
-  }
-  void request(int id, const std::string& method, const std::string& params) {
-    send(dump_json(Json{{"id", id}, {"method", method}, {"params", parse(params)}}));
-  }
-  // The next message; null when the server has closed the connection.
-  Json next() {
-    const auto deadline = Clock::now() + seconds(20);
-    while (Clock::now() < deadline) {
-      auto message = framer_.next();
-      EXPECT_TRUE(message);
-      if (message && *message) return std::move(**message);
-      if (!read_some()) return nullptr;
-    }
-    ADD_FAILURE() << "no message came";
-    return nullptr;
-  }
-  Json call(int id, const std::string& method, const std::string& params) {
-    request(id, method, params);
-    return next();
-  }
-  void close() { fd_.reset(); }
-
- private:
-  bool read_some() {
-    char buffer[4096];
-    const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, 0);
-    const bool empty = n < 0 && errno == EAGAIN;
-    if (n > 0) framer_.append({buffer, static_cast<std::size_t>(n)});
-    if (empty) io_.run_one_for(seconds(1));
-    return n > 0 || empty;
-  }
-  boost::asio::io_context& io_;
-  Fd fd_;
-  JsonFramer framer_;
-};
-
-struct Server : testing::Test {
-  std::string dir;
-  std::string path;
-  boost::asio::io_context io;
-  std::unique_ptr<Database> db = open_test();
-  std::unique_ptr<OvsdbServer> ovsdb = std::make_unique<OvsdbServer>(io, *db);
-  std::unique_ptr<JsonRpcServer> rpc;
-
-  void SetUp() override {
-    dir = (std::filesystem::temp_directory_path() / "heddle-rpc-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(dir.data()), nullptr);
-    path = dir + "/s";
-    start();
-  }
-  void start(const RpcLimits& limits = {}) {
-    auto opened = JsonRpcServer::listen(io, path, *ovsdb, limits);
-    ASSERT_TRUE(opened) << opened.error().text;
-    rpc = std::move(*opened);
-  }
-  void TearDown() override {
-    rpc.reset();
-    ovsdb.reset();
-    std::filesystem::remove_all(dir);
-  }
-};
+using Server = ServerFixture;
+using Client = TestClient;
 
 TEST_F(Server, AnswersTheSimpleMethods) {
   Client c(io, path);
-  EXPECT_EQ(c.call(1, "list_dbs", "[]"), parse("{'id':1,'result':['T'],'error':null}"));
+  EXPECT_EQ(c.call(1, "list_dbs", "[]"), parse("{'id':1,'result':['T','_Server'],'error':null}"));
   EXPECT_EQ(c.call(2, "echo", "['x',1]"), parse("{'id':2,'result':['x',1],'error':null}"));
   EXPECT_EQ(c.call(3, "get_schema", "['T']")["result"], db->schema().json());
   EXPECT_EQ(c.call(4, "get_schema", "['U']")["error"]["error"], "unknown database");
   EXPECT_EQ(c.call(5, "frob", "[]"), parse("{'id':5,'result':null,'error':'unknown method'}"));
   EXPECT_EQ(c.call(6, "transact", "['T',{'op':'abort'}]")["result"][0]["error"], "aborted");
   EXPECT_EQ(c.call(7, "transact", "[]")["error"]["error"], "syntax error");
-  EXPECT_EQ(c.call(8, "monitor_cancel", "[0]")["error"]["error"], "unknown monitor");
+  EXPECT_EQ(c.call(8, "monitor_cancel", "[0]")["error"], "unknown monitor");
 }
 
 TEST_F(Server, MonitorsFollowOtherClients) {

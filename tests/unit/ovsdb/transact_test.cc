@@ -258,5 +258,34 @@ TEST_F(Transact, TheOperationsThemselvesAreBounded) {
   EXPECT_EQ(error_of(db->transact(many)), "resources exhausted");
 }
 
+// The extension of ovsdb-server(7) section 5.2.1.
+TEST(Extensions, AnInsertMayBringItsUuid) {
+  const auto db = open_test();
+  constexpr const char* uuid = "11111111-1111-1111-1111-111111111111";
+  const auto insert = [&](const std::string& name, const std::string& more = {}) {
+    return std::string("{'op':'insert','table':'Root','uuid':'") + uuid + "','row':{'name':'" + name + "'}" + more +
+           "}";
+  };
+  EXPECT_EQ(run(*db, "[" + insert("x") + "]"), parse(std::string("[{'uuid':['uuid','") + uuid + "']}]"));
+  EXPECT_EQ(error_of(run(*db, "[" + insert("y") + "]")), "duplicate uuid");
+  EXPECT_EQ(error_of(run(*db, "[{'op':'delete','table':'Root','where':[]}," + insert("y") + "]")), "duplicate uuid");
+  run(*db, "[{'op':'delete','table':'Root','where':[]}]");
+  EXPECT_EQ(error_of(run(*db, "[" + insert("y", ",'uuid-name':'u'") +
+                                  ",{'op':'insert','table':'Pair','row':{'must':['named-uuid','u']}}]")),
+            "");
+  EXPECT_EQ(db->rows("Pair").front()->get("must").uuid(), Uuid::parse(uuid));
+  EXPECT_EQ(error_of(run(*db, "[{'op':'insert','table':'Root','uuid':'x','row':{'name':'z'}}]")), "syntax error");
+}
+
+TEST(Extensions, ColumnsWithWeakReferencesAreMutableWhateverTheSchemaSays) {
+  const auto db = open_test({}, R"({"name": "T", "version": "1.0.0", "tables": {"A": {"isRoot": true, "columns": {
+      "w": {"type": {"key": {"type": "uuid", "refTable": "A", "refType": "weak"}, "min": 0, "max": 1},
+            "mutable": false}}}}})");
+  run(*db,
+      "[{'op':'insert','table':'A','row':{},'uuid-name':'a'},{'op':'insert','table':'A','row':{'w':['named-uuid','a']}}"
+      "]");
+  EXPECT_EQ(error_of(run(*db, "[{'op':'update','table':'A','where':[],'row':{'w':['set',[]]}}]")), "");
+}
+
 }  // namespace
 }  // namespace heddle::ovsdb

@@ -1,0 +1,33 @@
+// A connected byte stream under a JSON-RPC session: a unix or TCP socket, with TLS or without.
+//
+// Owned by its session, whose callbacks keep it alive until the last of them has been called. Threads: the
+// io_context's. One read and one write at a time. Failures come as error codes to the callback; after any of them the
+// stream is done.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <functional>
+#include <memory>
+
+namespace heddle::ovsdb {
+
+using Socket = boost::asio::generic::stream_protocol::socket;  // unix or TCP
+
+class Stream {
+ public:
+  using Done = std::function<void(const boost::system::error_code&, std::size_t)>;
+  using Ready = std::function<void(const boost::system::error_code&)>;
+  virtual ~Stream() = default;
+  // To be called once, before anything else.
+  virtual void handshake(Ready ready) = 0;
+  virtual void read_some(boost::asio::mutable_buffer into, Done done) = 0;
+  virtual void write_all(boost::asio::const_buffer from, Done done) = 0;
+  virtual void close() = 0;  // pending callbacks come with operation_aborted
+  virtual boost::asio::any_io_executor executor() = 0;
+};
+
+std::unique_ptr<Stream> plain_stream(Socket socket);
+
+}  // namespace heddle::ovsdb

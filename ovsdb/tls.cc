@@ -1,0 +1,134 @@
+#include "ovsdb/tls.h"
+
+#include <openssl/err.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/write.hpp>
+#include <tuple>
+#include <utility>
+
+#include "base/log.h"
+
+namespace heddle::ovsdb {
+
+namespace {
+
+namespace ssl = boost::asio::ssl;
+using Context = std::shared_ptr<ssl::context>;
+
+class TlsStream final : public Stream {
+ public:
+  TlsStream(Socket socket, Context context, TlsRole role)
+      : context_(std::move(context)), stream_(std::move(socket), *context_), role_(role) {}
+  void handshake(Ready ready) override {
+    stream_.async_handshake(role_ == TlsRole::server ? ssl::stream_base::server : ssl::stream_base::client,
+                            std::move(ready));
+  }
+  void read_some(boost::asio::mutable_buffer into, Done done) override {
+    // A peer that hangs up without TLS's farewell has hung up all the same.
+    stream_.async_read_some(into, [done = std::move(done)](const boost::system::error_code& error, std::size_t size) {
+      done(error == ssl::error::stream_truncated ? boost::asio::error::eof : error, size);
+    });
+  }
+  void write_all(boost::asio::const_buffer from, Done done) override {
+    boost::asio::async_write(stream_, from, std::move(done));
+  }
+  // Without TLS's own farewell: messages are framed by themselves, so that a cut cannot be taken for an end.
+  void close() override {
+    boost::system::error_code ignored;
+    stream_.lowest_layer().close(ignored);
+  }
+  boost::asio::any_io_executor executor() override { return stream_.get_executor(); }
+
+ private:
+  Context context_;
+  ssl::stream<Socket> stream_;
+  TlsRole role_;
+};
+
+// What tells one version of a file from the next.
+using Stamp = std::tuple<dev_t, ino_t, off_t, std::int64_t, std::int64_t>;
+Stamp stamp_of(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {};
+  return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+}
+
+Result<Context> load(const TlsFiles& files) {
+  if (files.private_key.empty() || files.certificate.empty() || files.ca_cert.empty())
+    return fail(Errc::invalid,
+                "TLS needs a private key, a certificate and the authority's certificate (--private-key, --certificate "
+                "and --ca-cert, or the SSL table)");
+  auto context = std::make_shared<ssl::context>(ssl::context::tls);
+  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  // A key with a pass phrase cannot be used: there is nobody to ask.
+  context->set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); });
+  boost::system::error_code error;
+  const auto failed = [&error](const std::string& file) {
+    return fail(Errc::invalid, "TLS file " + file + ": " + error.message());
+  };
+  if (context->use_certificate_chain_file(files.certificate, error)) return failed(files.certificate);
+  if (context->use_private_key_file(files.private_key, ssl::context::pem, error)) return failed(files.private_key);
+  if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
+    ERR_clear_error();
+    return fail(Errc::invalid, "TLS file " + files.private_key + " is not the key of certificate " + files.certificate);
+  }
+  if (files.ca_cert == "none") {
+    spdlog::warn("TLS: peers are not verified (ca_cert is \"none\")");
+    return context;
+  }
+  if (context->load_verify_file(files.ca_cert, error)) return failed(files.ca_cert);
+  context->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);
+  return context;
+}
+
+class TlsImpl final : public Tls {
+ public:
+  void use(const TlsFiles& files) override {
+    if (files == files_) return;
+    files_ = files;
+    context_.reset();
+    tried_ = false;
+  }
+
+  Result<std::unique_ptr<Stream>> stream(Socket socket, TlsRole role) override {
+    if (auto ok = check(); !ok) return std::unexpected(ok.error());
+    return std::make_unique<TlsStream>(std::move(socket), context_, role);
+  }
+
+  Result<> check() override {
+    const std::array stamps{stamp_of(files_.private_key), stamp_of(files_.certificate), stamp_of(files_.ca_cert)};
+    if (!tried_ || stamps != stamps_) {
+      tried_ = true;
+      stamps_ = stamps;
+      auto loaded = load(files_);
+      if (loaded) {
+        context_ = std::move(*loaded);
+        if (!error_.text.empty() || reloaded_) spdlog::info("TLS: certificate {} is in use", files_.certificate);
+        error_ = {};
+        reloaded_ = true;
+      } else {
+        error_ = loaded.error();
+        if (context_) spdlog::warn("{}; the files that were read before serve on", error_.text);
+      }
+    }
+    if (!context_) return std::unexpected(error_);
+    return {};
+  }
+
+ private:
+  TlsFiles files_;
+  std::array<Stamp, 3> stamps_{};
+  Context context_;  // null: none that can be used
+  Error error_;
+  bool tried_ = false;
+  bool reloaded_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<Tls> Tls::make() { return std::make_shared<TlsImpl>(); }
+
+}  // namespace heddle::ovsdb

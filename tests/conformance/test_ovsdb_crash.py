@@ -1,0 +1,102 @@
+"""What was acknowledged stays: through kill -9 at any moment, and on a disk that takes no more."""
+import os
+import random
+import resource
+import socket
+
+import pytest
+from rpc import Rpc
+
+ROUNDS = 20
+# In each round; HEDDLE_CRASH_TRANSACTIONS=10000 for a night.
+TRANSACTIONS = int(os.environ.get("HEDDLE_CRASH_TRANSACTIONS", "500"))
+WINDOW = 16  # requests under way
+
+
+@pytest.fixture
+def host(lab):
+    return lab.host("h").start()
+
+
+def pair(i):
+    """A transaction of two rows that belong together."""
+    return [{"op": "insert", "table": "QoS", "row": {"type": side, "external_ids": ["map", [["n", str(i)]]]}} for side in "ab"]
+
+
+def numbers(rpc):
+    """{n: the sides that are there}"""
+    found = {}
+    for row in rpc.transact({"op": "select", "table": "QoS", "where": [], "columns": ["type", "external_ids"]})["result"][0]["rows"]:
+        found.setdefault(int(row["external_ids"][1][0][1]), set()).add(row["type"])
+    return found
+
+
+def write_until_killed(host, rpc, kill_after):
+    """Sends transactions without waiting for each; kills the daemon after so many answers. The numbers acknowledged."""
+    acknowledged, sent = set(), 0
+    while True:
+        try:
+            while sent < TRANSACTIONS and sent - len(acknowledged) < WINDOW:
+                rpc.send({"method": "transact", "params": ["Open_vSwitch", *pair(sent)], "id": sent})
+                sent += 1
+            reply = rpc.receive()
+        except (BrokenPipeError, ConnectionResetError):
+            return acknowledged
+        if reply is None:
+            return acknowledged
+        assert reply["error"] is None and all("uuid" in r for r in reply["result"]), reply
+        acknowledged.add(reply["id"])
+        if len(acknowledged) == kill_after:
+            # What it answers until it is dead counts as well: the socket is read to its end.
+            host.kill()
+
+
+def test_kill_at_any_moment(host):
+    dice = random.Random(os.environ.get("HEDDLE_SEED", "7047"))
+    for turn in range(ROUNDS):
+        with Rpc(host.rundir / "db.sock") as rpc:
+            rpc.transact({"op": "delete", "table": "QoS", "where": []})
+            acknowledged = write_until_killed(host, rpc, dice.randint(1, TRANSACTIONS - WINDOW))
+        host.start()
+        with Rpc(host.rundir / "db.sock") as rpc:
+            there = numbers(rpc)
+        assert acknowledged <= set(there), f"round {turn}: lost {sorted(acknowledged - set(there))}"
+        halves = [n for n, sides in there.items() if sides != {"a", "b"}]
+        assert not halves, f"round {turn}: half of transactions {halves}"
+
+
+def test_full_disk(host):
+    """A limit on the size of files does to the daemon what a full disk does, without a disk to fill."""
+    pid = host.process.pid
+    with Rpc(host.rundir / "db.sock") as rpc:
+        rpc.transact(*pair(0))
+        log = os.path.getsize(f"{host.db}-wal")
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (max(log, os.path.getsize(host.log)) + (64 << 10), hard))
+        big = [{"op": "insert", "table": "QoS", "row": {"type": "big", "external_ids": ["map", [["n", "x" * (1 << 20)]]]}}]
+        refused = rpc.transact(*big)["result"]
+        assert refused[-1]["error"] == "I/O error", refused
+        assert "database file" in refused[-1]["details"]
+        assert set(numbers(rpc)) == {0}, "nothing of it is there"
+        assert rpc.transact(*pair(1))["result"][-1].get("error") is None, "small ones still fit"
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+        assert "error" not in rpc.transact(*pair(2))["result"][-1]
+    host.kill()
+    host.start()
+    with Rpc(host.rundir / "db.sock") as rpc:
+        assert set(numbers(rpc)) == {0, 1, 2}
+
+
+def test_many_connections_do_not_lock_out_the_one(host):
+    """More clients than the daemon takes are refused, and those that are in are served."""
+    with Rpc(host.rundir / "db.sock") as first:
+        others = []
+        try:
+            for _ in range(300):
+                one = socket.socket(socket.AF_UNIX)
+                one.connect(str(host.rundir / "db.sock"))
+                others.append(one)
+            assert "Open_vSwitch" in first.call("list_dbs")["result"]
+        finally:
+            for one in others:
+                one.close()
