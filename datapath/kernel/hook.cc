@@ -56,8 +56,10 @@ void remove_filter(int ifindex, netlink::Netlink& kernel, bool made_clsact) {
   const bpf_tc_opts opts = our_filter();
   bpf_tc_detach(&hook, &opts);
   if (!made_clsact) return;
-  const auto used = kernel.ingress_filters(ifindex);
-  if (!used || *used) return;
+  // Others may have found the qdisc there and put filters in it.
+  const auto in = kernel.ingress_filters(ifindex);
+  const auto out = kernel.egress_filters(ifindex);
+  if (!in || *in || !out || *out) return;
   hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
   bpf_tc_hook_destroy(&hook);
 }
