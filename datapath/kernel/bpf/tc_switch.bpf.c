@@ -214,7 +214,7 @@ static __noinline int report_too_big(struct walk* w, __u32 mtu) {
   e->head.type = HD_EVENT_TOO_BIG;
   e->head.port = no;
   e->mtu = mtu;
-  e->frame_len = skb->gso_size ? segment_length(skb) : skb->len;
+  e->frame_len = skb->len; /* of a GSO packet too: its IP header has the length of the whole */
   e->tpid = w->was_tagged ? w->tpid : 0;
   e->tci = w->arrived;
   __u32 head = skb->len;
