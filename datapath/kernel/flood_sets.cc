@@ -72,7 +72,10 @@ Result<__u32> FloodSets::set_for(const Targets& targets) {
     const std::size_t from = std::size_t{c} * HD_CHUNK;
     const std::size_t n = std::min<std::size_t>(HD_CHUNK, targets.size() - from);
     std::copy_n(targets.begin() + static_cast<std::ptrdiff_t>(from), n, chunk.target);
-    if (auto ok = sets_.put({set, c}, chunk); !ok) return std::unexpected(ok.error());
+    if (auto ok = sets_.put({set, c}, chunk); !ok) {
+      while (++c < chunks(targets.size())) sets_.erase({set, c});
+      return std::unexpected(ok.error());
+    }
   }
   by_content_[targets] = set;
   size_[set] = targets.size();
@@ -101,7 +104,11 @@ Result<> FloodSets::update(BridgeId bridge, std::span<const Member> members) {
   for (const auto& [vlan, targets] : want) {
     if (targets.empty()) continue;
     const auto set = set_for(targets);
-    if (!set) return std::unexpected(set.error());
+    if (!set) {
+      sweep();
+      sweep();  // those that were made just now, too: no program knows them
+      return std::unexpected(set.error());
+    }
     next[vlan] = *set;
   }
   for (const auto& [vlan, set] : next) {
