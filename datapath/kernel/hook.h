@@ -29,6 +29,8 @@ class Hook {
   // "tcx" or "clsact"
   [[nodiscard]] const char* kind() const { return link_ ? "tcx" : "clsact"; }
   [[nodiscard]] bool made_clsact() const { return made_clsact_; }
+  // An earlier daemon made the qdisc that our filter is in.
+  void inherit_clsact() { made_clsact_ = !link_; }
   void detach(const Pins& pins, netlink::Netlink& kernel);
 
   // Takes off what an earlier daemon left on a device, of either kind.

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -56,8 +57,9 @@ Result<> KernelDatapath::start() {
 
 void KernelDatapath::recall() {
   if (!pins_->other_layouts().empty())
-    spdlog::warn("kernel datapath: the maps that an earlier version left have another layout: they are replaced, which "
-                 "interrupts forwarding for a moment and forgets what was learned");
+    spdlog::warn(
+        "kernel datapath: the maps that an earlier version left have another layout: they are replaced, which "
+        "interrupts forwarding for a moment and forgets what was learned");
   if (!programs_->taken_over()) return;
   programs_->names.for_each([this](const hd_name_key& key, const hd_name& value) {
     const std::string name(value.name, strnlen(value.name, sizeof value.name));
@@ -71,12 +73,19 @@ void KernelDatapath::recall() {
   spdlog::info("kernel datapath: taking over {} bridges and {} ports", former_bridges_.size(), former_ports_.size());
 }
 
+// A former port's device may be another port's by now, under another name.
+void KernelDatapath::take_off(const Former& former) {
+  const auto uses = [&](const auto& e) { return e.second.hook.ifindex() == former.ifindex; };
+  if (former.ifindex == 0 || std::ranges::any_of(ports_, uses)) return;
+  Hook::remove_left_over(*pins_, *kernel_, former.ifindex, former.made_clsact);
+}
+
 void KernelDatapath::forget_ports() {
   for (const auto& [name, former] : former_ports_) {
     const auto no = static_cast<__u32>(former.no);
     spdlog::info("kernel datapath: port {} is not configured any more", name);
-    (void)programs_->ports.put(no, {});
-    Hook::remove_left_over(*pins_, *kernel_, former.ifindex, former.made_clsact);
+    begin_number(former.no);
+    take_off(former);
     programs_->names.erase({static_cast<__u16>(no), 0});
     fdb_->remove_port(former.no);
   }
@@ -123,9 +132,8 @@ void KernelDatapath::forget_devices() {
     if (p.tunnel()) nets.insert(net(tunnel_key(p).net));
   programs_->tunnels.for_each([&](const hd_tunnel& key, __u32 port) {
     const PortEntry* p = find(static_cast<PortNo>(port));
-    const bool good = p != nullptr && p->tunnel() && [&, want = tunnel_key(*p)] {
-      return std::memcmp(&want, &key, sizeof key) == 0;
-    }();
+    const bool good = p != nullptr && p->tunnel() &&
+                      [&, want = tunnel_key(*p)] { return std::memcmp(&want, &key, sizeof key) == 0; }();
     if (!good) programs_->tunnels.erase(key);
   });
   programs_->vnis.for_each([&](const hd_vni& key, __u32 /*forms*/) {
@@ -174,8 +182,7 @@ Result<BridgeId> KernelDatapath::add_bridge(const std::string& name) {
   if (const auto former = former_bridges_.find(name); former != former_bridges_.end()) id = former->second;
   if (static_cast<std::size_t>(id) >= limits::kBridges)
     return fail(Errc::limit, fmt::format("bridge {}: a switch has at most {} bridges", name, limits::kBridges));
-  if (auto ok = fdb_->add_bridge(id); !ok)
-    return fail(ok.error().code, "bridge " + name + ": " + ok.error().text);
+  if (auto ok = fdb_->add_bridge(id); !ok) return fail(ok.error().code, "bridge " + name + ": " + ok.error().text);
   former_bridges_.erase(name);
   bridges_[name] = id;
   hd_name value{};

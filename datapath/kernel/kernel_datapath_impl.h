@@ -85,6 +85,7 @@ class KernelDatapath final : public Datapath {
   Result<> write_conf(PortEntry& p, const hd_port& next);
   void write_device(PortEntry& p);
   void remember(const PortEntry& p);
+  void inherit_clsact(PortEntry& p);
   void flood(BridgeId bridge);
   void begin_number(PortNo no);
 
@@ -110,6 +111,7 @@ class KernelDatapath final : public Datapath {
   [[nodiscard]] PortState tunnel_state(const PortEntry& p) const;
 
   // News: kernel_datapath_news.cc
+  void on_renamed(const netlink::Link& link, std::set<PortNo>& changed);
   void on_link(const netlink::Link& link, std::set<PortNo>& changed);
   void on_internal(PortEntry& p, const netlink::Link& link, std::set<PortNo>& changed);
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
@@ -121,6 +123,7 @@ class KernelDatapath final : public Datapath {
   // A former life's: kernel_datapath.cc
   void recall();
   void forget_ports();
+  void take_off(const Former& former);
   void forget_bridges();
   void forget_devices();
 

@@ -43,17 +43,24 @@ void KernelDatapath::on_internal(PortEntry& p, const netlink::Link& link, std::s
   changed.insert(p.no);
 }
 
+// A device that is not the port's any more is let go of, before another port takes it up.
+void KernelDatapath::on_renamed(const netlink::Link& link, std::set<PortNo>& changed) {
+  for (auto& [no, p] : ports_) {
+    if (p.tunnel() || p.internal() || p.hook.ifindex() != link.index || p.spec.name == link.name) continue;
+    close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
+    spdlog::warn("port {}: {}", p.spec.name, p.error);
+    remember(p);
+    changed.insert(no);
+  }
+}
+
 void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& changed) {
+  on_renamed(link, changed);
   for (auto& [no, p] : ports_) {
     if (p.tunnel()) continue;
     const bool hooked = p.hook.ifindex() != 0;
     if (p.internal() && hooked && (link.index == p.back.index || link.name == p.spec.name)) {
       on_internal(p, link, changed);
-    } else if (hooked && p.link.index == link.index && p.spec.name != link.name) {
-      close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
-      spdlog::warn("port {}: {}", p.spec.name, p.error);
-      remember(p);
-      changed.insert(no);
     } else if (hooked && p.link.index == link.index) {
       if (p.link == link) continue;
       see_link(p, link);

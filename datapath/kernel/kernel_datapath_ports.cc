@@ -25,7 +25,8 @@ void apply_policy(hd_port& conf, const PortPolicy& policy) {
 }
 
 bool same_vlans(const hd_port& a, const hd_port& b) {
-  return a.bridge == b.bridge && a.mode == b.mode && a.tag == b.tag && std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
+  return a.bridge == b.bridge && a.mode == b.mode && a.tag == b.tag &&
+         std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
 }
 
 }  // namespace
@@ -92,6 +93,12 @@ Result<> KernelDatapath::write_conf(PortEntry& p, const hd_port& next) {
   return {};
 }
 
+// The qdisc that an earlier daemon made goes with our filter, whichever port's name the device had then.
+void KernelDatapath::inherit_clsact(PortEntry& p) {
+  for (const auto& [name, former] : former_ports_)
+    if (former.made_clsact && former.ifindex != 0 && former.ifindex == p.hook.ifindex()) p.hook.inherit_clsact();
+}
+
 Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
   if (spec.name.size() >= HD_NAME)
@@ -119,9 +126,10 @@ Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
   } else {
     fdb_->add_port(*no, {});
     open_device(p);
+    inherit_clsact(p);
     // Whoever was behind another device is not there any more.
     if (known && p.hook.ifindex() != former->second.ifindex) {
-      Hook::remove_left_over(*pins_, *kernel_, former->second.ifindex, former->second.made_clsact);
+      take_off(former->second);
       fdb_->remove_port(*no);
       fdb_->add_port(*no, {});
     }
@@ -225,7 +233,9 @@ PortState KernelDatapath::port_state(PortNo no) const {
   s.full_duplex = p->ethtool.full_duplex;
   s.driver = p->ethtool.driver;
   if (!s.present) return s;
-  const char* output = (p->conf.flags & HD_INWARD) != 0 ? "ingress" : (p->conf.flags & HD_PEER) != 0 ? "peer" : "device";
+  const char* output = (p->conf.flags & HD_INWARD) != 0 ? "ingress"
+                       : (p->conf.flags & HD_PEER) != 0 ? "peer"
+                                                        : "device";
   s.details = {{"tc_hook", p->hook.kind()}, {"output", output}};
   return s;
 }
