@@ -52,7 +52,8 @@ Result<std::vector<Link>> Netlink::links() {
 Result<LinkStatistics> Netlink::statistics(int index) {
   if (index <= 0) return fail(Errc::not_found, device(index) + " does not exist");
   std::optional<LinkStatistics> found;
-  auto v = impl_->transact(request(RTM_GETLINK, 0, link_header(index)), [&](nlmsghdr* h) { found = wire::statistics(h); });
+  auto v =
+      impl_->transact(request(RTM_GETLINK, 0, link_header(index)), [&](nlmsghdr* h) { found = wire::statistics(h); });
   if (!v) return std::unexpected(v.error());
   if (v->err != 0) return fail_errno(v->err, "reading the statistics of " + device(index));
   if (!found) return fail(Errc::system, device(index) + ": the kernel's answer has no statistics in it");

@@ -209,6 +209,7 @@ TEST_F(DevicesTest, IngressFiltersAreSeen) {
   sh("tc qdisc add dev va clsact");
   EXPECT_EQ(state(va), std::pair(false, true));
   sh("tc filter add dev va egress" + filter);
+  EXPECT_TRUE(*nl_->egress_filters(va));
   EXPECT_EQ(state(va), std::pair(false, true));
   sh("tc filter add dev va ingress" + filter);
   EXPECT_EQ(state(va), std::pair(true, true));
@@ -223,6 +224,7 @@ TEST_F(DevicesTest, IngressFiltersAreSeen) {
   sh("tc filter add dev vb parent ffff:" + filter);
   EXPECT_EQ(state(vb), std::pair(true, false));
 
+  EXPECT_FALSE(*nl_->egress_filters(vb));
   EXPECT_EQ(nl_->ingress_filters(4711).error().code, Errc::not_found);
   EXPECT_EQ(nl_->has_clsact(4711).error().code, Errc::not_found);
 }
