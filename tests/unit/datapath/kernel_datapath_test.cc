@@ -16,6 +16,11 @@ using namespace test;
 using heddle::test::sh;
 using heddle::test::veth;
 
+// Before Linux 6.6 a device that is up keeps its name.
+void rename(const std::string& from, const std::string& to) {
+  sh("ip link set " + from + " down && ip link set " + from + " name " + to + " && ip link set " + to + " up");
+}
+
 const MacAddr kAll = *MacAddr::parse("ff:ff:ff:ff:ff:ff");
 
 class KernelDatapathTest : public ::testing::Test {
@@ -180,11 +185,11 @@ TEST_F(KernelDatapathTest, RenamedDeviceIsGivenUp) {
   veth("a0", "a1");
   const PortNo a = add("a0");
   ASSERT_TRUE(comes_up(a));
-  sh("ip link set a0 name z0");
+  rename("a0", "z0");
   ASSERT_TRUE(settles([&] { return !dp_->port_state(a).present; }));
   EXPECT_NE(dp_->port_state(a).error.find("z0"), std::string::npos) << dp_->port_state(a).error;
   EXPECT_FALSE(pins().open(pin_of("z0")));
-  sh("ip link set z0 name a0");
+  rename("z0", "a0");
   EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
 }
 
@@ -201,7 +206,7 @@ TEST_F(KernelDatapathTest, DeviceRenamedToAnotherPortsName) {
     ports[first] = add(first);
     ports[second] = add(second);
     ASSERT_TRUE(comes_up(ports["a0"]));
-    sh("ip link set a0 name b0");
+    rename("a0", "b0");
     ASSERT_TRUE(comes_up(ports["b0"])) << dp_->port_state(ports["b0"]).error;
     EXPECT_FALSE(dp_->port_state(ports["a0"]).present);
     ASSERT_TRUE(comes_up(z));
@@ -454,8 +459,10 @@ TEST_F(KernelDatapathTest, DevicesThatChangedNamesWhileNobodyLooked) {
   for (const std::string n : {"a", "b", "z"}) veth(n + "0", n + "1");
   for (const std::string n : {"a0", "b0", "z0"}) ASSERT_TRUE(comes_up(add(n)));
   dp_.reset();
-  sh("ip link set a0 name t0 && ip link set b0 name a0 && ip link set t0 name b0");
-  sh("ip link set z0 name y0");
+  rename("a0", "t0");
+  rename("b0", "a0");
+  rename("t0", "b0");
+  rename("z0", "y0");
   open();
   for (const std::string n : {"a0", "b0", "y0"}) ASSERT_TRUE(comes_up(add(n)));
   dp_->settle();
