@@ -208,6 +208,7 @@ TEST_F(DevicesTest, IngressFiltersAreSeen) {
   EXPECT_EQ(state(va), std::pair(false, false));
   sh("tc qdisc add dev va clsact");
   EXPECT_EQ(state(va), std::pair(false, true));
+  EXPECT_FALSE(*nl_->egress_filters(va));
   sh("tc filter add dev va egress" + filter);
   EXPECT_TRUE(*nl_->egress_filters(va));
   EXPECT_EQ(state(va), std::pair(false, true));
@@ -224,7 +225,6 @@ TEST_F(DevicesTest, IngressFiltersAreSeen) {
   sh("tc filter add dev vb parent ffff:" + filter);
   EXPECT_EQ(state(vb), std::pair(true, false));
 
-  EXPECT_FALSE(*nl_->egress_filters(vb));
   EXPECT_EQ(nl_->ingress_filters(4711).error().code, Errc::not_found);
   EXPECT_EQ(nl_->has_clsact(4711).error().code, Errc::not_found);
 }
