@@ -155,23 +155,18 @@ Result<std::optional<MacAddr>> Netlink::peer_mac(int nsid, int ifindex) {
   return found;
 }
 
-Result<bool> Netlink::ingress_filters(int index) {
-  return filters(index, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS), "ingress");
-}
+Result<bool> Netlink::ingress_filters(int index) { return filters(index, true); }
+Result<bool> Netlink::egress_filters(int index) { return filters(index, false); }
 
-Result<bool> Netlink::egress_filters(int index) {
-  return filters(index, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), "egress");
-}
-
-Result<bool> Netlink::filters(int index, unsigned parent, const std::string& where) {
+Result<bool> Netlink::filters(int index, bool ingress) {
   if (const auto there = link(index); !there) return std::unexpected(there.error());  // to a dump it would be empty
   tcmsg header{};
   header.tcm_ifindex = index;
-  header.tcm_parent = parent;
+  header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
   bool any = false;
   const auto done = impl_->scan([&] { return request(RTM_GETTFILTER, NLM_F_DUMP, header); }, [&] { any = false; },
                                 [&](nlmsghdr* h) { any = any || h->nlmsg_type == RTM_NEWTFILTER; },
-                                where + " filters of " + device(index));
+                                (ingress ? "ingress filters of " : "egress filters of ") + device(index));
   if (!done) return std::unexpected(done.error());
   return any;
 }

@@ -70,13 +70,13 @@ class Netlink {
   // Whether frames that arrive at the device meet TC filters: it has an ingress or clsact qdisc with a filter in its
   // ingress part. Programs attached by tcx or XDP are not TC filters.
   Result<bool> ingress_filters(int index);
-  // The same for frames that leave by it.
+  // The same for frames that leave it by a clsact qdisc. (Of an ingress qdisc the kernel shows the filters that it has.)
   Result<bool> egress_filters(int index);
   Result<bool> has_clsact(int index);
 
  private:
-  Result<bool> filters(int index, unsigned parent, const std::string& where);
   bool is_ours(const IpAddr& addr);
+  Result<bool> filters(int index, bool ingress);
 
   class Impl;
   explicit Netlink(std::unique_ptr<Impl> impl);

@@ -80,11 +80,22 @@ Result<__u32> FloodSets::set_for(const Targets& targets) {
   }
   by_content_[targets] = set;
   size_[set] = targets.size();
+  fresh_.push_back(set);
   return set;
 }
 
 void FloodSets::erase(__u32 set, std::size_t targets) {
   for (__u32 c = 0; c < chunks(targets); ++c) sets_.erase({set, c});
+}
+
+// What a change that failed has made goes at once: no program knows it.
+void FloodSets::drop_fresh() {
+  for (const __u32 set : fresh_) {
+    erase(set, size_.at(set));
+    size_.erase(set);
+    std::erase_if(by_content_, [&](const auto& e) { return e.second == set; });
+  }
+  fresh_.clear();
 }
 
 // No flood takes as long as kRest.
@@ -111,11 +122,15 @@ void FloodSets::sweep() {
 Result<> FloodSets::update(BridgeId bridge, std::span<const Member> members) {
   const auto number = static_cast<std::uint16_t>(bridge);
   Sets want = wanted(members);
+  fresh_.clear();
   std::map<__u16, __u32> next;
   for (const auto& [vlan, targets] : want) {
     if (targets.empty()) continue;
     const auto set = set_for(targets);
-    if (!set) return std::unexpected(set.error());
+    if (!set) {
+      drop_fresh();
+      return std::unexpected(set.error());
+    }
     next[vlan] = *set;
   }
   for (const auto& [vlan, set] : next) {

@@ -45,6 +45,7 @@ class FloodSets {
   static Sets wanted(std::span<const Member> members);
   Result<__u32> set_for(const Targets& targets);
   void erase(__u32 set, std::size_t targets);
+  void drop_fresh();
   [[nodiscard]] Targets read(__u32 set, __u32 total) const;
 
   static constexpr auto kRest = std::chrono::seconds(1);
@@ -56,6 +57,7 @@ class FloodSets {
   std::map<Targets, __u32> by_content_;
   std::map<__u32, std::size_t> size_;  // of each set
   std::map<__u32, TimePoint> unused_;  // since when
+  std::vector<__u32> fresh_;           // made by the update() that runs
   __u32 next_ = 1;
 };
 

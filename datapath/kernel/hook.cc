@@ -48,6 +48,7 @@ void remove_filter(const Pins& pins, int ifindex, netlink::Netlink& kernel, bool
   const bpf_tc_opts opts = our_filter(pins);
   bpf_tc_detach(&hook, &opts);
   if (!made_clsact) return;
+  // Others may have found the qdisc there and put filters in it.
   const auto in = kernel.ingress_filters(ifindex);
   const auto out = kernel.egress_filters(ifindex);
   if (!in || *in || !out || *out) return;

@@ -74,7 +74,7 @@ bool Remotes::adopt(std::uint32_t number) {
   const std::lock_guard lock(mutex_);
   const auto it = entries_.find(number);
   if (it == entries_.end()) return false;
-  ++it->second.refs;
+  if (it->second.refs++ == 0) resolve(number, it->second);  // routes may have changed meanwhile
   return true;
 }
 

@@ -231,7 +231,7 @@ static __noinline int report_too_big(struct walk* w, __u32 room) {
   e->head.type = HD_EVENT_TOO_BIG;
   e->head.port = no;
   e->room = room;
-  e->frame_len = skb->gso_size ? segment_length(skb) : skb->len;
+  e->frame_len = skb->len; /* of a GSO packet too: its IP header has the length of the whole */
   e->tag.tpid = w->was_tagged ? w->tpid : 0;
   e->tag.tci = w->arrived;
   e->inner.tpid = skb->vlan_present && !w->tagged ? skb->vlan_proto : 0;

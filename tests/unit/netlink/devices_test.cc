@@ -208,7 +208,9 @@ TEST_F(DevicesTest, IngressFiltersAreSeen) {
   EXPECT_EQ(state(va), std::pair(false, false));
   sh("tc qdisc add dev va clsact");
   EXPECT_EQ(state(va), std::pair(false, true));
+  EXPECT_FALSE(*nl_->egress_filters(va));
   sh("tc filter add dev va egress" + filter);
+  EXPECT_TRUE(*nl_->egress_filters(va));
   EXPECT_EQ(state(va), std::pair(false, true));
   sh("tc filter add dev va ingress" + filter);
   EXPECT_EQ(state(va), std::pair(true, true));

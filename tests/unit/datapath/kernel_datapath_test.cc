@@ -1,0 +1,595 @@
+// The kernel datapath as a whole: devices that come, go, change their names and come again; tunnels; take-over by a
+// second object, and clean-up. In a namespace and a BPF file system of the test's own.
+#include "datapath/kernel/kernel_datapath.h"
+
+#include <netinet/in.h>
+
+#include <filesystem>
+
+#include "tests/support/mounts.h"
+#include "tests/unit/datapath/kernel_world.h"
+
+namespace heddle::dp {
+namespace {
+
+using namespace test;
+using heddle::test::sh;
+using heddle::test::veth;
+
+// Before Linux 6.6 a device that is up keeps its name.
+void rename(const std::string& from, const std::string& to) {
+  sh("ip link set " + from + " down && ip link set " + from + " name " + to + " && ip link set " + to + " up");
+}
+
+const MacAddr kAll = *MacAddr::parse("ff:ff:ff:ff:ff:ff");
+
+class KernelDatapathTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    HEDDLE_NEEDS_NETNS();
+    ns_ = std::make_unique<heddle::test::PrivateNetns>();
+    mounts_ = std::make_unique<heddle::test::PrivateMounts>();
+    sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+    open();
+  }
+  void TearDown() override {
+    dp_.reset();
+    mounts_.reset();
+    ns_.reset();
+  }
+  std::unique_ptr<Datapath> make() const {
+    return must(make_kernel_datapath({.owner = "test:owner", .bpffs = bpffs(), .time = nullptr}));
+  }
+  void open() {
+    dp_.reset();
+    dp_ = make();
+    ASSERT_EQ(dp_->add_bridge("br"), static_cast<BridgeId>(0));
+  }
+  [[nodiscard]] std::string bpffs() const { return mounts_->dir() + "/bpf"; }
+  [[nodiscard]] std::string pin_of(const std::string& device) const {
+    return "link-" + std::to_string(if_nametoindex(device.c_str()));
+  }
+  Pins pins() const { return {bpffs(), "test:owner", HD_LAYOUT}; }
+
+  static PortSpec device(const std::string& name, PortKind kind = PortKind::netdev) {
+    PortSpec spec;
+    spec.name = name;
+    spec.kind = kind;
+    return spec;
+  }
+  static PortSpec tunnel(const std::string& name, const char* remote, std::uint32_t vni) {
+    PortSpec spec = device(name, PortKind::vxlan);
+    if (remote != nullptr) spec.vxlan.remote = IpAddr::parse(remote);
+    spec.vxlan.vni = vni;
+    return spec;
+  }
+  PortNo add(const PortSpec& spec) {
+    const PortNo no = must(dp_->add_port(spec));
+    must(dp_->set_port(no, trunk()));
+    return no;
+  }
+  PortNo add(const std::string& name, PortKind kind = PortKind::netdev) { return add(device(name, kind)); }
+  template <typename F>
+  bool settles(F&& is_so) {
+    const auto deadline = Clock::now() + kPatience;
+    while (!is_so()) {
+      if (Clock::now() > deadline) return false;
+      pollfd p{dp_->control_fd(), POLLIN, 0};
+      ::poll(&p, 1, 100);
+      dp_->run_control([&](PortNo no) { ++changes_[no]; });
+    }
+    return true;
+  }
+  bool comes_up(PortNo no) {
+    return settles([&] {
+      const PortState s = dp_->port_state(no);
+      return s.present && s.link_up;
+    });
+  }
+  // `from` sends to everybody; all of `to` get it, and get it once.
+  void reach(const std::string& from, const std::vector<std::string>& to) {
+    const Bytes f = frame(kAll, mac(1), {}, Bytes(60, ++number_));
+    std::vector<Ear> ears(to.begin(), to.end());
+    const Ear mouth(from);
+    mouth.send(f);
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      std::optional<Bytes> got;
+      EXPECT_TRUE(eventually([&] { return (got = ears[i].take()) == f; })) << from << " -> " << to[i];
+      EXPECT_NE(ears[i].take(), f) << from << " -> " << to[i] << " twice";
+    }
+  }
+  bool knows(const FdbKey& key) {
+    FdbUse use{key};
+    dp_->fdb_use({&use, 1});
+    return use.idle_seconds != UINT32_MAX;
+  }
+  std::vector<LearnEvent> poll_once() {
+    std::vector<LearnEvent> events(64);
+    events.resize(dp_->poll_events(events));
+    return events;
+  }
+  static FdbKey key(unsigned n, VlanId vlan = 0) { return {static_cast<BridgeId>(0), vlan, mac(n)}; }
+
+  std::unique_ptr<heddle::test::PrivateNetns> ns_;
+  std::unique_ptr<heddle::test::PrivateMounts> mounts_;
+  std::unique_ptr<Datapath> dp_;
+  std::map<PortNo, int> changes_;
+  std::uint8_t number_ = 0;
+};
+
+// --- devices ---
+
+TEST_F(KernelDatapathTest, MissingDeviceIsTakenUpWhenItAppearsAndAgainWhenItComesBack) {
+  veth("b0", "b1");
+  const PortNo b = add("b0");
+  const PortNo a = add("a0");
+  EXPECT_FALSE(dp_->port_state(a).present);
+  EXPECT_NE(dp_->port_state(a).error.find("a0"), std::string::npos) << dp_->port_state(a).error;
+  EXPECT_NE(dp_->port_state(a).error.find("appears"), std::string::npos) << dp_->port_state(a).error;
+  for (int round = 0; round < 2; ++round) {
+    veth("a0", "a1");
+    ASSERT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+    ASSERT_TRUE(comes_up(b));
+    EXPECT_GT(changes_[a], 0);
+    EXPECT_EQ(dp_->port_state(a).ifindex, static_cast<int>(if_nametoindex("a0")));
+    EXPECT_EQ(dp_->port_state(a).error, "");
+    reach("a1", {"b1"});
+    reach("b1", {"a1"});
+    sh("ip link del a0");
+    ASSERT_TRUE(settles([&] { return !dp_->port_state(a).present; }));
+    EXPECT_NE(dp_->port_state(a).error.find("gone"), std::string::npos) << dp_->port_state(a).error;
+  }
+}
+
+TEST_F(KernelDatapathTest, RequestsThatCannotWork) {
+  add("a0");
+  const auto again = dp_->add_port(device("a0"));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Errc::exists);
+  EXPECT_NE(again.error().text.find("a0"), std::string::npos);
+  EXPECT_EQ(dp_->add_port(device(std::string(300, 'x'))).error().code, Errc::limit);
+  EXPECT_EQ(dp_->remove_port(static_cast<PortNo>(777)).error().code, Errc::not_found);
+  EXPECT_EQ(dp_->set_port(static_cast<PortNo>(777), {}).error().code, Errc::not_found);
+  EXPECT_EQ(dp_->put_fdb(key(1), {static_cast<PortNo>(777), std::nullopt}).error().code, Errc::not_found);
+  EXPECT_EQ(dp_->set_flood(static_cast<PortNo>(1), {}).error().code, Errc::invalid);
+  EXPECT_FALSE(dp_->port_state(static_cast<PortNo>(777)).error.empty());
+  EXPECT_FALSE(dp_->port_state(add("lo")).present);
+}
+
+TEST_F(KernelDatapathTest, PortsAreNumberedUpToTheLimit) {
+  std::set<PortNo> numbers;
+  for (std::size_t n = 1; n < limits::kPorts; ++n) numbers.insert(must(dp_->add_port(device("x" + std::to_string(n)))));
+  EXPECT_EQ(numbers.size(), limits::kPorts - 1);
+  EXPECT_EQ(*numbers.begin(), static_cast<PortNo>(1));
+  EXPECT_EQ(dp_->add_port(device("full")).error().code, Errc::limit);
+  must(dp_->remove_port(static_cast<PortNo>(99)));
+  EXPECT_EQ(dp_->add_port(device("again")), static_cast<PortNo>(99));
+}
+
+TEST_F(KernelDatapathTest, BridgesAreNumberedAndTakeTheirEntriesWithThem) {
+  EXPECT_EQ(dp_->add_bridge("br").error().code, Errc::exists);
+  EXPECT_EQ(dp_->add_bridge("b1"), static_cast<BridgeId>(1));
+  const PortNo a = add("a0");
+  const FdbKey goes{static_cast<BridgeId>(1), 0, mac(1)};
+  for (const FdbKey& k : {key(1), goes}) must(dp_->put_fdb(k, {a, std::nullopt}));
+  dp_->remove_bridge(static_cast<BridgeId>(1));
+  EXPECT_TRUE(knows(key(1)));
+  EXPECT_FALSE(knows(goes));
+  for (std::size_t n = 1; n < limits::kBridges; ++n) ASSERT_TRUE(dp_->add_bridge("x" + std::to_string(n)));
+  EXPECT_EQ(dp_->add_bridge("full").error().code, Errc::limit);
+  dp_->remove_bridge(static_cast<BridgeId>(7));
+  EXPECT_EQ(dp_->add_bridge("again"), static_cast<BridgeId>(7));
+}
+
+TEST_F(KernelDatapathTest, RenamedDeviceIsGivenUp) {
+  veth("a0", "a1");
+  const PortNo a = add("a0");
+  ASSERT_TRUE(comes_up(a));
+  rename("a0", "z0");
+  ASSERT_TRUE(settles([&] { return !dp_->port_state(a).present; }));
+  EXPECT_NE(dp_->port_state(a).error.find("z0"), std::string::npos) << dp_->port_state(a).error;
+  EXPECT_FALSE(pins().open(pin_of("z0")));
+  rename("z0", "a0");
+  EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+}
+
+// The port that waits for the new name gets the device whole, whichever of the two is older.
+TEST_F(KernelDatapathTest, DeviceRenamedToAnotherPortsName) {
+  veth("z0", "z1");
+  const PortNo z = add("z0");
+  for (const bool waiting_first : {true, false}) {
+    SCOPED_TRACE(waiting_first ? "the waiting port is older" : "the waiting port is younger");
+    veth("a0", "a1");
+    const std::string first = waiting_first ? "b0" : "a0";
+    const std::string second = waiting_first ? "a0" : "b0";
+    std::map<std::string, PortNo> ports;
+    ports[first] = add(first);
+    ports[second] = add(second);
+    ASSERT_TRUE(comes_up(ports["a0"]));
+    rename("a0", "b0");
+    ASSERT_TRUE(comes_up(ports["b0"])) << dp_->port_state(ports["b0"]).error;
+    EXPECT_FALSE(dp_->port_state(ports["a0"]).present);
+    ASSERT_TRUE(comes_up(z));
+    reach("a1", {"z1"});
+    reach("z1", {"a1"});
+    for (const auto& [name, no] : ports) must(dp_->remove_port(no));
+    sh("ip link del b0");
+  }
+}
+
+TEST_F(KernelDatapathTest, DeviceOfAnotherBridgeIsRefusedWithARemedy) {
+  veth("a0", "a1");
+  sh("ip link add other type bridge && ip link set a0 master other");
+  const PortNo a = add("a0");
+  const std::string error = dp_->port_state(a).error;
+  EXPECT_NE(error.find("other"), std::string::npos) << error;
+  EXPECT_NE(error.find("nomaster"), std::string::npos) << error;
+  sh("ip link set a0 nomaster");
+  EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+}
+
+TEST_F(KernelDatapathTest, LinkThatGoesDownAndDeviceWithAnotherMtu) {
+  for (const std::string n : {"a", "b", "c"}) veth(n + "0", n + "1");
+  const PortNo a = add("a0");
+  const PortNo b = add("b0");
+  ASSERT_TRUE(comes_up(a));
+  ASSERT_TRUE(comes_up(b));
+  sh("ip link set b1 down");
+  ASSERT_TRUE(settles([&] { return !dp_->port_state(b).link_up; }));
+  must(dp_->put_fdb(key(2), {b, std::nullopt}));
+  Ear("a1").send(frame(mac(2), mac(1)));
+  const auto drops = [&](PortNo no, Drop why) { return dp_->port_counters(no).drops[static_cast<std::size_t>(why)]; };
+  EXPECT_TRUE(eventually([&] { return drops(b, Drop::port_down) == 1; }));
+  sh("ip link set b1 up && ip link set b0 mtu 1000");
+  ASSERT_TRUE(settles([&] { return dp_->port_state(b).link_up && dp_->port_state(b).mtu == 1000; }));
+  Ear("a1").send(frame(mac(2), mac(1), {}, Bytes(1200, 0)));
+  EXPECT_TRUE(eventually([&] { return drops(b, Drop::oversize) == 1; }));
+}
+
+// Of a guest in another namespace: frames of its own are handed straight to it.
+TEST_F(KernelDatapathTest, GuestInAnotherNamespace) {
+  const heddle::test::Netns guest;
+  veth("a0", "a1");
+  veth("g0", guest, "g1");
+  const PortNo a = add("a0");
+  const PortNo g = add("g0");
+  ASSERT_TRUE(comes_up(a));
+  ASSERT_TRUE(comes_up(g));
+  const auto output = [&] {
+    for (const auto& [name, value] : dp_->port_state(g).details)
+      if (name == "output") return value;
+    return std::string();
+  };
+  EXPECT_EQ(output(), "peer");
+  guest.in([] { sh("ip link set g1 address 02:00:00:00:00:02"); });
+  ASSERT_TRUE(settles([&] {
+    sh("ip link set g0 mtu 1499 && ip link set g0 mtu 1500");  // news, so that it looks again
+    return output() == "peer";
+  }));
+  const Ear ear = guest.in([] { return Ear("g1"); });
+  must(dp_->put_fdb(key(2), {g, std::nullopt}));
+  const Bytes f = frame(mac(2), mac(1));
+  Ear("a1").send(f);
+  EXPECT_EQ(ear.await(), f);
+  // Somebody watches the near end: he sees the frames.
+  const Ear watcher("g0");
+  sh("ip link set g0 promisc on");
+  ASSERT_TRUE(settles([&] { return output() == "device"; }));
+  Ear("a1").send(f);
+  EXPECT_EQ(ear.await(), f);
+}
+
+// --- internal ports ---
+
+TEST_F(KernelDatapathTest, InternalPortOutlivesTheDatapathUntilItIsRemoved) {
+  PortSpec spec = device("br0", PortKind::internal);
+  spec.mac = mac(77);
+  spec.mtu = 1400;
+  const PortNo first = add(spec);
+  ASSERT_TRUE(comes_up(first)) << dp_->port_state(first).error;
+  EXPECT_EQ(dp_->port_state(first).mac, mac(77));
+  EXPECT_EQ(dp_->port_state(first).mtu, 1400U);
+  sh("ip addr add 198.51.100.1/24 dev br0");
+  sh("ip link show dev br0 | grep -q 'alias test:owner'");
+  const unsigned index = if_nametoindex("br0");
+  open();
+  EXPECT_EQ(if_nametoindex("br0"), index);
+  const PortNo second = add(spec);
+  EXPECT_EQ(second, first);
+  dp_->settle();
+  ASSERT_TRUE(comes_up(second)) << dp_->port_state(second).error;
+  EXPECT_EQ(dp_->port_state(second).ifindex, static_cast<int>(index));
+  sh("ip addr show dev br0 | grep -q 198.51.100.1/24");
+  veth("a0", "a1");
+  ASSERT_TRUE(comes_up(add("a0")));
+  reach("a1", {"br0"});
+  must(dp_->remove_port(second));
+  EXPECT_EQ(if_nametoindex("br0"), 0U);
+  sh("! ip -o link show | grep -q 'alias test:owner'");
+}
+
+TEST_F(KernelDatapathTest, InternalPortGoesToAnotherNamespace) {
+  veth("a0", "a1");
+  ASSERT_TRUE(comes_up(add("a0")));
+  const PortNo in = add("br0", PortKind::internal);
+  ASSERT_TRUE(comes_up(in));
+  const heddle::test::Netns guest;
+  sh("ip link set br0 netns " + guest.path());
+  guest.in([] { sh("ip link set br0 up"); });
+  const auto output = [&] {
+    const PortState s = dp_->port_state(in);
+    for (const auto& [key, value] : s.details)
+      if (key == "output" && s.link_up) return value;
+    return std::string();
+  };
+  ASSERT_TRUE(settles([&] { return output() == "peer" || output() == "device"; })) << output();
+  const Ear ear = guest.in([] { return Ear("br0"); });
+  const Bytes f = frame(kAll, mac(1));
+  Ear("a1").send(f);
+  EXPECT_EQ(ear.await(), f);
+  must(dp_->remove_port(in));
+  guest.in([] { EXPECT_EQ(if_nametoindex("br0"), 0U) << "the pair was not removed"; });
+}
+
+TEST_F(KernelDatapathTest, RemovedInternalDeviceIsMadeAnew) {
+  const PortNo in = add("br0", PortKind::internal);
+  ASSERT_TRUE(comes_up(in));
+  const unsigned index = if_nametoindex("br0");
+  sh("ip link del br0");
+  ASSERT_TRUE(settles([&] { return if_nametoindex("br0") != 0 && dp_->port_state(in).link_up; }));
+  EXPECT_NE(if_nametoindex("br0"), index);
+  veth("a0", "a1");
+  ASSERT_TRUE(comes_up(add("a0")));
+  reach("a1", {"br0"});
+}
+
+TEST_F(KernelDatapathTest, InternalPortWhoseNameIsTaken) {
+  veth("br0", "x0");
+  const std::string error = dp_->port_state(add("br0", PortKind::internal)).error;
+  EXPECT_NE(error.find("ip link del br0"), std::string::npos) << error;
+}
+
+// --- tunnels ---
+
+TEST_F(KernelDatapathTest, TunnelWhoseUdpPortIsTaken) {
+  Fd taken(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(4789);
+  ASSERT_EQ(bind(taken.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
+  const PortSpec spec = tunnel("vx10", "192.0.2.2", 10);
+  const auto refused = dp_->add_port(spec);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::exists);
+  EXPECT_NE(refused.error().text.find("4789"), std::string::npos) << refused.error().text;
+  EXPECT_EQ(if_nametoindex("hdvx4789"), 0U) << "left behind";
+  taken.reset();
+  const PortNo no = add(spec);
+  EXPECT_FALSE(dp_->port_state(no).present);
+  EXPECT_NE(dp_->port_state(no).error.find("192.0.2.2"), std::string::npos) << dp_->port_state(no).error;
+  veth("u0", "u1");
+  sh("ip addr add 192.0.2.1/24 dev u0");
+  ASSERT_TRUE(settles([&] { return dp_->port_state(no).present; })) << dp_->port_state(no).error;
+  EXPECT_EQ(dp_->port_state(no).mtu, 1450U);
+  must(dp_->remove_port(no));
+  EXPECT_EQ(if_nametoindex("hdvx4789"), 0U);
+  taken.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(bind(taken.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0)
+      << "the UDP port is not given back";
+}
+
+TEST_F(KernelDatapathTest, TwoTunnelsWithOneKey) {
+  const PortNo first = add(tunnel("vx1", "192.0.2.2", 10));
+  const auto second = dp_->add_port(tunnel("vx2", "192.0.2.2", 10));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::exists);
+  EXPECT_NE(second.error().text.find("vx1"), std::string::npos) << second.error().text;
+  EXPECT_NE(if_nametoindex("hdvx4789"), 0U) << "the first one's device went with the second";
+  const PortNo other = add(tunnel("vx2", "192.0.2.2", 11));
+  add(tunnel("vx3", "192.0.2.3", 10));
+  const PortNo hub = add(tunnel("vx4", nullptr, 10));
+  EXPECT_EQ(dp_->add_port(tunnel("vx5", nullptr, 10)).error().code, Errc::exists);
+  must(dp_->remove_port(first));
+  add(tunnel("vx5", "192.0.2.2", 10));
+  EXPECT_EQ(dp_->put_fdb(key(1), {other, IpAddr::parse("192.0.2.9")}).error().code, Errc::invalid);
+  EXPECT_EQ(dp_->put_fdb(key(1), {hub, std::nullopt}).error().code, Errc::invalid);
+  EXPECT_TRUE(dp_->put_fdb(key(1), {hub, IpAddr::parse("192.0.2.9")}));
+}
+
+TEST_F(KernelDatapathTest, RemovedTunnelDeviceIsMadeAnew) {
+  const PortNo no = add(tunnel("vx1", "192.0.2.2", 10));
+  const unsigned index = if_nametoindex("hdvx4789");
+  sh("ip link del hdvx4789");
+  ASSERT_TRUE(settles([&] {
+    const unsigned now = if_nametoindex("hdvx4789");
+    return now != 0 && now != index && changes_[no] > 0;
+  }));
+  EXPECT_EQ(dp_->port_state(no).error.find("hdvx4789"), std::string::npos) << dp_->port_state(no).error;
+}
+
+// --- a second life ---
+
+TEST_F(KernelDatapathTest, SecondLifeKnowsEverythingAgain) {
+  for (const std::string n : {"a", "b", "c"}) veth(n + "0", n + "1");
+  must(dp_->add_bridge("br2"));
+  std::map<std::string, PortNo> ports;
+  for (const std::string n : {"c0", "a0", "b0"}) ports[n] = add(n);
+  for (const auto& [name, no] : ports) ASSERT_TRUE(comes_up(no));
+  must(dp_->put_fdb(key(1), {ports["a0"], std::nullopt}));
+  must(dp_->put_fdb(key(2), {ports["b0"], std::nullopt}));
+  must(dp_->put_fdb(key(3), {ports["c0"], std::nullopt}));
+  const auto link_id = [&](const std::string& device) {
+    const Fd link = pins().open(pin_of(device));
+    bpf_link_info info{};
+    __u32 size = sizeof info;
+    return link && bpf_obj_get_info_by_fd(link.get(), &info, &size) == 0 ? info.id : 0;
+  };
+  const auto before = link_id("a0");
+  dp_.reset();
+  reach("a1", {"b1", "c1"});  // nobody is at home
+
+  dp_ = make();
+  reach("a1", {"b1", "c1"});
+  EXPECT_EQ(dp_->add_bridge("br2"), static_cast<BridgeId>(1)) << "whichever is asked for first";
+  EXPECT_EQ(dp_->add_bridge("br"), static_cast<BridgeId>(0));
+  for (const std::string n : {"a0", "b0"}) {  // c0 is not wanted any more
+    EXPECT_EQ(add(n), ports[n]);
+    reach("a1", {"b1", "c1"});
+  }
+  EXPECT_EQ(link_id("a0"), before) << "it was taken off and put on again";
+  EXPECT_TRUE(poll_once().empty()) << "before settle()";
+  dp_->settle();
+  reach("a1", {"b1"});
+  reach("b1", {"a1"});
+  EXPECT_FALSE(pins().open(pin_of("c0")));
+  EXPECT_FALSE(knows(key(3)));
+
+  // What is confirmed stays; what is not is withdrawn at the next look.
+  std::set<std::pair<FdbKey, PortNo>> reported;
+  for (const auto& e : poll_once())
+    if (e.key != key(1) || e.target.port != PortNo::none) reported.insert({e.key, e.target.port});
+  EXPECT_TRUE(reported.contains({key(1), ports["a0"]}));
+  EXPECT_TRUE(reported.contains({key(2), ports["b0"]}));
+  must(dp_->put_fdb(key(1), {ports["a0"], std::nullopt}));
+  poll_once();
+  EXPECT_TRUE(knows(key(1)));
+  EXPECT_FALSE(knows(key(2)));
+}
+
+// While the daemon was away a device got another port's name: it is that port's now, and stays at work.
+TEST_F(KernelDatapathTest, DevicesThatChangedNamesWhileNobodyLooked) {
+  for (const std::string n : {"a", "b", "z"}) veth(n + "0", n + "1");
+  for (const std::string n : {"a0", "b0", "z0"}) ASSERT_TRUE(comes_up(add(n)));
+  dp_.reset();
+  rename("a0", "t0");
+  rename("b0", "a0");
+  rename("t0", "b0");
+  rename("z0", "y0");
+  open();
+  for (const std::string n : {"a0", "b0", "y0"}) ASSERT_TRUE(comes_up(add(n)));
+  dp_->settle();
+  reach("a1", {"b1", "z1"});
+  reach("b1", {"a1", "z1"});
+  reach("z1", {"a1", "b1"});
+}
+
+TEST_F(KernelDatapathTest, DeviceThatWasReplacedWhileNobodyLooked) {
+  for (const std::string n : {"a", "b"}) veth(n + "0", n + "1");
+  const PortNo a = add("a0");
+  add("b0");
+  must(dp_->put_fdb(key(1), {a, std::nullopt}));
+  dp_.reset();
+  sh("ip link del a0");
+  veth("a0", "a1");
+  open();
+  EXPECT_EQ(add("a0"), a);
+  ASSERT_TRUE(comes_up(a));
+  ASSERT_TRUE(comes_up(add("b0")));
+  dp_->settle();
+  EXPECT_FALSE(knows(key(1))) << "whoever was behind the old device";
+  reach("b1", {"a1"});
+  reach("a1", {"b1"});
+}
+
+// A route that changed while the daemon was away holds from the start.
+TEST_F(KernelDatapathTest, RoutesThatChangedWhileNobodyLooked) {
+  veth("u0", "u1");
+  sh("ip addr add 192.0.2.1/24 dev u0");
+  const PortNo no = add(tunnel("vx1", "192.0.2.2", 10));
+  const PortNo hub = add(tunnel("vx2", nullptr, 20));
+  must(dp_->put_fdb(key(1), {no, std::nullopt}));
+  must(dp_->put_fdb(key(2), {hub, IpAddr::parse("192.0.2.3")}));
+  ASSERT_TRUE(dp_->port_state(no).present);
+  dp_.reset();
+  sh("ip link set u0 mtu 1400");
+  open();
+  EXPECT_EQ(add(tunnel("vx1", "192.0.2.2", 10)), no);
+  add(tunnel("vx2", nullptr, 20));
+  const PortState s = dp_->port_state(no);
+  EXPECT_TRUE(s.present);
+  EXPECT_EQ(s.mtu, 1350U);
+  EXPECT_EQ(s.details.back(), (std::pair<std::string, std::string>{"local_ip", "192.0.2.1"}));
+}
+
+TEST_F(KernelDatapathTest, TunnelsOfAFormerLife) {
+  const PortNo stays = add(tunnel("vx1", "192.0.2.2", 10));
+  add(tunnel("vx2", "192.0.2.2", 11));
+  PortSpec other = tunnel("vx3", "192.0.2.2", 10);
+  other.vxlan.dst_port = 8472;
+  add(other);
+  ASSERT_NE(if_nametoindex("hdvx8472"), 0U);
+  open();
+  EXPECT_EQ(add(tunnel("vx1", "192.0.2.2", 10)), stays);
+  dp_->settle();
+  EXPECT_NE(if_nametoindex("hdvx4789"), 0U);
+  EXPECT_EQ(if_nametoindex("hdvx8472"), 0U);
+  add(tunnel("vx4", "192.0.2.2", 11));  // its key is free again
+}
+
+TEST_F(KernelDatapathTest, CleanUpLeavesNothing) {
+  veth("a0", "a1");
+  const int a0 = static_cast<int>(if_nametoindex("a0"));
+  const auto kernel = must(netlink::Netlink::open());
+  add("a0");
+  add("br0", PortKind::internal);
+  add(tunnel("vx1", "192.0.2.2", 10));
+  for (const bool second_life : {false, true}) {
+    if (second_life) {
+      open();
+      add("a0");
+      add("br0", PortKind::internal);
+      dp_.reset();
+      dp_ = make();  // as `vswitchd --cleanup` does: nothing is asked for
+    }
+    dp_->clean_up();
+    sh("! ip -o link show | grep -q 'alias test:owner'");
+    for (const auto& left : std::filesystem::directory_iterator(bpffs()))  // besides the kernel's own files
+      EXPECT_FALSE(left.is_directory()) << left.path();
+    EXPECT_FALSE(must(kernel->has_clsact(a0)));
+    veth("n0", "n1");  // the devices are free: nothing swallows frames
+    const Ear inside("a0");
+    const Bytes f = frame(kAll, mac(1));
+    Ear("a1").send(f);
+    EXPECT_EQ(inside.await(), f);
+    sh("ip link del n0");
+  }
+}
+
+// The qdisc that a filter needed goes too, also when it was an earlier daemon that made it.
+TEST_F(KernelDatapathTest, CleanUpTakesTheQdiscOfAFormerLife) {
+  veth("a0", "a1");
+  const int a0 = static_cast<int>(if_nametoindex("a0"));
+  const auto kernel = must(netlink::Netlink::open());
+  std::vector<Fd> full;  // no place by tcx, so that it must be a filter
+  for (int n = 0; n < 1000; ++n) {
+    const bpf_insn code[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, -1}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    const Fd pass(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "pass", "GPL", code, 2, nullptr));
+    Fd link(bpf_link_create(pass.get(), a0, static_cast<bpf_attach_type>(46), nullptr));
+    if (!link) break;
+    full.push_back(std::move(link));
+  }
+  add("a0");
+  ASSERT_TRUE(must(kernel->has_clsact(a0)));
+  open();
+  add("a0");
+  open();
+  const PortNo a = add("a0");
+  dp_->settle();
+  ASSERT_TRUE(comes_up(a));
+  dp_->clean_up();
+  EXPECT_FALSE(must(kernel->has_clsact(a0)));
+}
+
+TEST_F(KernelDatapathTest, WithoutABpfFileSystemItEndsWithTheProcess) {
+  dp_->clean_up();
+  dp_ = must(make_kernel_datapath({.owner = "test:owner", .bpffs = "/proc/none", .time = nullptr}));
+  must(dp_->add_bridge("br"));
+  for (const std::string n : {"a", "b"}) veth(n + "0", n + "1");
+  for (const std::string n : {"a0", "b0"}) ASSERT_TRUE(comes_up(add(n)));
+  reach("a1", {"b1"});
+  dp_->settle();
+  dp_->clean_up();
+}
+
+}  // namespace
+}  // namespace heddle::dp
