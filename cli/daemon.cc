@@ -105,6 +105,7 @@ std::span<const CommandInfo> daemon_commands() {
   };
   static const std::array commands{
       info("fdb-show", 1, 1, "BRIDGE"),
+      info("fdb-stats", 1, 1, "BRIDGE"),
       info("fdb-flush", 0, 1, "[BRIDGE]"),
       info("fdb-add", 4, 4, "BRIDGE PORT VLAN MAC"),
       info("fdb-del", 3, 3, "BRIDGE VLAN MAC"),

@@ -36,7 +36,7 @@ _vsctl() {
     else
       words='init show add-br del-br list-br br-exists br-to-vlan br-to-parent br-set-external-id br-get-external-id
         list-ports list-ifaces add-port del-port port-to-br iface-to-br list find get set add remove clear create
-        destroy wait-until comment fdb-show fdb-flush fdb-add fdb-del drops port-stats version exit'
+        destroy wait-until comment fdb-show fdb-stats fdb-flush fdb-add fdb-del drops port-stats version exit'
     fi
   else
     case $command:${#args[@]} in
