@@ -13,12 +13,6 @@ LARGEST_MTU = 65535
 
 
 @pytest.fixture
-def in_kernel(lab):
-    lab.needs("leave frames to the kernel")
-    return lab
-
-
-@pytest.fixture
 def host(in_kernel):
     host = in_kernel.host("h").start()
     host.add_br("br0")
