@@ -17,7 +17,6 @@ SRC, DST = mac(1), mac(2)
 @pytest.fixture
 def host(in_kernel):
     host = in_kernel.host("h").start()
-    host.vsctl("set Open_vSwitch . other_config:stats-update-interval=1000")
     host.add_br("br0")
     return host
 
