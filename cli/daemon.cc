@@ -104,13 +104,10 @@ std::span<const CommandInfo> daemon_commands() {
     return CommandInfo{.name = name, .min_args = min, .max_args = max, .usage = usage, .target = Target::daemon};
   };
   static const std::array commands{
-      info("fdb-show", 1, 1, "BRIDGE"),
-      info("fdb-flush", 0, 1, "[BRIDGE]"),
-      info("fdb-add", 4, 4, "BRIDGE PORT VLAN MAC"),
-      info("fdb-del", 3, 3, "BRIDGE VLAN MAC"),
-      info("drops", 0, 1, "[PORT]"),
-      info("port-stats", 0, 1, "[PORT]"),
-      info("version", 0, 0, ""),
+      info("fdb-show", 1, 1, "BRIDGE"),         info("fdb-stats", 1, 1, "BRIDGE"),
+      info("fdb-flush", 0, 1, "[BRIDGE]"),      info("fdb-add", 4, 4, "BRIDGE PORT VLAN MAC"),
+      info("fdb-del", 3, 3, "BRIDGE VLAN MAC"), info("drops", 0, 1, "[PORT]"),
+      info("port-stats", 0, 1, "[PORT]"),       info("version", 0, 0, ""),
       info("exit", 0, 1, "[--cleanup]"),
   };
   return commands;

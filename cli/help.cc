@@ -108,6 +108,7 @@ Records of any table (Open_vSwitch, Bridge, Port, Interface, ...):
 
 The running switch (these ask the daemon, after all changes of the same line):
   fdb-show BRIDGE                            forwarding database: port, VLAN, MAC, age, remote VTEP
+  fdb-stats BRIDGE                           its counters: entries, learned, moved, expired, evicted, refused
   fdb-flush [BRIDGE]                         forget what was learned
   fdb-add BRIDGE PORT VLAN MAC               a static entry, which neither ages nor moves
   fdb-del BRIDGE VLAN MAC                    remove an entry

@@ -4,7 +4,7 @@ _vsctl_commands='init show emer-reset add-br del-br list-br br-exists br-to-vlan
   br-get-external-id list-ports list-ifaces add-port del-port port-to-br iface-to-br add-bond add-bond-iface
   del-bond-iface get-controller del-controller set-controller get-fail-mode del-fail-mode set-fail-mode get-manager
   del-manager set-manager get-ssl del-ssl set-ssl add-aa-mapping del-aa-mapping get-aa-mapping add-zone-tp del-zone-tp
-  list-zone-tp list-dp-cap list find get set add remove clear create destroy wait-until comment fdb-show fdb-flush
+  list-zone-tp list-dp-cap list find get set add remove clear create destroy wait-until comment fdb-show fdb-stats fdb-flush
   fdb-add fdb-del drops port-stats version exit'
 
 _vsctl_tables='Open_vSwitch Bridge Port Interface Mirror QoS Queue Controller Manager SSL Flow_Table NetFlow sFlow IPFIX

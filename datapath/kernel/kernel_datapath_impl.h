@@ -56,10 +56,10 @@ class KernelDatapath final : public Datapath {
     PortNo no = PortNo::none;
     PortSpec spec;
     PortPolicy policy;
-    hd_port conf{};           // what the programs have
-    netlink::Link link;       // the device that bears the port's name; index 0: there is none
-    netlink::Link back;       // internal ports: the other end of its pair
-    bool moved = false;       // internal ports: the device is in another namespace now; `link` is `back` then
+    hd_port conf{};      // what the programs have
+    netlink::Link link;  // the device that bears the port's name; index 0: there is none
+    netlink::Link back;  // internal ports: the other end of its pair
+    bool moved = false;  // internal ports: the device is in another namespace now; `link` is `back` then
     Hook hook;
     netlink::EthtoolInfo ethtool;
     std::string error;
@@ -123,7 +123,7 @@ class KernelDatapath final : public Datapath {
   void on_vxlan(const netlink::Link& link);
   void on_renamed(const netlink::Link& link, std::set<PortNo>& changed);
   void reread_links(std::set<PortNo>& changed);
-  void on_traffic(int ifindex);
+  void on_traffic(int ifindex, std::set<PortNo>& changed);
   void refresh_stations();
   void refresh_remotes(std::set<PortNo>& changed);
   void arm_timer();

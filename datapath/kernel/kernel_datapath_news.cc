@@ -150,11 +150,13 @@ void KernelDatapath::reread_links(std::set<PortNo>& changed) {
 }
 
 // A queue or filter at a port's device came or went: see watched().
-void KernelDatapath::on_traffic(int ifindex) {
+void KernelDatapath::on_traffic(int ifindex, std::set<PortNo>& changed) {
   for (auto& [no, p] : ports_) {
     if (p.tunnel() || p.hook.ifindex() == 0 || (p.internal() && !p.moved) || p.link.index != ifindex) continue;
     if (auto now = kernel_->link(ifindex)) p.link = *now;
+    const auto before = p.conf.flags;
     write_device(p);
+    if (p.conf.flags != before) changed.insert(no);
   }
 }
 
@@ -197,7 +199,7 @@ void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
       case Kind::neighbour:
         break;
       case Kind::traffic:
-        on_traffic(e.ifindex);
+        on_traffic(e.ifindex, touched);
         break;
       case Kind::address:
       case Kind::route:

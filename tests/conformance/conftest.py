@@ -69,6 +69,13 @@ def lab(request, datapath, tmp_path):
     made.close(check=not getattr(request.node, "failed", False))
 
 
+@pytest.fixture
+def in_kernel(lab):
+    """The same, for tests of what only the kernel datapath has."""
+    lab.needs("leave frames to the kernel")
+    return lab
+
+
 @pytest.fixture(scope="module")
 def shared_lab(request, datapath, tmp_path_factory):
     """A laboratory that all tests of a file use. They must leave it as they found it."""

@@ -42,6 +42,7 @@ CANNOT = {
     "user": {
         "outlive its daemon": "the user-space datapath forwards in the daemon and ends with it",
         "share its ports": "the user-space datapath takes a port's device by an XDP program of its own",
+        "leave frames to the kernel": "the user-space datapath forwards copies, by AF_XDP, past queues, filters and vxlan devices",
     },
 }
 
