@@ -7,11 +7,27 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 #include "base/log.h"
 #include "datapath/kernel/kernel_datapath_impl.h"
 
 namespace heddle::dp {
+namespace {
+
+// hdvx and a UDP port, or hd and eight hexadecimal digits.
+bool named_by_us(const std::string& name) {
+  constexpr std::size_t kHash = 8;
+  const auto only = [](std::string_view text, std::string_view allowed) {
+    return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
+  };
+  const std::string_view rest = std::string_view(name).substr(std::min<std::size_t>(2, name.size()));
+  if (!name.starts_with("hd")) return false;
+  if (rest.starts_with("vx")) return only(rest.substr(2), "0123456789");
+  return rest.size() == kHash && only(rest, "0123456789abcdef");
+}
+
+}  // namespace
 
 KernelDatapath::KernelDatapath(const KernelDatapathOptions& options) : options_(options) {}
 
@@ -185,7 +201,7 @@ void KernelDatapath::clean_up() {
   // A daemon that was killed in the act of making one had not marked it yet.
   if (const auto links = kernel_->links())
     for (const auto& link : *links)
-      if (link.name.starts_with("hd") && may_adopt(link)) (void)kernel_->remove_link(link.index);
+      if (named_by_us(link.name) && may_adopt(link)) (void)kernel_->remove_link(link.index);
   pins_->remove_all();
 }
 
