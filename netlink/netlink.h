@@ -70,7 +70,8 @@ class Netlink {
   // Whether frames that arrive at the device meet TC filters: it has an ingress or clsact qdisc with a filter in its
   // ingress part. Programs attached by tcx or XDP are not TC filters.
   Result<bool> ingress_filters(int index);
-  // The same for frames that leave it by a clsact qdisc. (Of an ingress qdisc the kernel shows the filters that it has.)
+  // The same for frames that leave it by a clsact qdisc. (Of an ingress qdisc the kernel shows the filters that it
+  // has.)
   Result<bool> egress_filters(int index);
   Result<bool> has_clsact(int index);
 

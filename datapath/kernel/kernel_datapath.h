@@ -2,11 +2,11 @@
 // datapath/datapath.h for the contract.
 //
 // It forwards while no daemon runs: programs, maps and attachments are pinned in a BPF file system. A new object with
-// the same owner takes over what an earlier one left; nothing of it stops meanwhile. Destroying the object leaves all at
-// work; clean_up() removes it.
+// the same owner takes over what an earlier one left; nothing of it stops meanwhile. Destroying the object leaves all
+// at work; clean_up() removes it.
 //
-// What it makes in the network namespace bears `owner` as its alias: a vxlan device for each UDP port ("hdvx4789") and a
-// veth pair for each internal port, whose other end is "hd" and eight hexadecimal digits.
+// What it makes in the network namespace bears `owner` as its alias: a vxlan device for each UDP port ("hdvx4789") and
+// a veth pair for each internal port, whose other end is "hd" and eight hexadecimal digits.
 #pragma once
 
 #include <memory>
@@ -17,9 +17,9 @@
 namespace heddle::dp {
 
 struct KernelDatapathOptions {
-  std::string owner;                    // tells this daemon's devices and pins from others'
-  std::string bpffs = "/sys/fs/bpf";    // mount point of a BPF file system; mounted when it is not
-  const TimeSource* time = nullptr;     // must outlive the datapath
+  std::string owner;                  // tells this daemon's devices and pins from others'
+  std::string bpffs = "/sys/fs/bpf";  // mount point of a BPF file system; mounted when it is not
+  const TimeSource* time = nullptr;   // must outlive the datapath
 };
 
 // Errc::unsupported when the kernel cannot do it; the text names what it lacks.

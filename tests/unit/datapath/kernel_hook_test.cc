@@ -328,7 +328,8 @@ TEST_F(KernelHook, PinOfADeviceThatIsGone) {
 }
 
 TEST_F(KernelHook, DeviceThatDoesNotExist) {
-  const auto hook = Hook::attach(*pins_, *w().kernel, {.ifindex = 0x7ffffff0, .name = "gone0"}, w().programs->port_ingress());
+  const auto hook =
+      Hook::attach(*pins_, *w().kernel, {.ifindex = 0x7ffffff0, .name = "gone0"}, w().programs->port_ingress());
   ASSERT_FALSE(hook);
   EXPECT_NE(hook.error().text.find("gone0"), std::string::npos) << hook.error().text;
 }
