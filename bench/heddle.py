@@ -139,3 +139,15 @@ class HeddleKernel(Heddle):
         for how in ((), ("--lazy",)):
             if self.bpffs and self.bpffs.is_mount():
                 run("umount", *how, str(self.bpffs), check=False)
+
+
+class HeddleKernelDevice(HeddleKernel):
+    """The same with every port listened at (promiscuous), so that frames go out by the device instead of straight into
+    the guest: what bpf_redirect_peer is worth."""
+
+    name = "kernel-device"
+
+    def set_up(self, ports, tunnel, pin):
+        super().set_up(ports, tunnel, pin)
+        for port in ports:
+            run("ip", "-n", self.lab.ns(self.host), "link", "set", port, "promisc", "on")

@@ -17,7 +17,7 @@ from lab import Lab
 from suites import SUITES
 from switches import ROOT, OpenVSwitch
 
-START_SECONDS = {"heddle": 1.0, "user": 1.0, "kernel": 1.0, "ovs": 2.5, "floor": 0.5, "bridge": 0.5}
+START_SECONDS = {"heddle": 1.0, "user": 1.0, "kernel": 1.0, "kernel-device": 1.0, "ovs": 2.5, "floor": 0.5, "bridge": 0.5}
 USER_ONLY = {"sizes": "64,1500", "flows": "1,1000,100000", "sink": "xdp"}  # options and their defaults
 
 

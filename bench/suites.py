@@ -2,7 +2,7 @@
 datapath beside the Linux bridge. A suite knows its kinds of switches by name (the first ones are compared by default),
 its groups of rows, the ratios that are shown, and how to measure a group."""
 
-from heddle import Heddle, HeddleKernel, HeddleUser
+from heddle import Heddle, HeddleKernel, HeddleKernelDevice, HeddleUser
 from switches import Floor, LinuxBridge, OpenVSwitch
 
 import fdb
@@ -46,9 +46,9 @@ class KernelSuite:
     """The kernel datapath and the Linux bridge (with the kernel's vxlan device for the overlay)."""
 
     name = "kernel"
-    kinds = {kind.name: kind for kind in (HeddleKernel, LinuxBridge, HeddleUser)}
+    kinds = {kind.name: kind for kind in (HeddleKernel, LinuxBridge, HeddleKernelDevice, HeddleUser)}
     default = ("kernel", "bridge")
-    ratios = (("kernel", "bridge"),)
+    ratios = (("kernel", "bridge"), ("kernel", "kernel-device"))
     ranges = True
     rates = ("local", "vxlan")
     groups = (*rates, *TCP, *latency.GROUPS, *restart.GROUPS, fdb.GROUP)
