@@ -84,7 +84,6 @@ TUNNELS = [  # options, what the error must name
 ]
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("options,names", TUNNELS, ids=[o for o, _ in TUNNELS])
 def test_tunnel_that_cannot_be(switch, options, names):
     """Configuration is desired state: the row stays, its error says what is wrong, vsctl says so and fails."""

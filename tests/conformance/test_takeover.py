@@ -119,6 +119,7 @@ def test_maps_of_another_layout_are_replaced(host, pair):
     assert "another layout" in host.log_tail(200)
 
 
+@pytest.mark.core
 def test_killed_under_a_stream(host, pair):
     known(*pair)
     with Stream(*pair) as stream:
@@ -426,6 +427,7 @@ def shared(lab):
     return host
 
 
+@pytest.mark.core
 def test_other_tc_filters_stay_and_see_the_packets(shared):
     """A filter at the ingress of a port's device, there before the port: it sees what the guest sends, then the switch
     has it."""
