@@ -62,7 +62,7 @@ struct hd_port {
   __u32 vni;
   __u32 tunnel_flags; /* BPF_F_* of bpf_skb_set_tunnel_key() */
   __u32 reserved3;
-  __u64 vlans[64];    /* VLANs carried, one bit each */
+  __u64 vlans[64]; /* VLANs carried, one bit each */
 };
 
 /* `devices`: ifindex -> port number (__u32). */
