@@ -78,7 +78,8 @@ bool tunnel_keys_have_local_addresses() {
   for (int at = -kRoom; at < 0; at += 8)
     code.push_back({BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, static_cast<__s16>(at), 0});
   code.push_back({BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10, 0, 0});
-  code.push_back({BPF_ALU64 | BPF_SUB | BPF_K, BPF_REG_2, 0, 0, kRoom});
+  constexpr __u8 kAdd = BPF_ALU64;  // | BPF_ADD | BPF_K, which are 0. (The verifier takes no BPF_SUB on the stack.)
+  code.push_back({kAdd, BPF_REG_2, 0, 0, -kRoom});
   code.push_back({BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, static_cast<__s32>(sizeof(bpf_tunnel_key))});
   code.push_back({BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_4, 0, 0, 0});
   code.push_back({BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_skb_set_tunnel_key});
