@@ -46,10 +46,11 @@ Expect<> Locks::steal(SessionId session, const Json& params) {
   auto name = admit(session, params, "steal");
   if (!name) return std::unexpected(name.error());
   auto& queue = queues_[*name];
-  const auto victim = queue.empty() ? std::nullopt : std::optional(queue.front());
+  const bool held = !queue.empty();
+  const SessionId victim = held ? queue.front() : session;
   queue.push_front(session);
   asked_[session].insert(*name);
-  if (victim) tell_(*victim, "stolen", *name);
+  if (held) tell_(victim, "stolen", *name);
   return {};
 }
 

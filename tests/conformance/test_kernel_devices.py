@@ -94,8 +94,10 @@ def test_without_a_bpf_file_system(tunnel):
         wait_until(lambda: received() > before, 5, "the frames come as far as the vxlan device")
         return done.returncode == 0
     assert not host_answers()
+    by_tcx = host.get("Interface", "vm1", "status:tc_hook") == "tcx"
     host.kill()
-    assert not guest.ping("10.0.0.2", timeout=0.3), "nothing forwards any more"
+    if by_tcx:  # clsact filters, all that older kernels have, stay with their devices
+        assert not guest.ping("10.0.0.2", timeout=0.3), "nothing forwards any more"
     assert not host_answers()
     host.start()
     guest.reaches("10.0.0.2")
