@@ -3,8 +3,8 @@
 //   <bpffs>/<owner>/layout-<N>/<map>          maps
 //   <bpffs>/<owner>/layout-<N>/link-<ifindex> attachments to devices
 //
-// Without a BPF file system (none is mounted and none may be) everything works, but nothing can be taken over: links end
-// with the process, filters go on until they are replaced. `path()` is empty and why() says the reason.
+// Without a BPF file system (none is mounted and none may be) everything works, but nothing can be taken over: links
+// end with the process, filters go on until they are replaced. `path()` is empty and why() says the reason.
 //
 // Owner: the kernel datapath. Any thread, one at a time.
 #pragma once
