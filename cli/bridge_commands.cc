@@ -184,13 +184,7 @@ Result<Outcome> br_get_external_id(Session& session, const Command& command, std
 CommandInfo info(std::string_view name, std::size_t min, std::size_t max, std::string_view usage,
                  decltype(CommandInfo::run) run, std::string_view options = {},
                  decltype(CommandInfo::prepare) prepare = prepare_switch) {
-  return {.name = name,
-          .min_args = min,
-          .max_args = max,
-          .usage = usage,
-          .options = options,
-          .prepare = prepare,
-          .run = run};
+  return database_command(name, min, max, usage, run, prepare, options);
 }
 
 }  // namespace

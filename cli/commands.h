@@ -46,6 +46,19 @@ struct CommandInfo {
 
 inline constexpr std::size_t kAnyNumber = SIZE_MAX;
 
+// A line of the tables of commands that work on the database.
+inline CommandInfo database_command(std::string_view name, std::size_t min, std::size_t max, std::string_view usage,
+                                    decltype(CommandInfo::run) run, decltype(CommandInfo::prepare) prepare,
+                                    std::string_view options = {}) {
+  return {.name = name,
+          .min_args = min,
+          .max_args = max,
+          .usage = usage,
+          .options = options,
+          .prepare = prepare,
+          .run = run};
+}
+
 // Every table of commands below, for whoever goes through all of them.
 std::vector<const CommandInfo*> all_commands();
 std::span<const CommandInfo> bridge_commands();

@@ -202,13 +202,7 @@ Result<Outcome> destroy(Session& session, const Command& command, std::string&) 
 
 CommandInfo info(std::string_view name, std::size_t min, std::string_view usage, decltype(CommandInfo::run) run,
                  decltype(CommandInfo::prepare) prepare, std::string_view options) {
-  return {.name = name,
-          .min_args = min,
-          .max_args = kAnyNumber,
-          .usage = usage,
-          .options = options,
-          .prepare = prepare,
-          .run = run};
+  return database_command(name, min, kAnyNumber, usage, run, prepare, options);
 }
 
 }  // namespace

@@ -241,31 +241,19 @@ Result<Outcome> emer_reset(Session& session, const Command&, std::string&) {
   return Outcome::done;
 }
 
-CommandInfo info(std::string_view name, std::size_t min, std::size_t max, std::string_view usage,
-                 decltype(CommandInfo::run) run, decltype(CommandInfo::prepare) prepare,
-                 std::string_view options = {}) {
-  return {.name = name,
-          .min_args = min,
-          .max_args = max,
-          .usage = usage,
-          .options = options,
-          .prepare = prepare,
-          .run = run};
-}
-
 }  // namespace
 
 std::span<const CommandInfo> other_commands() {
   static const std::array commands{
-      info("emer-reset", 0, 0, "", emer_reset, prepare_emer_reset),
-      info("add-aa-mapping", 3, 3, "BRIDGE I-SID VLAN", add_aa_mapping, prepare_aa),
-      info("del-aa-mapping", 3, 3, "BRIDGE I-SID VLAN", del_aa_mapping, prepare_aa),
-      info("get-aa-mapping", 1, 1, "BRIDGE", get_aa_mapping, prepare_aa),
-      info("add-zone-tp", 3, kAnyNumber, "DATAPATH zone=ID TIMEOUT=SECS...", add_zone_tp, prepare_datapath,
-           "--may-exist"),
-      info("del-zone-tp", 2, 2, "DATAPATH zone=ID", del_zone_tp, prepare_datapath, "--if-exists"),
-      info("list-zone-tp", 1, 1, "DATAPATH", list_zone_tp, prepare_datapath),
-      info("list-dp-cap", 1, 1, "DATAPATH", list_dp_cap, prepare_datapath),
+      database_command("emer-reset", 0, 0, "", emer_reset, prepare_emer_reset),
+      database_command("add-aa-mapping", 3, 3, "BRIDGE I-SID VLAN", add_aa_mapping, prepare_aa),
+      database_command("del-aa-mapping", 3, 3, "BRIDGE I-SID VLAN", del_aa_mapping, prepare_aa),
+      database_command("get-aa-mapping", 1, 1, "BRIDGE", get_aa_mapping, prepare_aa),
+      database_command("add-zone-tp", 3, kAnyNumber, "DATAPATH zone=ID TIMEOUT=SECS...", add_zone_tp, prepare_datapath,
+                       "--may-exist"),
+      database_command("del-zone-tp", 2, 2, "DATAPATH zone=ID", del_zone_tp, prepare_datapath, "--if-exists"),
+      database_command("list-zone-tp", 1, 1, "DATAPATH", list_zone_tp, prepare_datapath),
+      database_command("list-dp-cap", 1, 1, "DATAPATH", list_dp_cap, prepare_datapath),
   };
   return commands;
 }

@@ -179,13 +179,7 @@ Result<Outcome> iface_to_br(Session& session, const Command& command, std::strin
 
 CommandInfo info(std::string_view name, std::size_t min, std::size_t max, std::string_view usage,
                  decltype(CommandInfo::run) run, std::string_view options = {}) {
-  return {.name = name,
-          .min_args = min,
-          .max_args = max,
-          .usage = usage,
-          .options = options,
-          .prepare = prepare_switch,
-          .run = run};
+  return database_command(name, min, max, usage, run, prepare_switch, options);
 }
 
 }  // namespace

@@ -191,35 +191,23 @@ Result<Outcome> set_ssl(Session& session, const Command& command, std::string&) 
   return Outcome::done;
 }
 
-CommandInfo info(std::string_view name, std::size_t min, std::size_t max, std::string_view usage,
-                 decltype(CommandInfo::run) run, decltype(CommandInfo::prepare) prepare,
-                 std::string_view options = {}) {
-  return {.name = name,
-          .min_args = min,
-          .max_args = max,
-          .usage = usage,
-          .options = options,
-          .prepare = prepare,
-          .run = run};
-}
-
 }  // namespace
 
 std::span<const CommandInfo> remote_commands() {
   static const std::array commands{
-      info("get-controller", 1, 1, "BRIDGE", get_controller, prepare_controllers),
-      info("del-controller", 1, 1, "BRIDGE", del_controller, prepare_controllers),
-      info("set-controller", 1, kAnyNumber, "BRIDGE TARGET...", set_controller, prepare_controllers,
-           "--inactivity-probe="),
-      info("get-fail-mode", 1, 1, "BRIDGE", get_fail_mode, prepare_controllers),
-      info("del-fail-mode", 1, 1, "BRIDGE", del_fail_mode, prepare_controllers),
-      info("set-fail-mode", 2, 2, "BRIDGE standalone|secure", set_fail_mode, prepare_controllers),
-      info("get-manager", 0, 0, "", get_manager, prepare_managers),
-      info("del-manager", 0, 0, "", del_manager, prepare_managers),
-      info("set-manager", 1, kAnyNumber, "TARGET...", set_manager, prepare_managers, "--inactivity-probe="),
-      info("get-ssl", 0, 0, "", get_ssl, prepare_ssl),
-      info("del-ssl", 0, 0, "", del_ssl, prepare_ssl),
-      info("set-ssl", 3, 3, "PRIVATE-KEY CERTIFICATE CA-CERT", set_ssl, prepare_ssl, "--bootstrap"),
+      database_command("get-controller", 1, 1, "BRIDGE", get_controller, prepare_controllers),
+      database_command("del-controller", 1, 1, "BRIDGE", del_controller, prepare_controllers),
+      database_command("set-controller", 1, kAnyNumber, "BRIDGE TARGET...", set_controller, prepare_controllers,
+                       "--inactivity-probe="),
+      database_command("get-fail-mode", 1, 1, "BRIDGE", get_fail_mode, prepare_controllers),
+      database_command("del-fail-mode", 1, 1, "BRIDGE", del_fail_mode, prepare_controllers),
+      database_command("set-fail-mode", 2, 2, "BRIDGE standalone|secure", set_fail_mode, prepare_controllers),
+      database_command("get-manager", 0, 0, "", get_manager, prepare_managers),
+      database_command("del-manager", 0, 0, "", del_manager, prepare_managers),
+      database_command("set-manager", 1, kAnyNumber, "TARGET...", set_manager, prepare_managers, "--inactivity-probe="),
+      database_command("get-ssl", 0, 0, "", get_ssl, prepare_ssl),
+      database_command("del-ssl", 0, 0, "", del_ssl, prepare_ssl),
+      database_command("set-ssl", 3, 3, "PRIVATE-KEY CERTIFICATE CA-CERT", set_ssl, prepare_ssl, "--bootstrap"),
   };
   return commands;
 }
