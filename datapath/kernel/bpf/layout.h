@@ -11,12 +11,11 @@
 
 #define HD_LAYOUT 1
 
-#define HD_PORTS 4096    /* limits::kPorts */
-#define HD_BRIDGES 256   /* limits::kBridges */
-#define HD_REMOTES 65536 /* limits::kTunnelRemotes */
-#define HD_TARGETS 5120  /* in one flood set: every port and the longest flood list */
-#define HD_CHUNK 64      /* targets in one element of `flood_sets` */
-#define HD_FLOOD_SETS 1048576
+#define HD_PORTS 4096     /* limits::kPorts */
+#define HD_BRIDGES 256    /* limits::kBridges */
+#define HD_REMOTES 65536  /* limits::kTunnelRemotes */
+#define HD_TARGETS 5120   /* in one flood set: every port and the longest flood list */
+#define HD_CHUNK 64       /* targets in one element of `flood_sets` */
 #define HD_RING (1 << 20) /* bytes of events that may wait */
 #define HD_NO_BRIDGE 0xffff
 #define HD_ALL_VLANS 0xffff /* in `vlan_sets`: the set of every VLAN that has none of its own */
