@@ -28,6 +28,11 @@
   X(bad_udp_checksum, "outer UDP checksum is wrong")                                          \
   X(no_route, "no route or local address to the tunnel's remote")                             \
   X(ecn_invalid, "outer congestion mark on an inner packet that cannot carry it (RFC 6040)")  \
-  X(mailbox_full, "hand-over queue between two workers is full")
+  X(mailbox_full, "hand-over queue between two workers is full")                              \
+  X(mirror_port, "received on a port that is reserved for mirrored frames")                   \
+  X(policed, "more than the ingress_policing columns let the port bring")                     \
+  X(fail_secure, "bridge is in fail_mode secure, and no controller says where frames go")     \
+  X(patch_loop, "passed too many patch ports: bridges are patched in a loop")                 \
+  X(shaped, "queue of a port with QoS is full")
 
 #endif

@@ -22,6 +22,11 @@ inline constexpr std::size_t kLearnQueue = 128;       // learn events waiting pe
 inline constexpr std::size_t kMailbox = 4096;         // frames under way from one worker to another
 inline constexpr std::size_t kTunnelRemotes = 65536;  // (tunnel port, remote VTEP) pairs
 inline constexpr std::size_t kFloodList = 1024;       // remote VTEPs in one multipoint port's flood list
+inline constexpr std::size_t kMirrors = 32;           // per bridge
+inline constexpr unsigned kPatchHops = 8;             // patch ports that one frame may pass
+inline constexpr std::size_t kQueues = 64;            // of one port's QoS
+inline constexpr std::uint32_t kQueueMax = 0xfff0;    // highest queue number: one more is the HTB class's
+inline constexpr std::size_t kShapedFrames = 1000;    // waiting in one queue of a port with QoS
 
 // Forwarding database, per bridge
 inline constexpr std::size_t kFdbDefault = 8192;   // other_config:mac-table-size

@@ -11,6 +11,7 @@
 #include <bitset>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,6 +40,7 @@ enum class PortKind {
   tap,       // a device that the datapath makes, and removes again
   internal,  // the bridge's own device: made by the datapath, outlives the daemon so that its addresses survive
   vxlan,     // tunnel; no device of its own
+  patch,     // one end of a link between two bridges: what leaves by it arrives at PortSpec::peer
 };
 
 // RFC 7348. Addresses are of one family. Defaults are those that Open vSwitch users know.
@@ -59,15 +61,26 @@ struct VxlanSpec {
 };
 
 struct PortSpec {
-  std::string name;  // netdev name, or the tunnel's name; unique in the datapath
+  std::string name;  // netdev name, or the tunnel's or patch port's name; unique in the datapath
   PortKind kind = PortKind::netdev;
   VxlanSpec vxlan;              // kind == vxlan
+  std::string peer;             // kind == patch: name of the other end. Frames pass while that one names this one
   std::optional<MacAddr> mac;   // kind == tap or internal: the device's address when it is made
   std::optional<unsigned> mtu;  // kind == tap or internal: the device's MTU
   bool operator==(const PortSpec&) const = default;
 };
 
 enum class VlanMode { access, trunk, native_tagged, native_untagged };
+
+// What a port may bring, on average and at once; 0 = not limited. Frames that come faster are dropped (Drop::policed).
+// A frame passes while the bucket is not empty, so one that is longer than the burst passes too, and the average holds.
+struct Policing {
+  std::uint64_t bits_per_second = 0;
+  std::uint64_t burst_bits = 0;
+  std::uint64_t packets_per_second = 0;
+  std::uint64_t burst_packets = 0;
+  bool operator==(const Policing&) const = default;
+};
 
 // IEEE 802.1Q ingress and egress rules of a port, in the words of Open vSwitch's Port table.
 struct PortPolicy {
@@ -77,6 +90,7 @@ struct PortPolicy {
   VlanSet trunks;  // trunk and native modes; none set = all
   bool protected_port = false;
   bool learning = true;
+  Policing policing;
   bool operator==(const PortPolicy&) const = default;
 
   // Whether the port carries `vlan` (after classification).
@@ -85,6 +99,54 @@ struct PortPolicy {
     if (vlan_mode != VlanMode::trunk && vlan == tag) return true;
     return trunks.none() || trunks.test(vlan);
   }
+};
+
+// Copies of a bridge's frames for somebody who watches. A frame is selected once, by the port it came by or one it
+// leaves by, as it was admitted and in the VLAN it was put in, and copied before the rules for its way out are applied;
+// frames that are dropped later are seen too. The copy goes to one port, or to every port that carries one VLAN
+// (RSPAN), the ingress port among them.
+struct MirrorSpec {
+  bool all = false;                   // every frame
+  std::vector<PortNo> from;           // frames that came by these, and
+  std::vector<PortNo> to;             // frames that leave by these
+  VlanSet vlans;                      // only frames in these; none set = all
+  PortNo output = PortNo::none;       // reserved: it carries copies and nothing else, what arrives there is dropped
+  std::optional<VlanId> output_vlan;  // instead of `output`; frames in that very VLAN are not copied
+  bool operator==(const MirrorSpec&) const = default;
+};
+
+// What holds for a bridge as a whole.
+struct BridgePolicy {
+  bool secure = false;                     // nothing is forwarded (Drop::fail_secure): fail_mode without a controller
+  VlanSet flood_vlans;                     // nothing is learned in these, and everything flooded
+  std::map<unsigned, MirrorSpec> mirrors;  // by slot, 0 to limits::kMirrors - 1
+  bool operator==(const BridgePolicy&) const = default;
+};
+
+struct MirrorCounters {
+  std::uint64_t tx_packets = 0;  // copies made
+  std::uint64_t tx_bytes = 0;
+};
+
+// Egress shaping in the manner of the kernel's HTB: what leaves by the port waits, so that rates hold. Rates in bit/s,
+// sizes in bytes. A frame is in the queue that a policy gave it, else in queue 0, else in one of no other limit than
+// the port's.
+struct QosQueue {
+  std::uint64_t min_rate = 0;
+  std::uint64_t max_rate = 0;  // 0: the port's
+  std::uint64_t burst = 0;     // 0: what the rate needs
+  std::uint32_t priority = 0;  // lower ones get what is left over first
+  bool operator==(const QosQueue&) const = default;
+};
+struct QosSpec {
+  std::uint64_t max_rate = 0;                // never 0
+  std::map<std::uint32_t, QosQueue> queues;  // by number, 0 to limits::kQueueMax
+  bool operator==(const QosSpec&) const = default;
+};
+struct QueueCounters {
+  std::uint64_t tx_packets = 0;
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t dropped = 0;  // the queue was full
 };
 
 struct FdbKey {
@@ -156,6 +218,10 @@ class Datapath {
   virtual Result<BridgeId> add_bridge(const std::string& name) = 0;
   // Its ports must have left it. Entries that it still has go with it.
   virtual void remove_bridge(BridgeId bridge) = 0;
+  // A bridge begins with BridgePolicy{}. Ports that a mirror names and that do not exist, or are of another bridge, are
+  // passed over. The counters of a mirror's slot go on until its MirrorSpec is another.
+  virtual Result<> set_bridge(BridgeId bridge, const BridgePolicy& policy) = 0;
+  [[nodiscard]] virtual MirrorCounters mirror_counters(BridgeId bridge, unsigned slot) const = 0;
   // Ports. A datapath that outlived its daemon knows a port again by its name, and goes on forwarding for it as it did
   // until it is told otherwise. add_port succeeds for a netdev that does not exist yet (PortState::error tells, and it
   // is taken up when it appears); it fails for a request that can never work: name or number taken, limit reached,
@@ -164,6 +230,10 @@ class Datapath {
   virtual Result<> set_port(PortNo port, const PortPolicy& policy) = 0;
   // Removes the port and every FDB entry that leads to it.
   virtual Result<> remove_port(PortNo port) = 0;
+  // Nothing: as the device does without. Errc::unsupported for ports without a device (tunnels, patch ports).
+  virtual Result<> set_qos(PortNo port, const std::optional<QosSpec>& qos) = 0;
+  // By queue number; empty when there is no QosSpec.
+  [[nodiscard]] virtual std::map<std::uint32_t, QueueCounters> queue_counters(PortNo port) const = 0;
   // Head-end replication list of a multipoint tunnel port, at most limits::kFloodList remotes.
   virtual Result<> set_flood(PortNo multipoint, std::span<const IpAddr> remotes) = 0;
   [[nodiscard]] virtual PortState port_state(PortNo port) const = 0;

@@ -25,9 +25,13 @@ class UserDatapath final : public Datapath {
 
   Result<BridgeId> add_bridge(const std::string& name) override;
   void remove_bridge(BridgeId bridge) override;
+  Result<> set_bridge(BridgeId bridge, const BridgePolicy& policy) override;
+  [[nodiscard]] MirrorCounters mirror_counters(BridgeId bridge, unsigned slot) const override;
   Result<PortNo> add_port(const PortSpec& spec) override;
   Result<> set_port(PortNo no, const PortPolicy& policy) override;
   Result<> remove_port(PortNo no) override;
+  Result<> set_qos(PortNo no, const std::optional<QosSpec>& qos) override;
+  [[nodiscard]] std::map<std::uint32_t, QueueCounters> queue_counters(PortNo no) const override;
   Result<> set_flood(PortNo multipoint, std::span<const IpAddr> remotes) override;
   [[nodiscard]] PortState port_state(PortNo no) const override;
   [[nodiscard]] PortCounters port_counters(PortNo no) const override;

@@ -60,11 +60,30 @@ class FakeDatapath final : public dp::Datapath {
     const std::lock_guard lock(mutex_);
     ports_.at(port).counters = counters;
   }
+  void count_queue(dp::PortNo port, std::uint32_t queue, const dp::QueueCounters& counters) {
+    const std::lock_guard lock(mutex_);
+    ports_.at(port).queues[queue] = counters;
+  }
+  void count_mirror(dp::BridgeId bridge, unsigned slot, const dp::MirrorCounters& counters) {
+    const std::lock_guard lock(mutex_);
+    mirrored_[{bridge, slot}] = counters;
+  }
+  dp::BridgePolicy bridge_policy(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto it = bridge_policies_.find(bridges_.at(name));
+    return it == bridge_policies_.end() ? dp::BridgePolicy{} : it->second;
+  }
+  std::size_t bridge_calls() const {
+    const std::lock_guard lock(mutex_);
+    return bridge_calls_;
+  }
   struct Port {
     dp::PortSpec spec;
     dp::PortPolicy policy;
     std::vector<IpAddr> flood;
     dp::PortCounters counters;
+    std::optional<dp::QosSpec> qos;
+    std::map<std::uint32_t, dp::QueueCounters> queues;
   };
   std::map<std::string, Port> ports() const {
     const std::lock_guard lock(mutex_);
@@ -146,6 +165,19 @@ class FakeDatapath final : public dp::Datapath {
     std::erase_if(former_bridges_, gone);
     std::erase_if(fdb_, [&](const auto& item) { return item.first.bridge == bridge; });
     capacity_.erase(bridge);
+    bridge_policies_.erase(bridge);
+  }
+  Result<> set_bridge(dp::BridgeId bridge, const dp::BridgePolicy& policy) override {
+    const std::lock_guard lock(mutex_);
+    if (!has_bridge(bridge)) return fail(Errc::invalid, "no such bridge");
+    bridge_policies_[bridge] = policy;
+    ++bridge_calls_;
+    return {};
+  }
+  dp::MirrorCounters mirror_counters(dp::BridgeId bridge, unsigned slot) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = mirrored_.find({bridge, slot});
+    return it == mirrored_.end() ? dp::MirrorCounters{} : it->second;
   }
   void settle() override {
     const std::lock_guard lock(mutex_);
@@ -190,6 +222,20 @@ class FakeDatapath final : public dp::Datapath {
     ports_.at(number).flood.assign(remotes.begin(), remotes.end());
     return {};
   }
+  Result<> set_qos(dp::PortNo number, const std::optional<dp::QosSpec>& qos) override {
+    const std::lock_guard lock(mutex_);
+    const auto it = ports_.find(number);
+    if (it == ports_.end()) return fail(Errc::not_found, "no such port");
+    if (qos && (it->second.spec.kind == dp::PortKind::vxlan || it->second.spec.kind == dp::PortKind::patch))
+      return fail(Errc::unsupported, "port " + it->second.spec.name + ": no device to shape");
+    it->second.qos = qos;
+    return {};
+  }
+  std::map<std::uint32_t, dp::QueueCounters> queue_counters(dp::PortNo number) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = ports_.find(number);
+    return it == ports_.end() ? std::map<std::uint32_t, dp::QueueCounters>{} : it->second.queues;
+  }
   dp::PortState port_state(dp::PortNo number) const override {
     const std::lock_guard lock(mutex_);
     const auto it = ports_.find(number);
@@ -202,7 +248,8 @@ class FakeDatapath final : public dp::Datapath {
       return state;
     }
     state.present = state.admin_up = state.link_up = true;
-    state.ifindex = spec.kind == dp::PortKind::vxlan ? 0 : 1000 + static_cast<int>(number);
+    const bool device = spec.kind != dp::PortKind::vxlan && spec.kind != dp::PortKind::patch;
+    state.ifindex = device ? 1000 + static_cast<int>(number) : 0;
     state.mac = spec.mac.value_or(MacAddr{});
     state.mtu = spec.mtu.value_or(1500);
     return state;
@@ -304,6 +351,9 @@ class FakeDatapath final : public dp::Datapath {
   std::deque<dp::LearnEvent> events_;
   std::vector<dp::LearnEvent> former_;  // not put yet
   std::vector<dp::FdbKey> reported_;    // of former_, by the last poll
+  std::map<dp::BridgeId, dp::BridgePolicy> bridge_policies_;
+  std::map<std::pair<dp::BridgeId, unsigned>, dp::MirrorCounters> mirrored_;
+  std::size_t bridge_calls_ = 0;
   std::size_t add_calls_ = 0;
   std::size_t set_calls_ = 0;
   Fd events_fd_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
