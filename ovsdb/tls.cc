@@ -21,7 +21,7 @@ using Context = std::shared_ptr<ssl::context>;
 class TlsStream final : public Stream {
  public:
   TlsStream(Socket socket, Context context, TlsRole role)
-      : context_(std::move(context)), stream_(std::move(socket), *context_), role_(role) {}
+      : context_(std::move(context)), peer_(peer_of(socket)), stream_(std::move(socket), *context_), role_(role) {}
   void handshake(Ready ready) override {
     stream_.async_handshake(role_ == TlsRole::server ? ssl::stream_base::server : ssl::stream_base::client,
                             std::move(ready));
@@ -41,9 +41,11 @@ class TlsStream final : public Stream {
     stream_.lowest_layer().close(ignored);
   }
   boost::asio::any_io_executor executor() override { return stream_.get_executor(); }
+  [[nodiscard]] std::string peer() const override { return peer_; }
 
  private:
   Context context_;
+  std::string peer_;
   ssl::stream<Socket> stream_;
   TlsRole role_;
 };
