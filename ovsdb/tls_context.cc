@@ -59,9 +59,10 @@ Result<> write_whole(const std::string& file, std::string_view text) {
   const std::string unfinished = file + ".new" + std::to_string(::getpid());
   const Fd fd(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
   if (!fd) return fail_errno(errno, "TLS file " + file);
-  const bool written =
-      ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd.get()) == 0;
-  const int error = written && ::link(unfinished.c_str(), file.c_str()) == 0 ? 0 : errno;
+  errno = ENOSPC;  // what a write that stops short does not say
+  const bool done = ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                    ::fsync(fd.get()) == 0 && ::link(unfinished.c_str(), file.c_str()) == 0;
+  const int error = done ? 0 : errno;
   ::unlink(unfinished.c_str());
   return error == 0 ? Result<>{} : fail_errno(error, "TLS file " + file);
 }

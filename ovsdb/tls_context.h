@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "ovsdb/tls_files.h"
 
@@ -15,7 +16,8 @@ namespace heddle::ovsdb {
 
 struct TlsContext {
   boost::asio::ssl::context ssl{boost::asio::ssl::context::tls};
-  std::string bootstrap = {};  // where the first peer's authority has to be written; empty: peers are verified
+  std::string bootstrap = {};        // where the first peer's authority has to be written; empty: peers are verified
+  LogLimit complaints = LogLimit{};  // about peers that send none
 };
 
 Result<std::shared_ptr<TlsContext>> load_tls(const TlsFiles& files);
