@@ -16,25 +16,30 @@ namespace {
 
 namespace po = boost::program_options;
 
-// Understood for the sake of scripts written for ovs-vsctl, and without effect: vsctl writes no log of its own and
-// speaks no TLS. (A --db of ssl: is refused, so nobody is led to think that a connection is protected.)
+// Understood for the sake of scripts written for ovs-vsctl, and without effect: vsctl writes no log of its own, and
+// speaks the TLS versions and ciphers that OpenSSL's configuration has, 1.2 at least.
 struct Ignored {
   const char* name;       // as program_options takes it
   const char* value;      // what its value is called; null: it takes none
   bool optional = false;  // the value
 };
-constexpr std::array kIgnored{
-    Ignored{"no-syslog", nullptr},         Ignored{"log-file", "FILE", true},  Ignored{"log-level", "LEVEL"},
-    Ignored{"syslog-target", "HOST:PORT"}, Ignored{"syslog-method", "METHOD"}, Ignored{"private-key,p", "FILE"},
-    Ignored{"certificate,c", "FILE"},      Ignored{"ca-cert,C", "FILE"},       Ignored{"bootstrap-ca-cert", "FILE"},
-    Ignored{"peer-ca-cert", "FILE"},       Ignored{"ssl-protocols", "LIST"},   Ignored{"ssl-ciphers", "LIST"}};
+constexpr std::array kIgnored{Ignored{"no-syslog", nullptr},      Ignored{"log-file", "FILE", true},
+                              Ignored{"log-level", "LEVEL"},      Ignored{"syslog-target", "HOST:PORT"},
+                              Ignored{"syslog-method", "METHOD"}, Ignored{"ssl-protocols", "LIST"},
+                              Ignored{"ssl-ciphers", "LIST"}};
 
 po::options_description describe() {
   po::options_description d("Options", 110, 80);
   const auto text = [](const char* name) { return po::value<std::string>()->value_name(name); };
   auto add = d.add_options();
   add("rundir", text("DIR"), "where vswitchd keeps its sockets; default $VSWITCH_RUNDIR, else /run/vswitch");
-  add("db", text("SERVER"), "the database as unix:PATH or tcp:HOST:PORT; default unix:RUNDIR/db.sock");
+  add("db", text("SERVER"), "the database as unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT; default unix:RUNDIR/db.sock");
+  add("private-key,p", text("FILE"), "for ssl: PEM file with vsctl's private key");
+  add("certificate,c", text("FILE"), "for ssl: PEM file with its certificate");
+  add("ca-cert,C", text("FILE"),
+      "for ssl: PEM file with the authority that has to have signed the server's; none: any");
+  add("bootstrap-ca-cert", text("FILE"), "the same; while FILE is not there, take it from the first server's chain");
+  add("peer-ca-cert", text("FILE"), "for ssl: PEM file with certificates to send after vsctl's own");
   add("timeout,t", text("SECS"), "give up after SECS seconds; 0, the default: never");
   add("retry", "while nobody listens at SERVER, try again, for ever or until --timeout");
   add("no-wait", "do not wait until the switch has applied the change");
@@ -121,10 +126,8 @@ Recognised recognise(const po::options_description& d, const std::string& arg) {
 }
 
 Result<> check_server(const std::string& db) {
-  if (db.starts_with("unix:") || db.starts_with("tcp:")) return {};
-  const char* why = db.starts_with("ssl:") ? "vsctl speaks no TLS; use unix:PATH on the switch's own host"
-                                           : "it takes unix:PATH or tcp:HOST:PORT";
-  return fail(Errc::unsupported, fmt::format("--db={}: {}", db, why));
+  if (db.starts_with("unix:") || db.starts_with("tcp:") || db.starts_with("ssl:")) return {};
+  return fail(Errc::unsupported, fmt::format("--db={}: it takes unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT", db));
 }
 
 Result<> fill_output(const po::variables_map& given, Options& o) {
@@ -165,6 +168,12 @@ Result<> fill(const po::variables_map& given, Options& o) {
   if (given.contains("rundir")) o.rundir = text("rundir");
   if (given.contains("db")) o.db = text("db");
   if (auto ok = check_server(o.database()); !ok) return ok;
+  if (given.contains("private-key")) o.tls.private_key = text("private-key");
+  if (given.contains("certificate")) o.tls.certificate = text("certificate");
+  if (given.contains("ca-cert")) o.tls.ca_cert = text("ca-cert");
+  if (given.contains("peer-ca-cert")) o.tls.peer_ca_cert = text("peer-ca-cert");
+  o.tls.bootstrap = given.contains("bootstrap-ca-cert");
+  if (o.tls.bootstrap) o.tls.ca_cert = text("bootstrap-ca-cert");
   if (given.contains("timeout")) {
     auto seconds = number_of("timeout", text("timeout"));
     if (!seconds) return std::unexpected(seconds.error());

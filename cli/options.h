@@ -18,7 +18,8 @@ enum class DataStyle { string, bare, json };
 
 struct Options {
   std::string rundir = "/run/vswitch";
-  std::string db;        // "unix:PATH" or "tcp:HOST:PORT"; empty: db.sock in rundir
+  std::string db;  // "unix:PATH", "tcp:HOST:PORT" or "ssl:HOST:PORT"; empty: db.sock in rundir
+  ovsdb::TlsFiles tls;
   unsigned timeout = 0;  // seconds; 0 = none
   bool no_wait = false;
   bool dry_run = false;

@@ -72,15 +72,17 @@ class Run {
   // With --retry, until somebody listens.
   Result<ovsdb::Client> connect() {
     while (true) {
-      auto client = ovsdb::Client::connect_to(options_.database(), deadline_);
-      if (client || !options_.retry || has_passed(deadline_)) return client;
+      auto client = ovsdb::Client::connect_to(options_.database(), deadline_, options_.tls);
+      if (client || client.error().code != Errc::system || !options_.retry || has_passed(deadline_)) return client;
       std::this_thread::sleep_for(kRetryPause);
     }
   }
 
   int run_on_database(const std::vector<Command>& commands) {
     auto client = connect();
-    if (!client) return failed(client.error().text + "; is vswitchd running?");
+    if (!client)
+      return failed(client.error().text + (client.error().code == Errc::system ? "; is vswitchd running?" : ""));
+    if (!client->notice().empty()) say("warning: " + client->notice());
     auto catalog = fetch_catalog(*client, deadline_);
     if (!catalog) return failed(catalog.error().text);
     auto outcome = run_database(*client, *catalog, options_, commands, deadline_, err_);

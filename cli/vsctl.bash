@@ -12,7 +12,8 @@ _vsctl_tables='Open_vSwitch Bridge Port Interface Mirror QoS Queue Controller Ma
 
 _vsctl_options='--rundir= --db= --timeout= --retry --no-wait --no-syslog --dry-run --oneline --format= --data=
   --no-headings --pretty --bare --max-column-width= --verbose --help --version --may-exist --if-exists --columns= --id=@
-  --real --fake --with-iface --fake-iface --inactivity-probe= --bootstrap --all'
+  --real --fake --with-iface --fake-iface --inactivity-probe= --bootstrap --all --private-key= --certificate= --ca-cert=
+  --bootstrap-ca-cert= --peer-ca-cert='
 
 _vsctl_ask() {
   vsctl --timeout=1 "${_vsctl_where[@]}" "$@" 2>/dev/null
@@ -69,13 +70,13 @@ _vsctl() {
     word=${COMP_WORDS[i]}
     case $word in
       --) command='' args=() ;;
-      --db=* | --rundir=*) _vsctl_where+=("$word") ;;
-      --db | --rundir)
+      --db=* | --rundir=* | --private-key=* | --certificate=* | --ca-cert=*) _vsctl_where+=("$word") ;;
+      --db | --rundir | --private-key | --certificate | --ca-cert)
         if [[ ${COMP_WORDS[i + 1]} == = ]]; then
           # What follows, with the colons that bash parts words at as well.
           word+==${COMP_WORDS[i + 2]}
-          if [[ ${COMP_WORDS[i + 3]} == : ]]; then word+=:${COMP_WORDS[i + 4]}; ((i += 2)); fi
           ((i += 2))
+          while [[ ${COMP_WORDS[i + 1]} == : ]]; do word+=:${COMP_WORDS[i + 2]}; ((i += 2)); done
         fi
         _vsctl_where+=("$word")
         ;;

@@ -80,9 +80,10 @@ Result<Client> Client::connect(const std::string& path, Deadline deadline) {
   return Client(std::move(fd), "unix:" + path);
 }
 
-Result<Client> Client::connect_tcp(const std::string& host, const std::string& port, Deadline deadline) {
+Result<Client> Client::connect_tcp(const std::string& host, const std::string& port, Deadline deadline,
+                                   std::string_view called) {
   const std::string name =
-      fmt::format("tcp:{}:{}", host.find(':') == std::string::npos ? host : "[" + host + "]", port);
+      fmt::format("{}:{}:{}", called, host.find(':') == std::string::npos ? host : "[" + host + "]", port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
@@ -101,12 +102,31 @@ Result<Client> Client::connect_tcp(const std::string& host, const std::string& p
   return fail_errno(error, "cannot connect to " + name);
 }
 
-Result<Client> Client::connect_to(const std::string& method, Deadline deadline) {
+Result<Client> Client::connect_tls(const std::string& host, const std::string& port, Deadline deadline,
+                                   const TlsFiles& files) {
+  auto client = connect_tcp(host, port, deadline, "ssl");
+  if (!client) return client;
+  const auto named = [&client](const Error& error) { return fail(error.code, client->name_ + ": " + error.text); };
+  auto tls = TlsClient::make(client->fd_.get(), files);
+  if (!tls) return named(tls.error());
+  client->tls_ = std::move(*tls);
+  while (true) {
+    const auto step = client->tls_->handshake();
+    if (!step) return named(step.error());
+    if (step->poll_for == 0) break;
+    if (auto ok = client->wait_for(step->poll_for, deadline); !ok) return std::unexpected(ok.error());
+  }
+  return client;
+}
+
+Result<Client> Client::connect_to(const std::string& method, Deadline deadline, const TlsFiles& tls) {
   const auto rest = [&](std::string_view prefix) { return method.substr(prefix.size()); };
   if (method.starts_with("unix:")) return connect(rest("unix:"), deadline);
-  if (!method.starts_with("tcp:")) {
-    return fail(Errc::unsupported,
-                fmt::format("cannot connect to {}: only unix:PATH and tcp:HOST:PORT can be had", method));
+  const bool with_tls = method.starts_with("ssl:");
+  if (!with_tls && !method.starts_with("tcp:")) {
+    return fail(
+        Errc::unsupported,
+        fmt::format("cannot connect to {}: only unix:PATH, tcp:HOST:PORT and ssl:HOST:PORT can be had", method));
   }
   std::string host = rest("tcp:");
   std::string port = "6640";  // IANA: ovsdb
@@ -118,9 +138,16 @@ Result<Client> Client::connect_to(const std::string& method, Deadline deadline) 
   }
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (host.empty() || port.empty()) {
-    return fail(Errc::invalid, fmt::format("cannot connect to {}: it takes tcp:HOST:PORT or tcp:[IPV6]:PORT", method));
+    return fail(Errc::invalid, fmt::format("cannot connect to {0}: it takes {1}:HOST:PORT or {1}:[IPV6]:PORT", method,
+                                           with_tls ? "ssl" : "tcp"));
   }
-  return connect_tcp(host, port, deadline);
+  if (!with_tls) return connect_tcp(host, port, deadline);
+  auto client = connect_tls(host, port, deadline, tls);
+  if (!client || client->tls_->bootstrapped().empty()) return client;
+  // The second time there is an authority to verify the server by.
+  auto verified = connect_tls(host, port, deadline, tls);
+  if (verified) verified->notice_ = client->tls_->bootstrapped();
+  return verified;
 }
 
 Result<> Client::wait_for(short events, Deadline deadline) {
@@ -140,16 +167,50 @@ Result<> Client::send(const Json& message, Deadline deadline) {
                                          text.size(), limits::kJsonMessage));
   }
   for (std::string_view rest = text; !rest.empty();) {
-    const auto n = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n >= 0) {
-      rest.remove_prefix(static_cast<std::size_t>(n));
-    } else if (errno == EAGAIN) {
-      if (auto ok = wait_for(POLLOUT, deadline); !ok) return ok;
-    } else if (errno != EINTR) {
-      return fail_errno(errno, name_ + ": send");
-    }
+    const auto sent = send_some(rest, deadline);
+    if (!sent) return std::unexpected(sent.error());
+    if (*sent == 0) return fail(Errc::system, name_ + ": connection closed by the server");
+    rest.remove_prefix(*sent);
   }
   return {};
+}
+
+Result<std::size_t> Client::send_some(std::string_view bytes, Deadline deadline) {
+  while (true) {
+    TlsClient::Step step{};
+    if (tls_) {
+      const auto tried = tls_->send(bytes);
+      if (!tried) return fail(Errc::system, name_ + ": " + tried.error().text);
+      step = *tried;
+    } else if (const auto n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT); n >= 0) {
+      step.bytes = static_cast<std::size_t>(n);
+    } else if (errno == EAGAIN || errno == EINTR) {
+      step.poll_for = POLLOUT;
+    } else {
+      return fail_errno(errno, name_ + ": send");
+    }
+    if (step.poll_for == 0) return step.bytes;
+    if (auto ok = wait_for(step.poll_for, deadline); !ok) return std::unexpected(ok.error());
+  }
+}
+
+Result<std::size_t> Client::receive_some(std::span<char> into, Deadline deadline) {
+  while (true) {
+    TlsClient::Step step{};
+    if (tls_) {
+      const auto tried = tls_->receive(into);
+      if (!tried) return fail(Errc::system, name_ + ": " + tried.error().text);
+      step = *tried;
+    } else if (const auto n = ::recv(fd_.get(), into.data(), into.size(), MSG_DONTWAIT); n >= 0) {
+      step.bytes = static_cast<std::size_t>(n);
+    } else if (errno == EAGAIN || errno == EINTR) {
+      step.poll_for = POLLIN;
+    } else {
+      return fail_errno(errno, name_ + ": receive");
+    }
+    if (step.poll_for == 0) return step.bytes;
+    if (auto ok = wait_for(step.poll_for, deadline); !ok) return std::unexpected(ok.error());
+  }
 }
 
 Result<Json> Client::receive(Deadline deadline) {
@@ -158,15 +219,10 @@ Result<Json> Client::receive(Deadline deadline) {
     auto message = framer_.next();
     if (!message) return fail(Errc::system, name_ + ": " + message.error().text);
     if (*message) return std::move(**message);
-    if (auto ok = wait_for(POLLIN, deadline); !ok) return std::unexpected(ok.error());
-    const auto n = ::recv(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (n > 0) {
-      framer_.append({buffer.data(), static_cast<std::size_t>(n)});
-    } else if (n == 0) {
-      return fail(Errc::system, name_ + ": connection closed by the server");
-    } else if (errno != EAGAIN && errno != EINTR) {
-      return fail_errno(errno, name_ + ": receive");
-    }
+    const auto received = receive_some(buffer, deadline);
+    if (!received) return std::unexpected(received.error());
+    if (*received == 0) return fail(Errc::system, name_ + ": connection closed by the server");
+    framer_.append({buffer.data(), *received});
   }
 }
 

@@ -43,6 +43,26 @@ bool excludes(const Datum& all, const Datum& some) {
 
 }  // namespace
 
+bool Condition::is_ordering(Function function) {
+  return function == Function::lt || function == Function::le || function == Function::ge || function == Function::gt;
+}
+
+// RFC 7047 section 5.1, <condition>: a value that the column may hold, except that one to be included may have fewer
+// elements than the column must have, and one to be excluded any number.
+Expect<Datum> Condition::argument_from_json(const ColumnType& type, Function function, const Json& json,
+                                            NamedUuids* names) {
+  auto datum = datum_from_json(type, json, names);
+  if (!datum) return datum;
+  if (is_ordering(function) && datum->size() != 1)
+    return syntax_error(dump_json(Json(kFunctions.at(static_cast<std::size_t>(function)))) +
+                        " needs one value to compare with");
+  if (auto ok = check_atoms(type, *datum); !ok) return std::unexpected(ok.error());
+  const bool fewer = !type.is_scalar() && (function == Function::includes || function == Function::excludes);
+  if (fewer && (function == Function::excludes || datum->size() <= type.max)) return datum;
+  if (auto ok = check_size(type, *datum); !ok) return std::unexpected(ok.error());
+  return datum;
+}
+
 Expect<Condition::Clause> Condition::parse_clause(const TableSchema& table, const Json& json, NamedUuids* names) {
   Clause clause;
   if (json.is_boolean()) {
@@ -61,19 +81,15 @@ Expect<Condition::Clause> Condition::parse_clause(const TableSchema& table, cons
     return failure("unknown function", dump_brief(json[1]) + " is not one of < <= == != >= > includes excludes");
   clause.function = static_cast<Function>(function - kFunctions.begin());
 
-  const bool ordering = clause.function == Function::lt || clause.function == Function::le ||
-                        clause.function == Function::ge || clause.function == Function::gt;
+  const bool ordering = is_ordering(clause.function);
   const ColumnType& type = clause.column->type;
   // RFC 7047 wants exactly one number; Open vSwitch's clients may ask about an optional one, too.
   if (ordering &&
       (type.is_map() || type.max != 1 || (type.key.type != AtomType::integer && type.key.type != AtomType::real)))
     return syntax_error("table " + table.name + ", column " + clause.column->name + ": " + dump_json(json[1]) +
                         " needs a column that is one integer or real, or an optional one");
-  auto argument = datum_from_json(type, json[2], names);
+  auto argument = argument_from_json(type, clause.function, json[2], names);
   if (!argument) return at_place("table " + table.name + ", column " + clause.column->name, argument.error());
-  if (ordering && argument->size() != 1)
-    return syntax_error("table " + table.name + ", column " + clause.column->name + ": " + dump_json(json[1]) +
-                        " needs one value to compare with");
   clause.argument = std::move(*argument);
   return clause;
 }

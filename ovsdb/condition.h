@@ -34,6 +34,9 @@ class Condition {
     Datum argument;
   };
   static Expect<Clause> parse_clause(const TableSchema& table, const Json& json, NamedUuids* names);
+  static bool is_ordering(Function function);
+  static Expect<Datum> argument_from_json(const ColumnType& type, Function function, const Json& json,
+                                          NamedUuids* names);
   static bool holds(const Clause& clause, const Row& row);
 
   std::vector<Clause> clauses_;

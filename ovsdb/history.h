@@ -2,7 +2,8 @@
 // not everything (monitor_cond_since, ovsdb-server(7) section 4.1.15).
 //
 // Observes the Database, which must outlive it. Bounds: limits::kHistory transactions with limits::kHistoryRows row
-// changes together; what is older is forgotten. Transaction ids are of this process: after a restart none is known.
+// changes together, and with limits::kHistoryBytes of rows that are no more; what is older is forgotten. Transaction
+// ids are of this process: after a restart none is known.
 #pragma once
 
 #include <deque>
@@ -28,8 +29,15 @@ class History {
   Database& database_;
   Database::ObserverId observer_;
   Uuid start_;  // the state before changes_
-  std::deque<Change> changes_;
+  struct Entry {
+    Change change;
+    std::size_t bytes = 0;  // of the rows that were before it, about
+  };
+  void forget_oldest();
+
+  std::deque<Entry> entries_;
   std::size_t rows_ = 0;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace heddle::ovsdb

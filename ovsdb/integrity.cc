@@ -136,11 +136,14 @@ Expect<> References::enforce() {
     if (change.after) count(*change.after, 1);
     suspects_.push_back({change.table, change.uuid});
   }
+  // Before rows go by themselves, so that those that are about to go answer for their references too, as they do in
+  // ovsdb-server. What goes afterwards is what nothing refers to: no reference is left dangling by it.
+  if (auto ok = check_strong(); !ok) return ok;
   do {
     if (auto done = collect_garbage(); !done) return done;
     if (auto done = drop_dead_weak_refs(); !done) return done;
   } while (!suspects_.empty());
-  return check_strong();
+  return {};
 }
 
 Expect<> check_sizes(const std::vector<RowChange>& changes) {

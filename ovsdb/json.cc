@@ -65,7 +65,9 @@ std::string dump_brief(const Json& value) {
 }
 
 void JsonFramer::append(std::string_view bytes) {
-  buffer_.erase(0, start_);
+  constexpr std::size_t kept = 1U << 16U;
+  if (start_ == buffer_.size() && buffer_.capacity() > kept) buffer_ = {};
+  buffer_.erase(0, std::min(start_, buffer_.size()));
   start_ = 0;
   buffer_.append(bytes);
 }

@@ -28,12 +28,15 @@ std::string dump_json(const Json& value);
 std::string dump_brief(const Json& value);
 
 // Cuts a byte stream into JSON objects and arrays, which follow one another with or without white space between them
-// (RFC 7047 section 4). Memory stays below limits::kJsonMessage plus one read.
+// (RFC 7047 section 4). Memory stays below limits::kJsonMessage plus one read, and is given back when a large message
+// is done with.
 class JsonFramer {
  public:
   explicit JsonFramer(std::size_t max_bytes = limits::kJsonMessage, std::size_t max_depth = limits::kJsonDepth)
       : max_bytes_(max_bytes), max_depth_(max_depth) {}
   void append(std::string_view bytes);
+  // Bytes that it keeps until more come.
+  [[nodiscard]] std::size_t held() const { return buffer_.size() - start_; }
   // The next complete value; nothing when more bytes are needed; an error when the stream cannot be followed any
   // further (the connection is then of no use).
   Result<std::optional<Json>> next();

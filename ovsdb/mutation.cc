@@ -36,7 +36,14 @@ Expect<Datum> Mutations::parse_argument(const ColumnSchema& column, Mutator muta
     return Datum::set({*atom});
   }
   auto datum = datum_from_json(column.type, json, &names);
-  if (datum || mutator != Mutator::remove || !column.type.is_map()) return datum;
+  if (datum) {
+    if (auto ok = check_atoms(column.type, *datum); !ok) return std::unexpected(ok.error());
+    // What is put in may be less than the column must have, but not more than it may.
+    const bool fits = mutator == Mutator::remove || datum->size() <= column.type.max;
+    if (auto ok = fits ? Expect<>{} : check_size(column.type, *datum); !ok) return std::unexpected(ok.error());
+    return datum;
+  }
+  if (mutator != Mutator::remove || !column.type.is_map()) return datum;
   ColumnType keys;  // pairs may be deleted by their keys alone
   keys.key.type = column.type.key.type;
   auto by_key = datum_from_json(keys, json, &names);
@@ -154,9 +161,8 @@ Expect<> Mutations::apply(Row& row) const {
     if (!result) return at_place(place_of(row.table(), *mutation.column), result.error());
     if (auto ok = check_atoms(mutation.column->type, *result); !ok)
       return at_place(place_of(row.table(), *mutation.column), ok.error());
-    if (result->size() > limits::kDatumAtoms)
-      return failure("resources exhausted", place_of(row.table(), *mutation.column) + ": more than " +
-                                                std::to_string(limits::kDatumAtoms) + " elements");
+    if (auto ok = check_size(mutation.column->type, *result); !ok)
+      return at_place(place_of(row.table(), *mutation.column), ok.error());
     value = std::move(*result);
   }
   return {};

@@ -4,7 +4,8 @@
 // Who owns what: the server owns the socket file and the sessions; the handler is the caller's and must outlive the
 // server. Threads: everything on the thread that runs the io_context. Bounds: limits::kClients sessions,
 // limits::kJsonMessage and kJsonDepth per message; a session whose unread output exceeds limits::kClientQueue is cut
-// off. A peer that sends something that is not JSON-RPC gets an error message and is disconnected, with a log line.
+// off, and so is the one that holds most when all of them together exceed limits::kClientMemory. A peer that sends
+// something that is not JSON-RPC gets an error message and is disconnected, with a log line.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -19,6 +20,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "ovsdb/json.h"
+#include "ovsdb/rpc_memory.h"
 
 namespace heddle::ovsdb {
 
@@ -62,9 +64,12 @@ class RpcHandler {
 
   // Ids are the handler's, so that it may serve several servers.
   SessionId new_session() { return ++last_session_; }
+  // What its sessions hold.
+  [[nodiscard]] RpcMemory& memory() { return memory_; }
 
  private:
   SessionId last_session_ = 0;
+  RpcMemory memory_;
 };
 
 // A handler that is a table of functions, plus "echo". Unknown methods are answered as such.
@@ -87,6 +92,7 @@ struct RpcCounters {
   std::uint64_t refused = 0;    // over limits::kClients
   std::uint64_t malformed = 0;  // disconnected for what they sent
   std::uint64_t slow = 0;       // cut off for what they did not read
+  std::uint64_t greedy = 0;     // cut off for holding most when all clients together held too much
   std::uint64_t silent = 0;     // cut off for not answering a probe, or a handshake
   std::uint64_t untrusted = 0;  // the TLS handshake failed
 };

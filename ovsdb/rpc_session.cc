@@ -40,21 +40,26 @@ void RpcConnection::start(std::function<void()> opened) {
 void RpcConnection::complain(const std::string& what) {
   unsigned held_back = 0;
   if (shared_.complaints.allow(held_back))
-    spdlog::warn("{}: session {}: {} ({} complaints before this one not logged)", shared_.name, id_, what, held_back);
+    spdlog::warn("{}: session {} ({}): {} ({} complaints before this one not logged)", shared_.name, id_,
+                 stream_->peer(), what, held_back);
+}
+
+void RpcConnection::let_go() {
+  ended_ = true;
+  shared_.handler.memory().release(*this);
+  timer_.cancel();
+  stream_->close();
 }
 
 void RpcConnection::close() {
-  ended_ = true;
   gone_ = nullptr;
-  timer_.cancel();
-  stream_->close();
+  if (!ended_) let_go();
 }
 
 void RpcConnection::end(const std::string& why) {
   if (ended_) return;
-  ended_ = true;
-  timer_.cancel();
-  stream_->close();
+  let_go();
+  queued_ = {};
   // Later, because the caller may be somebody who is going through all sessions.
   boost::asio::post(stream_->executor(), [self = shared_from_this(), why] {
     if (const auto gone = std::exchange(self->gone_, nullptr)) gone(self->id_, why);
@@ -114,7 +119,8 @@ void RpcConnection::process() {
     if (auto ok = dispatch(*message); !ok) return refuse(ok.error().text);
     if (ended_) return;  // the handler's answers made it end
   }
-  read();
+  account();
+  if (!ended_) read();
 }
 
 Result<> RpcConnection::dispatch(const Json& message) {
@@ -171,7 +177,8 @@ void RpcConnection::send_text(std::string_view message) {
              " bytes wait for a client that does not read them");
     return end("it did not read what it was sent");
   }
-  write();
+  account();
+  if (!ended_) write();
 }
 
 void RpcConnection::write() {
@@ -185,9 +192,23 @@ void RpcConnection::write() {
                      [self = shared_from_this()](const boost::system::error_code& error, std::size_t) {
                        if (self->ended_) return;
                        if (error) return self->end(error.message());
-                       self->writing_.clear();
-                       self->write();
+                       self->writing_ = {};
+                       self->account();
+                       if (!self->ended_) self->write();
                      });
+}
+
+void RpcConnection::account() {
+  constexpr std::size_t step = 4096;  // smaller amounts are not worth a word
+  const std::size_t held = (framer_.held() + queued_.size() + writing_.size()) / step * step;
+  if (std::exchange(held_, held) != held) shared_.handler.memory().hold(*this, held);
+}
+
+void RpcConnection::cut_off(std::size_t held, std::size_t all) {
+  ++shared_.counters.greedy;
+  complain("cut off, it holds " + std::to_string(held) + " of the " + std::to_string(all) +
+           " bytes that all clients hold together: answers that it has not read, or half a message");
+  end("all clients together held too much memory, and it held most");
 }
 
 void RpcConnection::refuse(const std::string& why) {

@@ -28,11 +28,14 @@ struct RpcShared {
   LogLimit complaints;
 };
 
-class RpcConnection final : public RpcSession, public std::enable_shared_from_this<RpcConnection> {
+class RpcConnection final : public RpcSession, RpcMemory::Holder, public std::enable_shared_from_this<RpcConnection> {
  public:
   // Called once, when the connection ends for whatever reason but close(). `why` is empty when the peer hung up.
   using Gone = std::function<void(SessionId, const std::string& why)>;
   RpcConnection(std::unique_ptr<Stream> stream, RpcShared& shared, Gone gone);
+  ~RpcConnection() override = default;
+  RpcConnection(const RpcConnection&) = delete;
+  RpcConnection& operator=(const RpcConnection&) = delete;
 
   // `opened` is called when the handshake is done and the handler knows the session.
   void start(std::function<void()> opened);
@@ -57,6 +60,9 @@ class RpcConnection final : public RpcSession, public std::enable_shared_from_th
   void probe();
   void refuse(const std::string& why);  // says why, then ends the connection
   void end(const std::string& why);
+  void let_go();   // of the stream and of what is kept for it
+  void account();  // tells how much is held; may end the session
+  void cut_off(std::size_t held, std::size_t all) override;
   void complain(const std::string& what);
 
   std::unique_ptr<Stream> stream_;
@@ -66,8 +72,9 @@ class RpcConnection final : public RpcSession, public std::enable_shared_from_th
   JsonFramer framer_;
   boost::asio::steady_timer timer_;  // of the handshake, then of the peer's silence
   std::array<char, 65536> input_{};
-  std::string queued_;   // not handed to the kernel yet
-  std::string writing_;  // being written
+  std::string queued_;    // not handed to the kernel yet
+  std::string writing_;   // being written
+  std::size_t held_ = 0;  // as it was told last
   bool open_ = false;
   bool heard_ = false;    // since the timer was set
   bool probing_ = false;  // an echo is under way

@@ -1,7 +1,12 @@
 #include "ovsdb/stream.h"
 
+#include <sys/socket.h>
+
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <cstring>
+#include <sstream>
 #include <utility>
 
 namespace heddle::ovsdb {
@@ -10,7 +15,7 @@ namespace {
 
 class PlainStream final : public Stream {
  public:
-  explicit PlainStream(Socket socket) : socket_(std::move(socket)) {}
+  explicit PlainStream(Socket socket) : socket_(std::move(socket)), peer_(peer_of(socket_)) {}
   void handshake(Ready ready) override {
     boost::asio::post(socket_.get_executor(), [ready = std::move(ready)] { ready({}); });
   }
@@ -25,12 +30,32 @@ class PlainStream final : public Stream {
     socket_.close(ignored);
   }
   boost::asio::any_io_executor executor() override { return socket_.get_executor(); }
+  [[nodiscard]] std::string peer() const override { return peer_; }
 
  private:
   Socket socket_;
+  std::string peer_;  // of old: a socket that is closed does not tell
 };
 
 }  // namespace
+
+std::string peer_of(Socket& socket) {
+  boost::system::error_code error;
+  const auto far = socket.remote_endpoint(error);
+  if (error) return "somebody who has gone";
+  boost::asio::ip::tcp::endpoint tcp;
+  if (far.protocol().family() != AF_UNIX && far.size() <= tcp.capacity()) {
+    std::memcpy(tcp.data(), far.data(), far.size());
+    std::ostringstream text;
+    text << "tcp:" << tcp;
+    return text.str();
+  }
+  ucred who{};
+  socklen_t size = sizeof who;
+  if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || who.pid == 0)
+    return "a local process";
+  return "process " + std::to_string(who.pid);
+}
 
 std::unique_ptr<Stream> plain_stream(Socket socket) { return std::make_unique<PlainStream>(std::move(socket)); }
 

@@ -10,6 +10,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace heddle::ovsdb {
 
@@ -26,7 +27,12 @@ class Stream {
   virtual void write_all(boost::asio::const_buffer from, Done done) = 0;
   virtual void close() = 0;  // pending callbacks come with operation_aborted
   virtual boost::asio::any_io_executor executor() = 0;
+  // Who is at the other end, for the log: "tcp:192.0.2.1:4711", "process 123".
+  [[nodiscard]] virtual std::string peer() const = 0;
 };
+
+// The same of a connected socket.
+std::string peer_of(Socket& socket);
 
 std::unique_ptr<Stream> plain_stream(Socket socket);
 

@@ -1,6 +1,5 @@
 #include "ovsdb/tls.h"
 
-#include <openssl/err.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -10,21 +9,24 @@
 #include <utility>
 
 #include "base/log.h"
+#include "ovsdb/tls_context.h"
 
 namespace heddle::ovsdb {
 
 namespace {
 
 namespace ssl = boost::asio::ssl;
-using Context = std::shared_ptr<ssl::context>;
+using Context = std::shared_ptr<TlsContext>;
 
 class TlsStream final : public Stream {
  public:
   TlsStream(Socket socket, Context context, TlsRole role)
-      : context_(std::move(context)), stream_(std::move(socket), *context_), role_(role) {}
+      : context_(std::move(context)), peer_(peer_of(socket)), stream_(std::move(socket), context_->ssl), role_(role) {}
   void handshake(Ready ready) override {
     stream_.async_handshake(role_ == TlsRole::server ? ssl::stream_base::server : ssl::stream_base::client,
-                            std::move(ready));
+                            [this, ready = std::move(ready)](const boost::system::error_code& error) {
+                              ready(error || context_->bootstrap.empty() ? error : bootstrap());
+                            });
   }
   void read_some(boost::asio::mutable_buffer into, Done done) override {
     // A peer that hangs up without TLS's farewell has hung up all the same.
@@ -41,9 +43,20 @@ class TlsStream final : public Stream {
     stream_.lowest_layer().close(ignored);
   }
   boost::asio::any_io_executor executor() override { return stream_.get_executor(); }
+  [[nodiscard]] std::string peer() const override { return peer_; }
 
  private:
+  // The session ends with the one or the other; the next one is verified.
+  boost::system::error_code bootstrap() {
+    const auto saved = save_authority(stream_.native_handle(), context_->bootstrap);
+    unsigned held_back = 0;
+    if (saved || context_->complaints.allow(held_back))
+      spdlog::warn("{}", saved ? *saved : "TLS: " + saved.error().text);
+    return boost::asio::error::connection_reset;
+  }
+
   Context context_;
+  std::string peer_;
   ssl::stream<Socket> stream_;
   TlsRole role_;
 };
@@ -54,34 +67,6 @@ Stamp stamp_of(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return {};
   return {info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
-}
-
-Result<Context> load(const TlsFiles& files) {
-  if (files.private_key.empty() || files.certificate.empty() || files.ca_cert.empty())
-    return fail(Errc::invalid,
-                "TLS needs a private key, a certificate and the authority's certificate (--private-key, --certificate "
-                "and --ca-cert, or the SSL table)");
-  auto context = std::make_shared<ssl::context>(ssl::context::tls);
-  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
-  // A key with a pass phrase cannot be used: there is nobody to ask.
-  context->set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); });
-  boost::system::error_code error;
-  const auto failed = [&error](const std::string& file) {
-    return fail(Errc::invalid, "TLS file " + file + ": " + error.message());
-  };
-  if (context->use_certificate_chain_file(files.certificate, error)) return failed(files.certificate);
-  if (context->use_private_key_file(files.private_key, ssl::context::pem, error)) return failed(files.private_key);
-  if (SSL_CTX_check_private_key(context->native_handle()) != 1) {
-    ERR_clear_error();
-    return fail(Errc::invalid, "TLS file " + files.private_key + " is not the key of certificate " + files.certificate);
-  }
-  if (files.ca_cert == "none") {
-    spdlog::warn("TLS: peers are not verified (ca_cert is \"none\")");
-    return context;
-  }
-  if (context->load_verify_file(files.ca_cert, error)) return failed(files.ca_cert);
-  context->set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert);
-  return context;
 }
 
 class TlsImpl final : public Tls {
@@ -103,9 +88,10 @@ class TlsImpl final : public Tls {
     if (!tried_ || stamps != stamps_) {
       tried_ = true;
       stamps_ = stamps;
-      auto loaded = load(files_);
+      auto loaded = load_tls(files_);
       if (loaded) {
         context_ = std::move(*loaded);
+        if (files_.ca_cert == "none") spdlog::warn("TLS: peers are not verified (ca_cert is \"none\")");
         if (!error_.text.empty() || reloaded_) spdlog::info("TLS: certificate {} is in use", files_.certificate);
         error_ = {};
         reloaded_ = true;

@@ -1,6 +1,4 @@
-// TLS for JSON-RPC sessions by OpenSSL: the keys, and streams that use them. Both sides show a certificate, and each
-// must be signed by the authority in `ca_cert`; names in certificates are not looked at, because Open vSwitch's
-// certificates (ovs-pki) do not carry host names. TLS 1.2 is the least that is spoken.
+// TLS for JSON-RPC sessions by OpenSSL: the keys (TlsFiles says what they are for), and streams that use them.
 //
 // Owned by whoever owns the remotes; streams share the context that they began with. Threads: the io_context's. Fails
 // with the file's name and OpenSSL's reason when a key cannot be used.
@@ -11,16 +9,9 @@
 
 #include "base/result.h"
 #include "ovsdb/stream.h"
+#include "ovsdb/tls_files.h"
 
 namespace heddle::ovsdb {
-
-struct TlsFiles {
-  std::string private_key;  // PEM files
-  std::string certificate;  // may be followed by intermediate certificates
-  std::string ca_cert;      // "none": the peer's certificate is not verified
-  [[nodiscard]] bool empty() const { return private_key.empty() && certificate.empty() && ca_cert.empty(); }
-  bool operator==(const TlsFiles&) const = default;
-};
 
 enum class TlsRole { client, server };
 

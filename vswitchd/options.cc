@@ -47,6 +47,8 @@ po::options_description describe(Options& o) {
   add("certificate", po::value(&o.remotes.tls.certificate)->value_name("FILE"), "PEM file with its certificate");
   add("ca-cert", po::value(&o.remotes.tls.ca_cert)->value_name("FILE"),
       "PEM file with the authority that signs peers' certificates; none: do not verify them");
+  add("peer-ca-cert", po::value(&o.remotes.tls.peer_ca_cert)->value_name("FILE"),
+      "PEM file with certificates to send after the daemon's own, for clients that are to learn the authority's");
   add("help,h", po::bool_switch(&o.help), "this text");
   add("version,V", po::bool_switch(&o.version), "name and version");
   return d;
@@ -90,7 +92,8 @@ Result<Options> parse_options(int argc, const char* const argv[]) {
   if (o.pidfile.empty()) o.pidfile = o.rundir + "/vswitchd.pid";
   o.pidfile = std::filesystem::absolute(o.pidfile).string();
   if (o.log_file.empty() && o.detach) o.log_file = o.rundir + "/vswitchd.log";
-  for (std::string* file : {&o.remotes.tls.private_key, &o.remotes.tls.certificate, &o.remotes.tls.ca_cert})
+  for (std::string* file :
+       {&o.remotes.tls.private_key, &o.remotes.tls.certificate, &o.remotes.tls.ca_cert, &o.remotes.tls.peer_ca_cert})
     if (!file->empty() && *file != "none") *file = std::filesystem::absolute(*file).string();
   if (!o.log_file.empty()) o.log_file = std::filesystem::absolute(o.log_file).string();
   return o;

@@ -85,11 +85,11 @@ class ManagerRemotesImpl final : public ManagerRemotes {
         if (const RowRef row = database_.find("Manager", uuid)) add(row, wanted);
       const auto ssl = root->get("ssl").uuid();
       if (const RowRef row = ssl ? database_.find("SSL", *ssl) : nullptr) {
-        tls = {row->get("private_key").string_or(""), row->get("certificate").string_or(""),
-               row->get("ca_cert").string_or("")};
-        if (row->get("bootstrap_ca_cert").boolean_or(false))
-          spdlog::warn("SSL row: bootstrap_ca_cert has no effect; put the authority's certificate into {}",
-                       tls.ca_cert);
+        tls = {.private_key = row->get("private_key").string_or(""),
+               .certificate = row->get("certificate").string_or(""),
+               .ca_cert = row->get("ca_cert").string_or(""),
+               .bootstrap = row->get("bootstrap_ca_cert").boolean_or(false),
+               .peer_ca_cert = fixed_tls_.peer_ca_cert};
       }
     }
     tls_->use(tls);

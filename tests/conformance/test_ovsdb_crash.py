@@ -18,9 +18,15 @@ def host(lab):
     return lab.host("h").start()
 
 
-def pair(i):
-    """A transaction of two rows that belong together."""
-    return [{"op": "insert", "table": "QoS", "row": {"type": side, "external_ids": ["map", [["n", str(i)]]]}} for side in "ab"]
+def number(i):
+    return ["map", [["n", str(i)]]]
+
+
+def pair(i, last=None):
+    """A transaction of two rows that belong together, and of a note, in row `last`, of which came last."""
+    note = {"op": "update", "table": "QoS", "where": [["_uuid", "==", last]], "row": {"external_ids": number(i)}}
+    return [*({"op": "insert", "table": "QoS", "row": {"type": side, "external_ids": number(i)}} for side in "ab"),
+            *([note] if last else [])]
 
 
 def numbers(rpc):
@@ -31,20 +37,26 @@ def numbers(rpc):
     return found
 
 
-def write_until_killed(host, rpc, kill_after):
+def start_over(rpc):
+    """The row for the note."""
+    return rpc.transact({"op": "delete", "table": "QoS", "where": []},
+                        {"op": "insert", "table": "QoS", "row": {"type": "last", "external_ids": number(-1)}})["result"][1]["uuid"]
+
+
+def write_until_killed(host, rpc, last, kill_after):
     """Sends transactions without waiting for each; kills the daemon after so many answers. The numbers acknowledged."""
     acknowledged, sent = set(), 0
     while True:
         try:
             while sent < TRANSACTIONS and sent - len(acknowledged) < WINDOW:
-                rpc.send({"method": "transact", "params": ["Open_vSwitch", *pair(sent)], "id": sent})
+                rpc.send({"method": "transact", "params": ["Open_vSwitch", *pair(sent, last)], "id": sent})
                 sent += 1
             reply = rpc.receive()
         except (BrokenPipeError, ConnectionResetError):
             return acknowledged
         if reply is None:
             return acknowledged
-        assert reply["error"] is None and all("uuid" in r for r in reply["result"]), reply
+        assert reply["error"] is None and reply["result"][2:] == [{"count": 1}], reply
         acknowledged.add(reply["id"])
         if len(acknowledged) == kill_after:
             # What it answers until it is dead counts as well: the socket is read to its end.
@@ -55,14 +67,18 @@ def test_kill_at_any_moment(host):
     dice = random.Random(os.environ.get("HEDDLE_SEED", "7047"))
     for turn in range(ROUNDS):
         with Rpc(host.rundir / "db.sock") as rpc:
-            rpc.transact({"op": "delete", "table": "QoS", "where": []})
-            acknowledged = write_until_killed(host, rpc, dice.randint(1, TRANSACTIONS - WINDOW))
+            last = start_over(rpc)
+            acknowledged = write_until_killed(host, rpc, last, dice.randint(1, TRANSACTIONS - WINDOW))
         host.start()
         with Rpc(host.rundir / "db.sock") as rpc:
             there = numbers(rpc)
-        assert acknowledged <= set(there), f"round {turn}: lost {sorted(acknowledged - set(there))}"
-        halves = [n for n, sides in there.items() if sides != {"a", "b"}]
-        assert not halves, f"round {turn}: half of transactions {halves}"
+        (last,) = (n for n, sides in there.items() if "last" in sides)
+        there[last].remove("last")
+        whole = {n for n, sides in there.items() if sides == {"a", "b"}}
+        assert acknowledged <= whole, f"round {turn}: lost {sorted(acknowledged - whole)}"
+        # They were sent over one connection, so they are applied in their order, and nothing of the next one is there.
+        assert there.keys() == whole == set(range(last + 1)), f"round {turn}: half of transactions {there.keys() - whole}"
+        print(f"round {turn}: {len(acknowledged)} acknowledged, {len(whole)} there")
 
 
 def test_full_disk(host):
@@ -85,6 +101,26 @@ def test_full_disk(host):
     host.start()
     with Rpc(host.rundir / "db.sock") as rpc:
         assert set(numbers(rpc)) == {0, 1, 2}
+
+
+def test_a_reader_that_stops_is_cut_off(host):
+    """64 MiB may wait for it. Whoever reads is served on, and the daemon does not grow with what was written."""
+    def resident():
+        with open(f"/proc/{host.process.pid}/statm", encoding="ascii") as f:
+            return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    with Rpc(host.rundir / "db.sock") as slow, Rpc(host.rundir / "db.sock") as quick:
+        slow.call("monitor", "Open_vSwitch", "m", {"QoS": {"columns": ["external_ids"]}})
+        row = quick.transact({"op": "insert", "table": "QoS", "row": {}})["result"][0]["uuid"]
+        before, cut = resident(), "bytes wait for a client that does not read them"
+        for n in range(40):
+            filler = ["map", [["filler", f"{n}" + "x" * (8 << 20)]]]
+            quick.transact({"op": "update", "table": "QoS", "where": [["_uuid", "==", row]], "row": {"external_ids": filler}})
+        log = host.log.read_text()
+        assert cut in log and f"(process {os.getpid()}): cut off" in log
+        assert resident() < before + (200 << 20), "of 320 MiB written"
+        with pytest.raises((ConnectionError, AssertionError)):
+            while True:
+                assert slow.receive() is not None
 
 
 def test_many_connections_do_not_lock_out_the_one(host):

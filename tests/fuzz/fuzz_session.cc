@@ -55,6 +55,7 @@ class WireStream final : public Stream {
       asio::post(io_, [done = std::exchange(wire_.reader, nullptr)] { done(asio::error::operation_aborted, 0); });
   }
   asio::any_io_executor executor() override { return io_.get_executor(); }
+  [[nodiscard]] std::string peer() const override { return "fuzzer"; }
 
  private:
   asio::io_context& io_;

@@ -40,8 +40,8 @@ TEST(Options, ThatAreWrongAreNamed) {
       {{"--timeout"}, "timeout"},
       {{"-x", "show"}, "-x"},
       {{"--format=xml", "show"}, "csv, html, json"},
-      {{"--db=ssl:1.2.3.4:6640", "show"}, "vsctl speaks no TLS"},
-      {{"--db=ptcp:6640", "show"}, "it takes unix:PATH or tcp:HOST:PORT"},
+      {{"--db=pssl:6640", "show"}, "it takes unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT"},
+      {{"--db=ptcp:6640", "show"}, "it takes unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT"},
       {{"--timeout=-5", "show"}, "a whole number"},
       {{"--no", "show"}, "may be more than one option: --no-headings, --no-syslog, --no-wait"},
   };
@@ -73,7 +73,8 @@ TEST(Options, OfOvsVsctlAreUnderstood) {
   EXPECT_EQ(o.max_column_width, 9U);
   EXPECT_EQ(o.timeout, 3U);  // the last one counts
   EXPECT_EQ(line->commands, Words{"list-br"});
-  EXPECT_EQ(line->notes.size(), 6U);
+  EXPECT_EQ(o.tls, (ovsdb::TlsFiles{.private_key = "/k", .certificate = "/c", .ca_cert = "/b", .bootstrap = true}));
+  EXPECT_EQ(line->notes.size(), 2U);
 }
 
 TEST(Options, VerboseKnowsOtherToolsLogSettings) {

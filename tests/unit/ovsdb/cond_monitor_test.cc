@@ -140,6 +140,26 @@ TEST_F(CondMonitor, TheHistoryIsBounded) {
   EXPECT_EQ(c.call(2, "monitor_cond_since", since("b", all, second))["result"][0], true);
 }
 
+TEST_F(CondMonitor, TheHistoryOfLargeRowsIsShorter) {
+  constexpr const char* all = "{'Root':[{'columns':['n']}]}";
+  constexpr std::size_t size = 1U << 20;
+  const auto write = [&](std::size_t i) {
+    run(*db, "[{'op':'update','table':'Kid','where':[],'row':{'name':'" + std::string(size, 'x') + std::to_string(i) +
+                 "'}}]");
+  };
+  run(*db,
+      "[{'op':'insert','table':'Kid','row':{},'uuid-name':'k'},"
+      "{'op':'insert','table':'Root','row':{'name':'p','kids':['named-uuid','k']}}]");
+  const std::string first = db->last_transaction().to_string();
+  for (std::size_t i = 0; i < limits::kHistoryBytes / size / 2; ++i) write(i);
+  const std::string later = db->last_transaction().to_string();
+  Client c(io, path);
+  EXPECT_EQ(c.call(1, "monitor_cond_since", since("a", all, first))["result"][0], true);
+  for (std::size_t i = 0; i < limits::kHistoryBytes / size * 3 / 4; ++i) write(i);
+  EXPECT_EQ(c.call(2, "monitor_cond_since", since("b", all, first))["result"][0], false);
+  EXPECT_EQ(c.call(3, "monitor_cond_since", since("c", all, later))["result"][0], true);
+}
+
 TEST_F(CondMonitor, ManySessionsWithOneShapeHearTheSame) {
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 20; ++i) {

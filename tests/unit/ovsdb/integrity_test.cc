@@ -63,6 +63,10 @@ TEST(References, StrongOnesHoldTheirTarget) {
                          "[{'op':'insert','table':'Root','row':{'name':'q','kids':"
                          "['uuid','01234567-89ab-4def-8123-456789abcdef']}}]")),
             "referential integrity violation");
+  EXPECT_EQ(error_of(run(
+                *db, "[{'op':'insert','table':'Kid','row':{'toy':['uuid','01234567-89ab-4def-8123-456789abcdef']}}]")),
+            "referential integrity violation")
+      << "though the row would go as an orphan";
   EXPECT_EQ(error_of(run(*db, "[{'op':'delete','table':'Kid','where':[]},{'op':'delete','table':'Root','where':[]}]")),
             "");
   EXPECT_EQ(count(*db, "Kid") + count(*db, "Root"), 0U);

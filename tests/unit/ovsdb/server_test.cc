@@ -152,6 +152,42 @@ TEST_F(Server, ASlowReaderIsCutOffAndOthersAreNot) {
   EXPECT_EQ(rpc->sessions(), 1U);
 }
 
+TEST_F(Server, WhoHoldsMostIsCutOffWhenAllTogetherHoldTooMuch) {
+  ovsdb->memory().set_limit(2 << 20);
+  Client slow(io, path);
+  Client sender(io, path);
+  Client quick(io, path);
+  const auto settle = [this] {
+    while (io.poll() > 0) continue;
+  };
+  const std::string filler(100'000, 'x');
+  slow.call(1, "echo", "[]");
+  // Answers that are not read: about 1.2 MB of them remain when the socket's buffers are full.
+  for (int i = 0; i < 14; ++i) {
+    slow.request(i, "echo", "['" + filler + "']");
+    settle();
+  }
+  const std::size_t unread = ovsdb->memory().held();
+  EXPECT_GT(unread, 1U << 20);
+  EXPECT_EQ(rpc->counters().greedy, 0U) << "not too much yet";
+  // A message that takes its time. It is smaller than what the slow one holds.
+  std::size_t sent = 0;
+  sender.send(R"({"id":1,"method":"echo","params":[")");
+  for (; rpc->counters().greedy == 0 && sent < unread; sent += filler.size()) {
+    sender.send(filler);
+    settle();
+  }
+  EXPECT_EQ(rpc->counters().greedy, 1U);
+  EXPECT_GT(sent, std::size_t{500'000});
+  EXPECT_LT(ovsdb->memory().held(), sent + filler.size()) << "what the slow one held is counted no more";
+  sender.send(R"("]})");
+  EXPECT_EQ(sender.next()["result"][0].get_ref<const std::string&>().size(), sent) << "it was not the largest";
+  EXPECT_EQ(quick.call(1, "echo", "[]")["id"], 1);
+  EXPECT_EQ(rpc->sessions(), 2U);
+  settle();
+  EXPECT_EQ(ovsdb->memory().held(), 0U);
+}
+
 TEST_F(Server, RefusesMoreClientsThanItsLimit) {
   rpc.reset();
   RpcLimits limits;
