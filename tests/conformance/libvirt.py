@@ -1,0 +1,186 @@
+"""libvirt itself on a host of the lab: Debian's daemon and virsh, unpacked and not installed, and guests that it starts.
+
+The daemon lives in the host's network namespace and in a mount namespace of its own, where /usr, /etc, /var and /run are
+this machine's with libvirt's files in between, below a tmpfs: of what it writes, nothing is left. There, `ovs-vsctl` is
+Heddle's, behind a line of shell that notes each call with its exit status, and /run/vswitch is the host's.
+"""
+import shlex
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from lab import BIN, SOURCE
+from net import TIME_SCALE, Failure, run, wait_until
+from stock import unpack
+
+sys.path.append(str(SOURCE / "tests/vm"))
+import image  # noqa: E402
+
+PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients")
+GUEST_INIT = Path(__file__).with_name("libvirt_guest_init")
+GUEST_MODULES = ("virtio_pci", "virtio_net")
+
+# Only the QEMU driver: the others would look for networks, storage and devices of this machine.
+SET_UP = r"""
+set -e
+mount -t tmpfs heddle {work}
+over() {{
+  mkdir -p {work}/$1 {work}/$1.work
+  mount -t overlay heddle -o lowerdir="{peer}/$1:/$1",upperdir={work}/$1,workdir={work}/$1.work "/$1"
+}}
+over usr; over usr/lib; over etc; over var
+mount -t tmpfs heddle /run
+mkdir /run/vswitch
+mount --bind {rundir} /run/vswitch
+find /usr/lib/*/libvirt/connection-driver -name '*.so' ! -name '*_qemu.so' -delete
+rm -f /usr/bin/qemu-system-i386 /usr/sbin/dmidecode  # asked at the start for what they can do, and about this machine
+echo 'libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
+echo 'libvirt-qemu:x:64055:' >>/etc/group
+cp {conf}/*.conf /etc/libvirt/
+mkdir -p {work}/bin
+ln -s {bin}/vsctl {work}/bin/ovs-vsctl
+rm -f /usr/bin/ovs-vsctl
+cp {conf}/ovs-vsctl /usr/bin/ovs-vsctl
+exec libvirtd
+"""
+# One write for each call, after it; a NUL behind each word.
+OVS_VSCTL = r"""#!/bin/bash
+{work}/bin/ovs-vsctl "$@"
+status=$?
+{{ printf '%s\0' $status "$@"; echo; }} >>{calls}
+exit $status
+"""
+QEMU_CONF = """
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+stdio_handler = "file"
+cgroup_controllers = []
+namespaces = []
+"""
+LIBVIRTD_CONF = """
+auth_unix_rw = "none"
+log_outputs = "2:file:{log}"
+"""
+
+
+def packages():
+    """Where the programs are. A Failure says what is in the way."""
+    return unpack("libvirt", PACKAGES)
+
+
+class Libvirt:
+    """A running libvirtd on `host`; close() ends it and its guests."""
+
+    def __init__(self, host):
+        self.host = host
+        peer = packages()
+        self.dir = host.dir / "libvirt"
+        work, conf = self.dir / "work", self.dir / "conf"
+        for d in (work, conf):
+            d.mkdir(parents=True)
+        self._calls, self.log, self.output = self.dir / "calls", self.dir / "libvirtd.log", self.dir / "output"
+        self._calls.touch()
+        for d in ("usr", "usr/lib", "etc", "var"):  # the lower directories that the packages happen not to have
+            (peer / d).mkdir(parents=True, exist_ok=True)
+        (conf / "qemu.conf").write_text(QEMU_CONF)
+        (conf / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(log=self.log))
+        (conf / "ovs-vsctl").write_text(OVS_VSCTL.format(work=work, calls=self._calls))
+        (conf / "ovs-vsctl").chmod(0o755)
+        script = SET_UP.format(work=work, peer=peer, rundir=host.rundir, conf=conf, bin=BIN)
+        with open(self.output, "wb") as out:
+            self.process = subprocess.Popen(["ip", "netns", "exec", host.ns.name, "unshare", "--mount", "sh", "-c", script],
+                                            stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        wait_until(self.serving, 30, "libvirtd answers")
+
+    def serving(self):
+        if self.process.poll() is not None:
+            raise Failure(f"libvirtd ended with {self.process.returncode}:\n{self.said()}")
+        return self.virsh("version", check=False).returncode == 0
+
+    def said(self):
+        """What went wrong, in the words of libvirt."""
+        log = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(self.output.read_text(errors="replace").splitlines()[-20:] + [x for x in log if " error " in x][-20:])
+
+    def inside(self, *argv, **kw):
+        """Runs a command where libvirtd is."""
+        return run("nsenter", f"--target={self.process.pid}", "--mount", "--net", "--", *argv, **kw)
+
+    def virsh(self, *argv, check=True, **kw):
+        done = self.inside("virsh", "--quiet", "--connect=qemu:///system", *argv, check=False, **kw)
+        if check and done.returncode != 0:
+            raise Failure(f"virsh {shlex.join(map(str, argv))}: {done.stderr.strip()}\n{self.said()}")
+        return done
+
+    def calls(self):
+        """What ovs-vsctl was asked so far: [(exit status, [arguments])]."""
+        lines = [line.split("\0")[:-1] for line in self._calls.read_text().splitlines()]
+        return [(int(status), argv) for status, *argv in lines]
+
+    def close(self):
+        for name in self.virsh("list", "--name", check=False).stdout.split():
+            self.virsh("destroy", name, check=False)
+        self.process.terminate()
+        try:
+            self.process.wait(10 * TIME_SCALE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def network_device(bridge, mac, iface_id, more=""):
+    """The XML of a device on a port of a bridge of Open vSwitch. `more`: further elements."""
+    return f"""<interface type='bridge'>
+      <source bridge={quoteattr(bridge)}/>
+      <virtualport type='openvswitch'><parameters interfaceid='{iface_id}'/></virtualport>
+      <mac address='{mac}'/><model type='virtio'/><rom enabled='no'/>{more}
+    </interface>"""
+
+
+class Domain:
+    """A guest: Debian's kernel and GUEST_INIT. Its console is in the file self.console."""
+
+    def __init__(self, libvirt, name, *devices):
+        self.libvirt, self.name, self.uuid = libvirt, name, str(uuid.uuid4())
+        work = libvirt.dir / name
+        work.mkdir()
+        self.console = work / "console"
+        directory, version = image.kernel()
+        ram_disk = image.initramfs(work, directory, version, GUEST_INIT, GUEST_MODULES)
+        xml = work / "domain.xml"
+        xml.write_text(f"""<domain type='qemu'>
+  <name>{name}</name><uuid>{self.uuid}</uuid><memory unit='MiB'>192</memory><vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>{image.kernel_image(directory)}</kernel><initrd>{ram_disk}</initrd>
+    <cmdline>console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr lsm= audit=0 tsc=reliable no_timer_check</cmdline>
+  </os>
+  <features><acpi/></features>
+  <cpu mode='maximum'/>
+  <on_crash>destroy</on_crash><on_reboot>destroy</on_reboot>
+  <devices>
+    <serial type='file'><source path='{self.console}'/></serial>
+    <controller type='usb' model='none'/><memballoon model='none'/>
+    {"".join(devices)}
+  </devices>
+</domain>""")
+        libvirt.virsh("create", xml)
+
+    def virsh(self, command, *argv, **kw):
+        return self.libvirt.virsh(command, self.name, *argv, **kw)
+
+    def port(self, mac):
+        """Name of the tap that libvirt made for the device with this MAC address."""
+        rows = [line.split() for line in self.virsh("domiflist").stdout.splitlines()]
+        return next(row[0] for row in rows if row[-1:] == [mac])
+
+    def wait_up(self, device="eth0"):
+        wait_until(lambda: f"guest: {device} is up" in self.said(), 60, f"the guest has set up {device}")
+
+    def said(self):
+        return self.console.read_text(errors="replace") if self.console.exists() else ""
