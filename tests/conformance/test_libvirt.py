@@ -36,7 +36,9 @@ def host(shared_lab):
 @pytest.fixture(scope="module")
 def one(host):
     """A running guest in VLAN 42, with a bandwidth. Tests leave it so."""
-    one = Domain(host.libvirt, "one", network_device("br0", MAC, IFACE_ID, IN_VLAN_42 + BANDWIDTH))
+    offloads = "" if host.lab.can("take large segments from a tap") else "<driver><host tso4='off' tso6='off'/></driver>"
+    one = Domain(host.libvirt, "one", network_device("br0", MAC, IFACE_ID, IN_VLAN_42 + BANDWIDTH + offloads))
+    one.offloads = offloads
     one.wait_up()
     yield one
     one.virsh("destroy")
@@ -105,7 +107,7 @@ def test_a_running_guest_changes_its_vlan(host, one, tmp_path):
     port = one.port(MAC)
 
     def vlan(xml):
-        change(one, tmp_path, "update-device", network_device("br0", MAC, IFACE_ID, xml + BANDWIDTH))
+        change(one, tmp_path, "update-device", network_device("br0", MAC, IFACE_ID, xml + BANDWIDTH + one.offloads))
     vlan("<vlan><tag id='43'/></vlan>")
     assert host.get("Port", port, "tag") == "43"
     p43.reaches(ADDRESS)
