@@ -1,5 +1,6 @@
 """python3-ovsdbapp itself, the library by which OpenStack's Neutron works on the database: its calls, each in a transaction
 of its own and many in one, its events, over a unix socket and over TCP."""
+import contextlib
 import sys
 
 import pytest
@@ -30,9 +31,9 @@ def host(lab, request):
     return host
 
 
-@pytest.fixture
-def api(library, host):  # noqa: ARG001  (the path to it)
-    """Its API of Open_vSwitch, connected, with the handler of events in api.events."""
+@contextlib.contextmanager
+def connect(host, server):
+    """The library's API of Open_vSwitch by a connection from the host's namespace; its handler of events is in .events."""
     from ovsdbapp.backend.ovs_idl import connection, event
     from ovsdbapp.schema.open_vswitch import impl_idl
 
@@ -47,12 +48,20 @@ def api(library, host):  # noqa: ARG001  (the path to it)
     class Api(impl_idl.OvsdbIdl):
         """A class of its own: the library keeps the connection in the class."""
     with host.ns.entered():  # sockets and threads that are made here stay there
-        idl = Idl.from_server(host.server, "Open_vSwitch")
-        made = Api(connection.Connection(idl, timeout=TIMEOUT))
-    made.events = idl.events
-    yield made
-    assert made.ovsdb_connection.stop(TIMEOUT)
-    idl.events.shutdown()
+        idl = Idl.from_server(server, "Open_vSwitch")
+        api = Api(connection.Connection(idl, timeout=TIMEOUT))
+    api.events = idl.events
+    try:
+        yield api
+    finally:
+        idl.events.shutdown()
+        assert api.ovsdb_connection.stop(TIMEOUT)
+
+
+@pytest.fixture
+def api(library, host):
+    with connect(host, host.server) as api:
+        yield api
 
 
 def do(command):
