@@ -95,7 +95,7 @@ class Libvirt:
         with open(self.output, "wb") as out:
             self.process = subprocess.Popen(["ip", "netns", "exec", host.ns.name, "unshare", "--mount", "sh", "-c", script],
                                             stdout=out, stderr=out, stdin=subprocess.DEVNULL)
-        wait_until(self.serving, 30, "libvirtd answers")
+        wait_until(self.serving, 60, "libvirtd answers")
 
     def serving(self):
         if self.process.poll() is not None:
@@ -180,7 +180,7 @@ class Domain:
         return next(row[0] for row in rows if row[-1:] == [mac])
 
     def wait_up(self, device="eth0"):
-        wait_until(lambda: f"guest: {device} is up" in self.said(), 60, f"the guest has set up {device}")
+        wait_until(lambda: f"guest: {device} is up" in self.said(), 180, f"the guest has set up {device}")
 
     def said(self):
         return self.console.read_text(errors="replace") if self.console.exists() else ""
