@@ -1,9 +1,4 @@
-"""libvirt itself on a host of the lab: Debian's daemon and virsh, unpacked and not installed, and guests that it starts.
-
-The daemon lives in the host's network namespace and in a mount namespace of its own, where /usr, /etc, /var and /run are
-this machine's with libvirt's files in between, below a tmpfs: of what it writes, nothing is left. There, `ovs-vsctl` is
-Heddle's, behind a line of shell that notes each call with its exit status, and /run/vswitch is the host's.
-"""
+"""libvirt itself on a host of the lab: Debian's daemon and virsh, unpacked and not installed, and guests that it starts."""
 import shlex
 import subprocess
 import sys
@@ -11,8 +6,9 @@ import uuid
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from lab import BIN, SOURCE
+from lab import SOURCE
 from net import TIME_SCALE, Failure, run, wait_until
+from sandbox import Sandbox
 from stock import unpack
 
 sys.path.append(str(SOURCE / "tests/vm"))
@@ -22,35 +18,15 @@ PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients")
 GUEST_INIT = Path(__file__).with_name("libvirt_guest_init")
 GUEST_MODULES = ("virtio_pci", "virtio_net")
 
-# Only the QEMU driver: the others would look for networks, storage and devices of this machine.
+# Only the QEMU driver: the others would look for networks, storage and devices of this machine. At its start the daemon asks
+# every emulator what it can do, and dmidecode about this machine.
 SET_UP = r"""
-set -e
-mount -t tmpfs heddle {work}
-over() {{
-  mkdir -p {work}/$1 {work}/$1.work
-  mount -t overlay heddle -o lowerdir="{peer}/$1:/$1",upperdir={work}/$1,workdir={work}/$1.work "/$1"
-}}
-over usr; over usr/lib; over etc; over var
-mount -t tmpfs heddle /run
-mkdir /run/vswitch
-mount --bind {rundir} /run/vswitch
 find /usr/lib/*/libvirt/connection-driver -name '*.so' ! -name '*_qemu.so' -delete
-rm -f /usr/bin/qemu-system-i386 /usr/sbin/dmidecode  # asked at the start for what they can do, and about this machine
+rm -f /usr/bin/qemu-system-i386 /usr/sbin/dmidecode
 echo 'libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
 echo 'libvirt-qemu:x:64055:' >>/etc/group
 cp {conf}/*.conf /etc/libvirt/
-mkdir -p {work}/bin
-ln -s {bin}/vsctl {work}/bin/ovs-vsctl
-rm -f /usr/bin/ovs-vsctl
-cp {conf}/ovs-vsctl /usr/bin/ovs-vsctl
 exec libvirtd
-"""
-# One write for each call, after it; a NUL behind each word.
-OVS_VSCTL = r"""#!/bin/bash
-{work}/bin/ovs-vsctl "$@"
-status=$?
-{{ printf '%s\0' $status "$@"; echo; }} >>{calls}
-exit $status
 """
 QEMU_CONF = """
 user = "root"
@@ -78,23 +54,16 @@ class Libvirt:
 
     def __init__(self, host):
         self.host = host
-        peer = packages()
-        self.dir = host.dir / "libvirt"
-        work, conf = self.dir / "work", self.dir / "conf"
-        for d in (work, conf):
-            d.mkdir(parents=True)
-        self._calls, self.log, self.output = self.dir / "calls", self.dir / "libvirtd.log", self.dir / "output"
-        self._calls.touch()
-        for d in ("usr", "usr/lib", "etc", "var"):  # the lower directories that the packages happen not to have
-            (peer / d).mkdir(parents=True, exist_ok=True)
+        self.sandbox = Sandbox(host, "libvirt", packages())
+        self.dir = self.sandbox.dir
+        self.log, self.output = self.dir / "libvirtd.log", self.dir / "output"
+        conf = self.dir / "conf"
+        conf.mkdir()
         (conf / "qemu.conf").write_text(QEMU_CONF)
         (conf / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(log=self.log))
-        (conf / "ovs-vsctl").write_text(OVS_VSCTL.format(work=work, calls=self._calls))
-        (conf / "ovs-vsctl").chmod(0o755)
-        script = SET_UP.format(work=work, peer=peer, rundir=host.rundir, conf=conf, bin=BIN)
         with open(self.output, "wb") as out:
-            self.process = subprocess.Popen(["ip", "netns", "exec", host.ns.name, "unshare", "--mount", "sh", "-c", script],
-                                            stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.sandbox.argv(SET_UP.format(conf=conf)), stdout=out, stderr=out,
+                                            stdin=subprocess.DEVNULL)
         wait_until(self.serving, 60, "libvirtd answers")
 
     def serving(self):
@@ -116,11 +85,6 @@ class Libvirt:
         if check and done.returncode != 0:
             raise Failure(f"virsh {shlex.join(map(str, argv))}: {done.stderr.strip()}\n{self.said()}")
         return done
-
-    def calls(self):
-        """What ovs-vsctl was asked so far: [(exit status, [arguments])]."""
-        lines = [line.split("\0")[:-1] for line in self._calls.read_text().splitlines()]
-        return [(int(status), argv) for status, *argv in lines]
 
     def close(self):
         for name in self.virsh("list", "--name", check=False).stdout.split():

@@ -47,12 +47,12 @@ def one(host):
 @pytest.fixture(autouse=True)
 def asked(host):
     """What libvirt asks of ovs-vsctl during a test: asked() returns it. All of it must succeed."""
-    before = len(host.libvirt.calls())
+    before = len(host.libvirt.sandbox.calls())
 
     def since():
-        return [argv for _, argv in host.libvirt.calls()[before:]]
+        return [argv for _, argv in host.libvirt.sandbox.calls()[before:]]
     yield since
-    assert [call for call in host.libvirt.calls()[before:] if call[0] != 0] == []
+    assert [call for call in host.libvirt.sandbox.calls()[before:] if call[0] != 0] == []
 
 
 def echo(guest, address, megabytes):
