@@ -40,6 +40,8 @@ namespaces = []
 """
 LIBVIRTD_CONF = """
 auth_unix_rw = "none"
+host_uuid = "{uuid}"
+unix_sock_dir = "{dir}"
 log_outputs = "2:file:{log}"
 """
 
@@ -50,17 +52,18 @@ def packages():
 
 
 class Libvirt:
-    """A running libvirtd on `host`; close() ends it and its guests."""
+    """A running libvirtd on `host`; close() ends it and its guests, and wants all that it asked of ovs-vsctl to have succeeded."""
 
     def __init__(self, host):
         self.host = host
         self.sandbox = Sandbox(host, "libvirt", packages())
         self.dir = self.sandbox.dir
         self.log, self.output = self.dir / "libvirtd.log", self.dir / "output"
+        self.uri = f"qemu+unix:///system?socket={self.dir}/libvirt-sock"
         conf = self.dir / "conf"
         conf.mkdir()
         (conf / "qemu.conf").write_text(QEMU_CONF)
-        (conf / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(log=self.log))
+        (conf / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(log=self.log, dir=self.dir, uuid=uuid.uuid4()))
         with open(self.output, "wb") as out:
             self.process = subprocess.Popen(self.sandbox.argv(SET_UP.format(conf=conf)), stdout=out, stderr=out,
                                             stdin=subprocess.DEVNULL)
@@ -81,7 +84,7 @@ class Libvirt:
         return run("nsenter", f"--target={self.process.pid}", "--mount", "--net", "--", *argv, **kw)
 
     def virsh(self, *argv, check=True, **kw):
-        done = self.inside("virsh", "--quiet", "--connect=qemu:///system", *argv, check=False, **kw)
+        done = self.inside("virsh", "--quiet", f"--connect={self.uri}", *argv, check=False, **kw)
         if check and done.returncode != 0:
             raise Failure(f"virsh {shlex.join(map(str, argv))}: {done.stderr.strip()}\n{self.said()}")
         return done
@@ -95,6 +98,9 @@ class Libvirt:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        failed = [argv for status, argv in self.sandbox.calls() if status != 0]
+        if failed:
+            raise Failure(f"ovs-vsctl failed libvirt at {failed}")
 
 
 def network_device(bridge, mac, iface_id, more=""):

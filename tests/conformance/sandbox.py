@@ -1,5 +1,5 @@
 """A place for other people's programs on a host of the lab: its network namespace and a mount namespace in which their packages
-(unpacked by stock.py, not installed) lie over this machine's directories, and Heddle has Open vSwitch's place.
+(unpacked by stock.py, not installed) lie over this machine's directories, and Heddle has Open vSwitch's place. Its host name is the one of the namespace.
 
 /usr, /etc and /var are this machine's, the packages' over them and a tmpfs on top; /run is empty but for /run/vswitch, the
 host's. `ovs-vsctl` is vsctl under that name, behind a line of shell that notes each call. All that the programs write is gone
@@ -12,6 +12,7 @@ from net import run
 
 SET_UP = r"""
 set -e
+hostname {host}
 mount -t tmpfs heddle {work}
 over() {{  # over DIRECTORY TARGET: what the packages have in DIRECTORY over the machine's TARGET
   lower=
@@ -47,11 +48,12 @@ class Sandbox:
         self._calls.touch()
         wrapper.write_text(WRAPPER.format(work=work, calls=self._calls))
         wrapper.chmod(0o755)
-        self._set_up = SET_UP.format(work=work, roots=shlex.join(map(str, roots)), rundir=host.rundir, bin=BIN, wrapper=wrapper)
+        self._set_up = SET_UP.format(host=host.ns.name, work=work, roots=shlex.join(map(str, roots)), rundir=host.rundir, bin=BIN,
+                                     wrapper=wrapper)
 
     def argv(self, script):
         """The command that sets the place up and runs `script`, of sh, there. Each such command has a place of its own."""
-        return ["ip", "netns", "exec", self.host.ns.name, "unshare", "--mount", "sh", "-c", self._set_up + script]
+        return ["ip", "netns", "exec", self.host.ns.name, "unshare", "--mount", "--uts", "sh", "-c", self._set_up + script]
 
     def run(self, script, **kw):
         return run(*self.argv(script), **kw)

@@ -224,34 +224,6 @@ def test_mininet(host, ovs):
     assert ovs("list-br") == "br0\n"
 
 
-def test_debians_ifupdown_script(stock, host, ovs):  # noqa: F811
-    """The script of Debian's package itself, as ifup and ifdown run it."""
-    script = stock.parents[1] / "usr/share/openvswitch/scripts/ifupdown.sh"
-    # It would start Debian's service if it found one; a `service` that knows none keeps it from that.
-    service = ovs.program.parent / "service"
-    service.write_text("#!/bin/sh\nexit 1\n")
-    service.chmod(0o755)
-    veth(host, "eth7")
-
-    def script_run(mode, iface, **variables):
-        env = {**os.environ, "PATH": f"{ovs.program.parent}:{os.environ['PATH']}", "VSWITCH_RUNDIR": str(host.rundir),
-               "MODE": mode, "IFACE": iface, **{f"IF_OVS_{k}": v for k, v in variables.items()}}
-        done = subprocess.run(["ip", "netns", "exec", host.ns.name, "sh", script], env=env, capture_output=True, text=True,
-                              timeout=60, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    script_run("start", "vmbr0", TYPE="OVSBridge", EXTRA=f"set Bridge vmbr0 datapath_type={host.lab.datapath_type}")
-    script_run("start", "eth7", TYPE="OVSPort", BRIDGE="vmbr0", OPTIONS="tag=7")
-    script_run("start", "mgmt", TYPE="OVSIntPort", BRIDGE="vmbr0", OPTIONS="vlan_mode=access", EXTRA="set Port ${IFACE} tag=8")
-    assert ovs("list-ports", "vmbr0") == "eth7\nmgmt\n"
-    assert ovs("get", "Port", "eth7", "tag") + ovs("get", "Port", "mgmt", "tag") == "7\n8\n"
-    assert int(ovs("get", "Interface", "eth7", "ofport")) > 0
-    script_run("stop", "eth7", TYPE="OVSPort", BRIDGE="vmbr0")
-    script_run("stop", "mgmt", TYPE="OVSIntPort", BRIDGE="vmbr0")
-    assert ovs("list-ports", "vmbr0") == ""
-    script_run("stop", "vmbr0", TYPE="OVSBridge")
-    assert ovs("list-br") == "br0\n"
-
-
 def test_columns_without_effect_are_never_silent(host):
     done = host.vsctl("set", "Bridge", "br0", "stp_enable=true", "other_config:stp-priority=1", "external_ids:mine=1")
     assert "does not act on stp_enable, other_config:stp-priority" in done.stderr
