@@ -14,13 +14,12 @@ SET_UP = r"""
 set -e
 hostname {host}
 mount -t tmpfs heddle {work}
-over() {{  # over DIRECTORY TARGET: what the packages have in DIRECTORY over the machine's TARGET
+for d in usr etc var; do
   lower=
-  for root in {roots}; do [ ! -d "$root/$1" ] || lower=$lower$root/$1:; done
-  mkdir {work}/$1 {work}/$1.work
-  mount -t overlay heddle -o "lowerdir=$lower$2,upperdir={work}/$1,workdir={work}/$1.work" "$2"
-}}
-over usr /usr; over bin /usr/bin; over sbin /usr/sbin; over lib /usr/lib; over etc /etc; over var /var
+  for root in {roots}; do [ ! -d "$root/$d" ] || lower=$lower$root/$d:; done
+  mkdir {work}/$d {work}/$d.work
+  mount -t overlay heddle -o "lowerdir=$lower/$d,upperdir={work}/$d,workdir={work}/$d.work" /$d
+done
 mount -t tmpfs heddle /run
 mkdir /run/vswitch {work}/heddle
 mount --bind {rundir} /run/vswitch

@@ -17,13 +17,29 @@ PEER = SOURCE / "build/peer"
 PACKAGES = ("openvswitch-common", "openvswitch-switch")
 
 
+def apt(*argv, where=None):
+    """What apt-get prints. A Failure says what is in the way."""
+    def ask():
+        return subprocess.run(["apt-get", *argv], cwd=where, capture_output=True, text=True, check=False)
+    done = ask()
+    if done.returncode != 0:  # no package lists yet, or older than the archive
+        run("apt-get", "update", check=False, timeout=300)
+        done = ask()
+    if done.returncode != 0:
+        raise Failure(f"`apt-get {' '.join(argv)}` failed: {' '.join(done.stderr.strip().splitlines()[-1:])}")
+    return done.stdout
+
+
 def download(where, packages):
-    """Downloads and unpacks to `where`/root. A Failure says what is in the way."""
-    fetched = subprocess.run(["apt-get", "download", *packages], cwd=where, capture_output=True, text=True, check=False)
-    if fetched.returncode != 0:
-        raise Failure(f"cannot fetch Debian's {' and '.join(packages)}: {fetched.stderr.strip().splitlines()[-1:]}")
+    """Downloads and unpacks to `where`/root."""
+    apt("download", *packages, where=where)
+    root = Path(where) / "root"
     for deb in Path(where).glob("*.deb"):
-        run("dpkg", "-x", deb, Path(where) / "root")
+        run("dpkg", "-x", deb, root)
+    for d in ("bin", "sbin", "lib"):  # Debian 12 has these in /usr, its packages not always
+        if (root / d).exists():
+            (root / "usr" / d).mkdir(parents=True, exist_ok=True)
+            run("cp", "-a", f"{root}/{d}/.", root / "usr" / d)
 
 
 def fetch():
@@ -37,11 +53,8 @@ def fetch():
 
 def with_what_they_need(packages):
     """`packages` and those they depend on, as far as this machine has them not."""
-    planned = subprocess.run(["apt-get", "install", "--simulate", "--no-install-recommends", *packages], capture_output=True,
-                             text=True, check=False)
-    if planned.returncode != 0:
-        raise Failure(f"apt-get knows no way to {' and '.join(packages)}: {planned.stderr.strip().splitlines()[-1:]}")
-    return re.findall(r"^Inst (\S+) \(", planned.stdout, re.M)  # "Inst NAME [OLD] (NEW" is there, and older
+    planned = apt("install", "--simulate", "--no-install-recommends", *packages)
+    return re.findall(r"^Inst (\S+) \(", planned, re.M)  # "Inst NAME [OLD] (NEW" is there, and older
 
 
 def unpack(name, packages):
