@@ -52,7 +52,7 @@ def packages():
 
 
 class Libvirt:
-    """A running libvirtd on `host`; close() ends it and its guests, and wants all that it asked of ovs-vsctl to have succeeded."""
+    """A running libvirtd on `host`. close() ends it and its guests; a call of ovs-vsctl that failed is a Failure then."""
 
     def __init__(self, host):
         self.host = host
@@ -79,12 +79,9 @@ class Libvirt:
         log = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(self.output.read_text(errors="replace").splitlines()[-20:] + [x for x in log if " error " in x][-20:])
 
-    def inside(self, *argv, **kw):
-        """Runs a command where libvirtd is."""
-        return run("nsenter", f"--target={self.process.pid}", "--mount", "--net", "--", *argv, **kw)
-
     def virsh(self, *argv, check=True, **kw):
-        done = self.inside("virsh", "--quiet", f"--connect={self.uri}", *argv, check=False, **kw)
+        done = run("nsenter", f"--target={self.process.pid}", "--mount", "--net", "--", "virsh", "--quiet",
+                   f"--connect={self.uri}", *argv, check=False, **kw)
         if check and done.returncode != 0:
             raise Failure(f"virsh {shlex.join(map(str, argv))}: {done.stderr.strip()}\n{self.said()}")
         return done

@@ -1,5 +1,6 @@
-"""A place for other people's programs on a host of the lab: its network namespace and a mount namespace in which their packages
-(unpacked by stock.py, not installed) lie over this machine's directories, and Heddle has Open vSwitch's place. Its host name is the one of the namespace.
+"""A place for other people's programs on a host of the lab: its network namespace, its name for a host name, and a mount namespace
+in which their packages (unpacked by stock.py, not installed) lie over this machine's directories and Heddle has Open vSwitch's
+place.
 
 /usr, /etc and /var are this machine's, the packages' over them and a tmpfs on top; /run is empty but for /run/vswitch, the
 host's. `ovs-vsctl` is vsctl under that name, behind a line of shell that notes each call. All that the programs write is gone

@@ -42,34 +42,30 @@ def download(where, packages):
             run("cp", "-a", f"{root}/{d}/.", root / "usr" / d)
 
 
-def fetch():
-    """Directory of the clients, fetched on first use. A Failure says what is in the way."""
-    root = PEER / "root"
-    if not (root / "usr/bin/ovs-vsctl").exists():
-        PEER.mkdir(parents=True, exist_ok=True)
-        download(PEER, PACKAGES)
-    return root / "usr/bin"
-
-
 def with_what_they_need(packages):
     """`packages` and those they depend on, as far as this machine has them not."""
     planned = apt("install", "--simulate", "--no-install-recommends", *packages)
     return re.findall(r"^Inst (\S+) \(", planned, re.M)  # "Inst NAME [OLD] (NEW" is there, and older
 
 
-def unpack(name, packages):
-    """Root directory of the packages and of what they need beyond this machine's, in build/peer/`name`: made on first use,
-    whole or not at all."""
+def unpack(name, packages, alone=False):
+    """Root directory of the packages and, unless `alone`, of what they need beyond this machine's, in build/peer/`name`: made on
+    first use, whole or not at all."""
     target = PEER / name
     if not target.exists():
         PEER.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=PEER) as work:
             os.mkdir(f"{work}/root")
-            if missing := with_what_they_need(packages):
+            if missing := list(packages) if alone else with_what_they_need(packages):
                 download(work, missing)
             with contextlib.suppress(OSError):  # another run was faster
                 os.rename(f"{work}/root", target)
     return target
+
+
+def fetch():
+    """Directory of Open vSwitch's clients."""
+    return unpack("root", PACKAGES, alone=True) / "usr/bin"
 
 
 if __name__ == "__main__":

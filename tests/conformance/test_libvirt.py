@@ -148,7 +148,8 @@ def test_bandwidth(host, one):
     assert policing() == ["32000", "4096"]
     host.guests["p42"].reaches(ADDRESS)
     one.virsh("domiftune", port, "--live", "--inbound", "0", "--outbound", "0")
-    assert host.ask("get", "Port", port, "qos") == "[]" and host.ask("list QoS -- list Queue") == ""
+    assert host.ask("get", "Port", port, "qos") == "[]"
+    assert host.ask("find", "QoS", f"external_ids:ifname={port}", "--", "find", "Queue", f"external_ids:ifname={port}") == ""
     assert policing() == ["0", "0"]
     one.virsh("domiftune", port, "--live", "--inbound", "1000,5000,1024", "--outbound", "2000,0,256")
     assert qos_and_queue() == ["40000000"] * 2

@@ -31,7 +31,7 @@ def run_mininet(host, program):
     """Runs a program of the Mininet API; returns what ovs-vsctl was asked and the text that it printed."""
     sandbox = Sandbox(host, "mininet", packages("mininet"))
     script = sandbox.dir / "program.py"
-    script.write_text("from mininet.net import Mininet\nfrom mininet.node import OVSBridge, OVSSwitch\n"
+    script.write_text("from mininet.net import Mininet\nfrom mininet.node import OVSBridge\n"
                       "from mininet.topo import LinearTopo, SingleSwitchTopo\n" + program)
     done = sandbox.run(MININET.format(script=script), timeout=120)
     failed = [argv for status, argv in sandbox.calls() if status != 0]
