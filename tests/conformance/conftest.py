@@ -26,7 +26,8 @@ def chosen_datapaths(config):
     for name in chosen:
         if name not in laboratory.DATAPATHS:
             raise pytest.UsageError(f"HEDDLE_DATAPATHS: {name!r} is not one of {', '.join(laboratory.DATAPATHS)}")
-    return chosen or sorted(laboratory.DATAPATHS)
+    # Interned: pytest keeps what a module shares only while the parameter is the very same object.
+    return [sys.intern(name) for name in chosen] or sorted(laboratory.DATAPATHS)
 
 
 def pytest_generate_tests(metafunc):

@@ -43,6 +43,7 @@ CANNOT = {
         "outlive its daemon": "the user-space datapath forwards in the daemon and ends with it",
         "share its ports": "the user-space datapath takes a port's device by an XDP program of its own",
         "leave frames to the kernel": "the user-space datapath forwards copies, by AF_XDP, past queues, filters and vxlan devices",
+        "take large segments from a tap": "AF_XDP does not say that a frame from a tap is to be cut (TSO): it is an oversize one",
     },
 }
 

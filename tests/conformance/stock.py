@@ -1,9 +1,14 @@
-"""Debian's Open vSwitch clients, unpacked from their packages to build/peer; nothing is installed.
+"""Other people's programs, unpacked from Debian's packages to build/peer; nothing is installed, and nothing started.
 
-    python3 tests/conformance/stock.py    # fetches them, for a machine that cannot do it later
+    python3 tests/conformance/stock.py    # fetches the clients, for a machine that cannot do it later
 """
+import contextlib
+import os
+import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from lab import SOURCE
 from net import Failure, run
@@ -12,17 +17,55 @@ PEER = SOURCE / "build/peer"
 PACKAGES = ("openvswitch-common", "openvswitch-switch")
 
 
-def fetch():
-    """Directory of the clients, fetched on first use. A Failure says what is in the way."""
-    root = PEER / "root"
-    if not (root / "usr/bin/ovs-vsctl").exists():
+def apt(*argv, where=None):
+    """What apt-get prints. A Failure says what is in the way."""
+    def ask():
+        return subprocess.run(["apt-get", *argv], cwd=where, capture_output=True, text=True, check=False)
+    done = ask()
+    if done.returncode != 0:  # no package lists yet, or older than the archive
+        run("apt-get", "update", check=False, timeout=300)
+        done = ask()
+    if done.returncode != 0:
+        raise Failure(f"`apt-get {' '.join(argv)}` failed: {' '.join(done.stderr.strip().splitlines()[-1:])}")
+    return done.stdout
+
+
+def download(where, packages):
+    """Downloads and unpacks to `where`/root."""
+    apt("download", *packages, where=where)
+    root = Path(where) / "root"
+    for deb in Path(where).glob("*.deb"):
+        run("dpkg", "-x", deb, root)
+    for d in ("bin", "sbin", "lib"):  # Debian 12 has these in /usr, its packages not always
+        if (root / d).exists():
+            (root / "usr" / d).mkdir(parents=True, exist_ok=True)
+            run("cp", "-a", f"{root}/{d}/.", root / "usr" / d)
+
+
+def with_what_they_need(packages):
+    """`packages` and those they depend on, as far as this machine has them not."""
+    planned = apt("install", "--simulate", "--no-install-recommends", *packages)
+    return re.findall(r"^Inst (\S+) \(", planned, re.M)  # "Inst NAME [OLD] (NEW" is there, and older
+
+
+def unpack(name, packages, alone=False):
+    """Root directory of the packages and, unless `alone`, of what they need beyond this machine's, in build/peer/`name`: made on
+    first use, whole or not at all."""
+    target = PEER / name
+    if not target.exists():
         PEER.mkdir(parents=True, exist_ok=True)
-        fetched = subprocess.run(["apt-get", "download", *PACKAGES], cwd=PEER, capture_output=True, text=True, check=False)
-        if fetched.returncode != 0:
-            raise Failure(f"cannot fetch Debian's {' and '.join(PACKAGES)}: {fetched.stderr.strip().splitlines()[-1:]}")
-        for deb in PEER.glob("openvswitch-*.deb"):
-            run("dpkg", "-x", deb, root)
-    return root / "usr/bin"
+        with tempfile.TemporaryDirectory(dir=PEER) as work:
+            os.mkdir(f"{work}/root")
+            if missing := list(packages) if alone else with_what_they_need(packages):
+                download(work, missing)
+            with contextlib.suppress(OSError):  # another run was faster
+                os.rename(f"{work}/root", target)
+    return target
+
+
+def fetch():
+    """Directory of Open vSwitch's clients."""
+    return unpack("root", PACKAGES, alone=True) / "usr/bin"
 
 
 if __name__ == "__main__":
