@@ -49,8 +49,9 @@ void set_tag(FrameCache& cache, FrameRef f, packet::L2& l2, bool want, std::uint
 Forwarder::Forwarder(unsigned worker, FramePool& pool, const TunnelPaths& paths, Mailboxes& mail, Signal& learned)
     : worker_(worker), cache_(pool), paths_(paths), mail_(mail), learned_(learned), icmp_(limits::kPorts) {}
 
-void Forwarder::begin(const Config& config, std::uint32_t now) {
-  now_ = now;
+void Forwarder::begin(const Config& config, std::chrono::nanoseconds now) {
+  now_ns_ = static_cast<std::uint64_t>(now.count());
+  now_ = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
   config_ = &config;
   if (version_ != config.version) adopt(config);
 }
@@ -109,28 +110,28 @@ std::size_t Forwarder::segments(FrameRef f) {
 }
 
 void Forwarder::bridge(FrameRef f, const PortConf& in, const IpAddr* outer_source) {
+  if (!in.plain) return bridge_by_rules(f, in, outer_source);
   Transit t{f, &in, outer_source, {}, 0};
-  if (const auto bad = packet::parse_l2(cache_.data(f), cache_.meta(f).len, t.l2)) return drop(f, in, *bad);
-  if (in.bridge == nullptr) return drop(f, in, Drop::no_bridge);
-  if (t.l2.src.is_multicast()) return drop(f, in, Drop::source_multicast);
-  if (is_reserved(t.l2.dst)) return drop(f, in, Drop::reserved_multicast);
   if (!admit(t)) return;
   if (in.policy.learning && !t.l2.src.is_zero()) look_at_source(t);
   forward(t);
 }
 
-// IEEE 802.1Q 8.6.2 ingress rules; a tag with VLAN 0 carries a priority only.
+// What no bridge takes, and the ingress rules of IEEE 802.1Q 8.6.2; a tag with VLAN 0 carries a priority only.
 bool Forwarder::admit(Transit& t) {
+  const auto refuse = [&](Drop why) {
+    drop(t.frame, *t.in, why);
+    return false;
+  };
+  if (const auto bad = packet::parse_l2(cache_.data(t.frame), cache_.meta(t.frame).len, t.l2)) return refuse(*bad);
+  if (t.in->bridge == nullptr) return refuse(Drop::no_bridge);
+  if (t.l2.src.is_multicast()) return refuse(Drop::source_multicast);
+  if (is_reserved(t.l2.dst)) return refuse(Drop::reserved_multicast);
   const PortPolicy& p = t.in->policy;
   const VlanId vid = t.l2.vlan_tpid != 0 ? t.l2.vlan_tci & kVidMask : 0;
-  if (vid != 0 && p.vlan_mode == VlanMode::access) {
-    drop(t.frame, *t.in, Drop::vlan_tagged_on_access);
-    return false;
-  }
+  if (vid != 0 && p.vlan_mode == VlanMode::access) return refuse(Drop::vlan_tagged_on_access);
   t.vlan = vid != 0 || p.vlan_mode == VlanMode::trunk ? vid : p.tag;
-  if (t.in->carried[t.vlan]) return true;
-  drop(t.frame, *t.in, Drop::vlan_not_member);
-  return false;
+  return t.in->carried[t.vlan] || refuse(Drop::vlan_not_member);
 }
 
 void Forwarder::look_at_source(const Transit& t) {
@@ -154,17 +155,24 @@ void Forwarder::look_at_source(const Transit& t) {
   }
 }
 
-void Forwarder::forward(Transit& t) {
-  if (t.l2.dst.is_multicast()) return flood(t);
+// False: nobody knows where it is, or everybody is meant.
+bool Forwarder::destination(const Transit& t, Target& to) const {
+  if (t.l2.dst.is_multicast()) return false;
   const FdbValue v = t.in->bridge->fdb.load(std::memory_order_acquire)->find(fdb_key(t.vlan, t.l2.dst));
   const PortConf* out = v == 0 ? nullptr : config_->port(fdb_port(v));
-  if (out == nullptr || out->bridge != t.in->bridge) return flood(t);
-  const Target to{out, fdb_path(v)};
-  const Drop why = blocked(t, to);
-  if (why != Drop::count_) {
-    const bool egress = why == Drop::egress_vlan || why == Drop::port_down;
-    return drop(t.frame, egress ? *out : *t.in, why);
+  if (out == nullptr || out->bridge != t.in->bridge) return false;
+  to = {out, fdb_path(v)};
+  return true;
+}
+
+void Forwarder::forward(const Transit& t) {
+  Target to;
+  if (!destination(t, to)) {
+    flood_set(t);
+    return targets_.empty() ? drop(t.frame, *t.in, Drop::no_destination) : deliver_all(t);
   }
+  const Drop why = blocked(t, to);
+  if (why != Drop::count_) return drop(t.frame, is_egress(why) ? *to.port : *t.in, why);
   deliver(t, t.frame, to);
 }
 
@@ -180,11 +188,11 @@ Drop Forwarder::blocked(const Transit& t, const Target& to) const {
   }
   if (out.policy.protected_port && t.in->policy.protected_port) return Drop::protected_port;
   if (!out.carried[t.vlan]) return Drop::egress_vlan;
-  if (!out.tunnel() && !out.shared->up.load(std::memory_order_relaxed)) return Drop::port_down;
+  if (is_down(out)) return Drop::port_down;
   return Drop::count_;
 }
 
-void Forwarder::flood(Transit& t) {
+void Forwarder::flood_set(const Transit& t) {
   targets_.clear();
   for (const auto& member : config_->bridges[static_cast<std::size_t>(t.in->policy.bridge)]) {
     const PortConf& out = *member;
@@ -195,7 +203,9 @@ void Forwarder::flood(Transit& t) {
       if (blocked(t, to) == Drop::count_) targets_.push_back(to);
     }
   }
-  if (targets_.empty()) return drop(t.frame, *t.in, Drop::no_destination);
+}
+
+void Forwarder::deliver_all(const Transit& t) {
   // The checksum is the same in every copy: finish it once. One target may be able to take it unfinished.
   if (targets_.size() > 1) settle_checksum(t.frame, t.l2, false);
   for (std::size_t i = 0; i + 1 < targets_.size(); ++i) {
@@ -207,6 +217,46 @@ void Forwarder::flood(Transit& t) {
     deliver(t, copy, targets_[i]);
   }
   deliver(t, t.frame, targets_.back());
+}
+
+// The walk of frames that come by a port which is not plain: policing, fail_mode, VLANs that are flooded, mirrors.
+void Forwarder::bridge_by_rules(FrameRef f, const PortConf& in, const IpAddr* outer_source) {
+  if (in.reserved) return drop(f, in, Drop::mirror_port);
+  if (in.policer.limits() && !in.policer.pass(in.shared->policed, ticks_of_ns(now_ns_), cache_.meta(f).total))
+    return drop(f, in, Drop::policed);
+  Transit t{f, &in, outer_source, {}, 0};
+  if (!admit(t)) return;
+  if (in.rules) return forward_by_rules(t);
+  if (in.policy.learning && !t.l2.src.is_zero()) look_at_source(t);
+  forward(t);
+}
+
+// All ways out are known before the frame takes the first, for mirrors copy it as it came.
+void Forwarder::forward_by_rules(const Transit& t) {
+  const BridgeRules& rules = *t.in->rules;
+  const bool floods = rules.flood_vlans[t.vlan];
+  Drop why = Drop::count_;
+  const PortConf* at = t.in;
+  Target to{};
+  targets_.clear();
+  if (rules.secure) {
+    why = Drop::fail_secure;
+  } else {
+    if (!floods && t.in->policy.learning && !t.l2.src.is_zero()) look_at_source(t);
+    if (!floods && destination(t, to)) {
+      why = blocked(t, to);
+      if (why == Drop::count_) targets_.push_back(to);
+      if (is_egress(why)) at = to.port;
+    } else {
+      flood_set(t);
+      if (targets_.empty()) why = Drop::no_destination;
+    }
+  }
+  std::uint32_t slots = t.in->mirrors_in;
+  for (const Target& target : targets_) slots |= target.port->mirrors_out;
+  if (slots != 0) mirror(t, slots);
+  if (why != Drop::count_) return drop(t.frame, *at, why);
+  deliver_all(t);
 }
 
 void Forwarder::deliver(const Transit& t, FrameRef f, const Target& to) {

@@ -5,6 +5,7 @@
 // Use, on the worker's thread, under one RCU guard: begin(), any number of input() and resume(), flush().
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,8 +22,8 @@ class Forwarder {
  public:
   Forwarder(unsigned worker, FramePool& pool, const TunnelPaths& paths, Mailboxes& mail, Signal& learned);
 
-  // `now`: seconds on a clock that all users of the FDB share.
-  void begin(const Config& config, std::uint32_t now);
+  // `now`: on a clock that all workers and all users of the FDB (in seconds) share.
+  void begin(const Config& config, std::chrono::nanoseconds now);
   // Frames received on the device in slot `io`.
   void input(std::uint32_t io, const Batch& batch);
   // Frames that another worker handed over because this one owns their way out.
@@ -46,6 +47,7 @@ class Forwarder {
     const IpAddr* outer_source;  // of a multipoint tunnel's packet, else null
     packet::L2 l2;
     VlanId vlan;
+    bool mirrored = false;  // a mirror's copy: nobody is told what becomes of it
   };
   struct TxQueue {
     std::uint32_t n = 0;
@@ -65,11 +67,23 @@ class Forwarder {
   void finish_inner_checksum(FrameRef f, const packet::VxlanOuter& outer);
   const PortConf* tunnel_for(const packet::VxlanOuter& outer) const;
   void bridge(FrameRef f, const PortConf& in, const IpAddr* outer_source);
-  bool admit(Transit& t);
+  // Defined in forwarder.cc for it alone; the walk of plain ports pays for no call.
+  [[gnu::always_inline]] inline bool admit(Transit& t);
+  [[gnu::always_inline]] inline bool destination(const Transit& t, Target& to) const;
   void look_at_source(const Transit& t);
-  void forward(Transit& t);
+  void forward(const Transit& t);
+  static bool is_down(const PortConf& out) { return !out.tunnel() && !out.shared->up.load(std::memory_order_relaxed); }
+  // Reasons that are counted where the frame was to go.
+  static bool is_egress(Drop why) { return why == Drop::egress_vlan || why == Drop::port_down; }
   Drop blocked(const Transit& t, const Target& to) const;
-  void flood(Transit& t);
+  void flood_set(const Transit& t);
+  void deliver_all(const Transit& t);
+  // A port that is not plain
+  void bridge_by_rules(FrameRef f, const PortConf& in, const IpAddr* outer_source);
+  void forward_by_rules(const Transit& t);
+  void mirror(const Transit& t, std::uint32_t slots);
+  bool takes_copies(const Transit& t, const PortConf& out, VlanId vlan) const;
+  void mirror_to(const Transit& t, const MirrorRule& m, const PortConf& out);
   void deliver(const Transit& t, FrameRef f, const Target& to);
   void to_device(FrameRef f, const packet::L2& l2, const PortConf& out);
   void to_tunnel(const Transit& t, FrameRef f, const packet::L2& l2, const Target& to);
@@ -86,7 +100,8 @@ class Forwarder {
   Signal& learned_;
   const Config* config_ = nullptr;
   std::uint64_t version_ = 0;
-  std::uint32_t now_ = 0;
+  std::uint32_t now_ = 0;     // seconds
+  std::uint64_t now_ns_ = 0;  // the same, finer
   bool tell_handler_ = false;
   std::uint16_t ip_id_ = 0;
   std::vector<TxQueue> tx_;             // by slot

@@ -90,6 +90,7 @@ Result<BridgeId> UserDatapath::add_bridge(const std::string& name) {
 
 void UserDatapath::remove_bridge(BridgeId bridge) {
   if (std::erase_if(bridge_ids_, [&](const auto& item) { return item.second == bridge; }) == 0) return;
+  (void)set_bridge(bridge, {});
   const std::lock_guard lock(fdb_mutex_);
   fdb(bridge)->for_each([this](std::uint64_t /*key*/, FdbValue value) { release_path(value); });
   replace_fdb(bridge, std::make_unique<FdbTable>(0));

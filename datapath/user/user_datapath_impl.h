@@ -121,6 +121,7 @@ class UserDatapath final : public Datapath {
   RcuPtr<Config> config_;
   std::unique_ptr<Mailboxes> mail_;
   std::map<std::string, BridgeId> bridge_ids_;
+  std::map<BridgeId, std::shared_ptr<const BridgeRules>> rules_;  // of bridges that have any
   std::map<PortNo, PortEntry> ports_;
   std::map<std::string, PortNo> by_name_;
   std::map<int, Underlay> underlays_;                           // by ifindex

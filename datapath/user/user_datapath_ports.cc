@@ -40,13 +40,14 @@ void UserDatapath::put_conf(const PortEntry& p) {
   conf->kind = p.spec.kind;
   conf->io = p.slot;
   conf->policy = p.policy;
-  conf->settle();
   conf->vxlan = p.spec.vxlan;
   conf->path = p.path;
   conf->flood = p.flood;
   conf->shared = p.shared.get();
   const auto bridge = static_cast<std::size_t>(p.policy.bridge);
   conf->bridge = bridge < bridges_.size() ? &bridges_[bridge] : nullptr;
+  if (const auto rules = rules_.find(p.policy.bridge); rules != rules_.end()) conf->rules = rules->second;
+  conf->settle();
   draft_->set_port(std::move(conf));
 }
 
@@ -82,6 +83,7 @@ Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
   if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
   if (policy.bridge != BridgeId::none && static_cast<std::size_t>(policy.bridge) >= limits::kBridges)
     return fail(Errc::invalid, "bridge number out of range");
+  if (p->policy.policing != policy.policing) p->shared->policed.reset();
   p->policy = policy;
   put_conf(*p);
   draft_->publish();

@@ -103,8 +103,7 @@ bool Worker::round(bool& pending) {
   const RcuGuard guard;
   const Config& config = *config_.read();
   if (version_ != config.version) adopt(config);
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start_).count();
-  forwarder_.begin(config, static_cast<std::uint32_t>(now));
+  forwarder_.begin(config, Clock::now() - start_);
   bool worked = false;
   for (const Config::RxQueue& rx : config.rx[index_]) {
     if (!rx.cheap && !ready_[rx.io]) continue;

@@ -147,7 +147,7 @@ class World {
   }
   void begin() {
     if (std::exchange(dirty_, false)) build();
-    forwarder.begin(config, now);
+    forwarder.begin(config, std::chrono::seconds(now) + fraction);
   }
   void arrive_at_slot(std::uint32_t slot, const Bytes& bytes, const Arrival& how = {}) {
     begin();
@@ -226,7 +226,9 @@ class World {
   std::map<PortNo, PortConf> ports;  // edit, then commit()
   std::vector<std::shared_ptr<FakeIo>> ios;
   Config config;
-  std::uint32_t now = 1;
+  std::uint32_t now = 1;                   // seconds
+  std::chrono::nanoseconds fraction{0};    // beside them
+  std::map<unsigned, BridgePolicy> rules;  // by bridge; edit, then commit()
 
  private:
   static std::unique_ptr<FramePool> make_pool() {
@@ -261,12 +263,15 @@ class World {
     ++config.version;
     config.tunnels.clear();
     for (auto& members : config.bridges) members.clear();
+    std::map<std::size_t, std::shared_ptr<const BridgeRules>> made;
+    for (const auto& [bridge, policy] : rules) made[bridge] = BridgeRules::make(policy, nullptr, workers_);
     for (auto& [no, port] : ports) {
       const auto bridge = static_cast<std::size_t>(port.policy.bridge);
       port.bridge = bridge < bridges.size() ? &bridges[bridge] : nullptr;
       auto conf = std::make_shared<PortConf>(port);
+      conf->rules = made[bridge];
       conf->settle();
-      if (port.bridge != nullptr) config.bridges[bridge].push_back(conf);
+      if (conf->bridge != nullptr) config.bridges[bridge].push_back(conf);
       if (port.tunnel()) {
         const IpAddr any = port.vxlan.v6 ? *IpAddr::parse("::") : IpAddr{};
         config.tunnels[{port.vxlan.vni, port.vxlan.dst_port, port.vxlan.remote.value_or(any)}].push_back(conf.get());
