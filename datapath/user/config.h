@@ -79,6 +79,7 @@ struct PortConf {
   VxlanSpec vxlan;
   std::uint32_t path = 0;            // point-to-point tunnel: its path
   std::vector<std::uint32_t> flood;  // multipoint tunnel: paths of the flood list
+  PortNo peer = PortNo::none;        // patch: where what leaves arrives; none while there is no such port
   PortShared* shared = nullptr;
   BridgeShared* bridge = nullptr;
   std::shared_ptr<const BridgeRules> rules;  // null: the bridge has none

@@ -101,6 +101,7 @@ void Forwarder::input(std::uint32_t slot, const Batch& batch) {
       decapsulate(batch.frames[i], io);
     }
   }
+  if (!patched_.empty()) arrive_at_peers();
 }
 
 std::size_t Forwarder::segments(FrameRef f) {
@@ -274,7 +275,7 @@ void Forwarder::deliver(const Transit& t, FrameRef f, const Target& to) {
 }
 
 void Forwarder::to_device(FrameRef f, const packet::L2& l2, const PortConf& out) {
-  if (out.io == kNoIo) return drop(f, out, Drop::port_down);
+  if (out.io == kNoIo) return out.kind == PortKind::patch ? to_peer(f, out) : drop(f, out, Drop::port_down);
   const unsigned mtu = out.shared->mtu.load(std::memory_order_relaxed);
   // As the kernel's bridge: one tag does not count.
   if (mtu != 0 && cache_.meta(f).total > mtu + l2.l3_offset) return drop(f, out, Drop::oversize);

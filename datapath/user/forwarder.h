@@ -49,6 +49,10 @@ class Forwarder {
     VlanId vlan;
     bool mirrored = false;  // a mirror's copy: nobody is told what becomes of it
   };
+  struct Patched {
+    FrameRef frame;
+    const PortConf* at;  // where it arrives
+  };
   struct TxQueue {
     std::uint32_t n = 0;
     std::array<FrameRef, 64> frames;
@@ -78,6 +82,9 @@ class Forwarder {
   Drop blocked(const Transit& t, const Target& to) const;
   void flood_set(const Transit& t);
   void deliver_all(const Transit& t);
+  // Patch ports
+  void to_peer(FrameRef f, const PortConf& out);
+  void arrive_at_peers();
   // A port that is not plain
   void bridge_by_rules(FrameRef f, const PortConf& in, const IpAddr* outer_source);
   void forward_by_rules(const Transit& t);
@@ -109,6 +116,8 @@ class Forwarder {
   std::vector<std::uint32_t> dirty_;    // slots with queued frames
   std::vector<std::uint32_t> pending_;  // slots the kernel has not emptied
   std::vector<Target> targets_;
+  std::vector<Patched> patched_, arriving_;  // empty but within input()
+  unsigned hops_ = 0;                        // patch ports that the frames at hand have passed
   std::vector<packet::Segment> chain_;
   struct IcmpBudget {
     std::uint32_t second = 0;

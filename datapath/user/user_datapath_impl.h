@@ -87,6 +87,13 @@ class UserDatapath final : public Datapath {
   void see_link(PortEntry& p, const netlink::Link& link);
   [[nodiscard]] std::size_t fill_share() const;
   [[nodiscard]] PortState tunnel_state(const PortEntry& p) const;
+  // Patch ports
+  static bool has_device(const PortEntry& p) {
+    return p.spec.kind != PortKind::vxlan && p.spec.kind != PortKind::patch;
+  }
+  [[nodiscard]] PortNo peer_of(const PortEntry& p) const;
+  void meet_peer(const PortEntry& p);
+  [[nodiscard]] PortState patch_state(const PortEntry& p) const;
 
   // Underlay
   Result<> open_socket(std::uint16_t udp_port, bool v6);
@@ -114,6 +121,8 @@ class UserDatapath final : public Datapath {
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of tunnels_
   std::unique_ptr<netlink::Monitor> monitor_;
   Fd control_, timer_;
+  Signal patched_;            // raised when `met_` has something
+  std::set<PortNo> met_;      // patch ports whose peer came or went
   bool paths_dirty_ = false;  // a route or address changed; the timer runs
   std::unique_ptr<Tunnels> tunnels_;
   Signal learned_;

@@ -1,4 +1,4 @@
-// Bridge policies and QoS.
+// Bridge policies, patch ports and QoS.
 #include "base/log.h"
 #include "datapath/user/user_datapath_impl.h"
 
@@ -37,6 +37,37 @@ MirrorCounters UserDatapath::mirror_counters(BridgeId bridge, unsigned slot) con
     sum.tx_bytes += w.bytes.get();
   }
   return sum;
+}
+
+// The port that this one names and that names this one; a pair may come in any order, and either may go.
+PortNo UserDatapath::peer_of(const PortEntry& p) const {
+  if (p.spec.kind != PortKind::patch) return PortNo::none;
+  const auto it = by_name_.find(p.spec.peer);
+  const PortEntry* peer = it == by_name_.end() ? nullptr : find(it->second);
+  const bool mutual = peer != nullptr && peer->spec.kind == PortKind::patch && peer->spec.peer == p.spec.name;
+  return mutual && by_name_.contains(p.spec.name) ? peer->no : PortNo::none;
+}
+
+// After the port came, or when its name is gone: tells its peer. The caller publishes.
+void UserDatapath::meet_peer(const PortEntry& p) {
+  if (p.spec.kind != PortKind::patch) return;
+  p.shared->up.store(peer_of(p) != PortNo::none, std::memory_order_relaxed);
+  const auto it = by_name_.find(p.spec.peer);
+  const PortEntry* peer = it == by_name_.end() ? nullptr : find(it->second);
+  if (peer == nullptr || peer->spec.kind != PortKind::patch || peer->spec.peer != p.spec.name) return;
+  peer->shared->up.store(peer_of(*peer) != PortNo::none, std::memory_order_relaxed);
+  put_conf(*peer);
+  met_.insert(peer->no);
+  patched_.raise();
+}
+
+PortState UserDatapath::patch_state(const PortEntry& p) const {
+  PortState s;
+  s.present = true;
+  s.admin_up = true;
+  s.link_up = peer_of(p) != PortNo::none;
+  s.details = {{"peer", p.spec.peer}};
+  return s;
 }
 
 Result<> UserDatapath::set_qos(PortNo /*no*/, const std::optional<QosSpec>& qos) {

@@ -43,6 +43,7 @@ void UserDatapath::put_conf(const PortEntry& p) {
   conf->vxlan = p.spec.vxlan;
   conf->path = p.path;
   conf->flood = p.flood;
+  conf->peer = peer_of(p);
   conf->shared = p.shared.get();
   const auto bridge = static_cast<std::size_t>(p.policy.bridge);
   conf->bridge = bridge < bridges_.size() ? &bridges_[bridge] : nullptr;
@@ -53,6 +54,8 @@ void UserDatapath::put_conf(const PortEntry& p) {
 
 Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
+  if (spec.kind == PortKind::patch && (spec.peer.empty() || spec.peer == spec.name))
+    return fail(Errc::invalid, "patch port " + spec.name + " needs the name of another patch port (options:peer)");
   const auto no = free_number();
   if (!no) return no;
   PortEntry& p = ports_[*no];
@@ -64,7 +67,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
       ports_.erase(*no);
       return std::unexpected(ok.error());
     }
-  } else {
+  } else if (has_device(p)) {
     open_device(p);
   }
   by_name_[spec.name] = *no;
@@ -73,6 +76,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
     known_ports_[*no] = {p.path, spec.kind == PortKind::vxlan && !spec.vxlan.remote};
     learners_[*no] = p.shared.get();
   }
+  meet_peer(p);
   put_conf(p);
   draft_->publish();
   return no;
@@ -101,15 +105,17 @@ Result<> UserDatapath::remove_port(PortNo no) {
     for (std::size_t b = 0; b < bridges_.size(); ++b) bridges_[b].fdb.load(std::memory_order_relaxed)->remove_port(no);
   }
   draft_->remove_port(no);
-  if (p->spec.kind == PortKind::vxlan) {
+  by_name_.erase(p->spec.name);
+  meet_peer(*p);
+  if (!has_device(*p)) {
     draft_->publish();
-    remove_tunnel(*p);
+    if (p->spec.kind == PortKind::vxlan) remove_tunnel(*p);
   } else {
     close_device(*p, "");
     draft_->publish();
     if (p->spec.kind == PortKind::internal) TapPort::remove(p->spec.name);
   }
-  by_name_.erase(p->spec.name);
+  met_.erase(no);
   ports_.erase(no);
   return {};
 }
@@ -250,6 +256,7 @@ PortState UserDatapath::port_state(PortNo no) const {
     return s;
   }
   if (p->spec.kind == PortKind::vxlan) return tunnel_state(*p);
+  if (p->spec.kind == PortKind::patch) return patch_state(*p);
   s.present = p->slot != kNoIo;
   s.error = p->error;
   s.ifindex = p->link.index;

@@ -96,6 +96,15 @@ class World {
     ports[no].vxlan = spec;
     return no;
   }
+  // Two ends of one link; the policies may be of two bridges.
+  std::pair<PortNo, PortNo> patch(const PortPolicy& one, const PortPolicy& other) {
+    const PortNo a = make_port(one, PortKind::patch);
+    const PortNo b = make_port(other, PortKind::patch);
+    ports[a].peer = b;
+    ports[b].peer = a;
+    shared_[a]->up = shared_[b]->up = true;
+    return {a, b};
+  }
   std::uint32_t underlay(std::uint8_t worker = 0) {
     underlays_.push_back(std::make_unique<PortShared>(workers_));
     return make_io(PortNo::none, underlays_.back().get(), worker);
