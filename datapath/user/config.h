@@ -16,6 +16,7 @@
 #include "datapath/user/fdb_table.h"
 #include "datapath/user/policer.h"
 #include "datapath/user/port_io.h"
+#include "datapath/user/shaper.h"
 #include "datapath/user/spsc.h"
 #include "packet/vxlan.h"
 
@@ -113,6 +114,7 @@ struct IoConf {
   PortNo port = PortNo::none;    // none: an underlay, whose frames are decapsulated
   PortShared* shared = nullptr;  // counters of the device
   std::vector<std::uint8_t> queue_worker;
+  std::shared_ptr<const QosConf> qos;  // null: nothing waits
 
   // The queue that `worker` sends on, or nothing if another worker must do it (then: queue 0's).
   [[nodiscard]] std::optional<unsigned> queue_for(unsigned worker) const {

@@ -65,14 +65,16 @@ void Forwarder::adopt(const Config& config) {
   for (std::size_t i = 0; i < config.ios.size(); ++i) {
     const IoConf* io = config.ios[i].get();
     if (io == nullptr) continue;
-    if (const auto q = io->queue_for(worker_)) {
-      out_[i].queue = static_cast<int>(*q);
-      out_[i].pending = true;  // not known: the next nudge() finds out
-      pending_.push_back(static_cast<std::uint32_t>(i));
-    } else {
-      out_[i].owner = io->queue_worker.front();
-    }
+    out_[i].owner = io->queue_worker.front();
+    const auto q = io->queue_for(worker_);
+    if (!q) continue;
+    out_[i].own = static_cast<int>(*q);
+    out_[i].pending = true;  // not known: the next nudge() finds out
+    pending_.push_back(static_cast<std::uint32_t>(i));
+    // With QoS the first queue carries everything, so that the port's rate is one.
+    if (!io->qos || out_[i].owner == worker_) out_[i].queue = out_[i].own;
   }
+  adopt_shapers();
 }
 
 void Forwarder::drop(FrameRef f, const PortConf& at, Drop why) {
@@ -326,16 +328,10 @@ void Forwarder::send(std::uint32_t slot) {
     for (std::uint32_t i = 0; i < n; ++i) cache_.free_chain(q.frames[i]);
     return;
   }
+  const WayOut& out = out_[slot];
+  if (out.shaper != nullptr) return shape(slot, {q.frames.data(), n});
+  if (out.queue >= 0) return transmit(slot, {q.frames.data(), n});
   WorkerCounters& c = io->shared->worker[worker_].counters;
-  WayOut& out = out_[slot];
-  if (out.queue >= 0) {
-    io->io->send(static_cast<unsigned>(out.queue), cache_, {q.frames.data(), n}, c);
-    if (!out.pending && io->io->pending(static_cast<unsigned>(out.queue))) {
-      out.pending = true;
-      pending_.push_back(slot);
-    }
-    return;
-  }
   for (std::uint32_t i = 0; i < n; ++i) {
     if (mail_.put(worker_, out.owner, {slot, q.frames[i], io->generation})) continue;
     c.drop(Drop::mailbox_full);
@@ -343,18 +339,31 @@ void Forwarder::send(std::uint32_t slot) {
   }
 }
 
+// By a queue of ours.
+void Forwarder::transmit(std::uint32_t slot, std::span<const FrameRef> frames) {
+  if (frames.empty()) return;
+  const IoConf& io = *config_->ios[slot];
+  WayOut& out = out_[slot];
+  const auto q = static_cast<unsigned>(out.queue);
+  io.io->send(q, cache_, frames, io.shared->worker[worker_].counters);
+  if (out.pending || !io.io->pending(q)) return;
+  out.pending = true;
+  pending_.push_back(slot);
+}
+
 void Forwarder::flush() {
   for (const std::uint32_t slot : dirty_) {
     if (tx_[slot].n > 0) send(slot);
   }
   dirty_.clear();
+  if (!shapers_.empty()) release();
   if (tell_handler_) learned_.raise();
   tell_handler_ = false;
 }
 
 bool Forwarder::nudge() {
   std::erase_if(pending_, [&](std::uint32_t slot) {
-    const auto q = static_cast<unsigned>(out_[slot].queue);
+    const auto q = static_cast<unsigned>(out_[slot].own);
     PortIo& io = *config_->ios[slot]->io;
     io.nudge(q, cache_);
     out_[slot].pending = io.pending(q);

@@ -7,12 +7,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "datapath/user/config.h"
 #include "datapath/user/frames.h"
 #include "datapath/user/mailbox.h"
+#include "datapath/user/shaper.h"
 #include "datapath/user/signal.h"
 #include "packet/parse.h"
 
@@ -30,6 +33,8 @@ class Forwarder {
   void resume(const Handover& item);
   // Sends everything that is queued.
   void flush();
+  // When frames that wait for their rate are due; flush() sends them. Nothing: none waits.
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> next_release() const;
   // Asks the kernel once more to take what it has not; true while something is left.
   bool nudge();
 
@@ -58,9 +63,15 @@ class Forwarder {
     std::array<FrameRef, 64> frames;
   };
   struct WayOut {
-    int queue = -1;      // ours, or
-    unsigned owner = 0;  // the worker to hand over to
+    int queue = -1;            // ours, or
+    unsigned owner = 0;        // the worker to hand over to
+    Shaper* shaper = nullptr;  // of a port with QoS, when it is ours
+    int own = -1;              // a queue that we serve, whether we send there now or not
     bool pending = false;
+  };
+  struct Shaped {
+    std::uint64_t generation = 0;  // of the slot
+    std::unique_ptr<Shaper> shaper;
   };
 
   void adopt(const Config& config);
@@ -98,6 +109,11 @@ class Forwarder {
   void settle_checksum(FrameRef f, const packet::L2& l2, bool receiver_can);
   void queue(std::uint32_t io, FrameRef f);
   void send(std::uint32_t io);
+  void transmit(std::uint32_t io, std::span<const FrameRef> frames);
+  // Ports with QoS
+  void adopt_shapers();
+  void shape(std::uint32_t io, std::span<const FrameRef> frames);
+  void release();
   std::size_t segments(FrameRef f);
 
   unsigned worker_;
@@ -111,10 +127,11 @@ class Forwarder {
   std::uint64_t now_ns_ = 0;  // the same, finer
   bool tell_handler_ = false;
   std::uint16_t ip_id_ = 0;
-  std::vector<TxQueue> tx_;             // by slot
-  std::vector<WayOut> out_;             // by slot
-  std::vector<std::uint32_t> dirty_;    // slots with queued frames
-  std::vector<std::uint32_t> pending_;  // slots the kernel has not emptied
+  std::vector<TxQueue> tx_;                  // by slot
+  std::vector<WayOut> out_;                  // by slot
+  std::map<std::uint32_t, Shaped> shapers_;  // by slot
+  std::vector<std::uint32_t> dirty_;         // slots with queued frames
+  std::vector<std::uint32_t> pending_;       // slots the kernel has not emptied
   std::vector<Target> targets_;
   std::vector<Patched> patched_, arriving_;  // empty but within input()
   unsigned hops_ = 0;                        // patch ports that the frames at hand have passed

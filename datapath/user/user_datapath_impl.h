@@ -61,6 +61,7 @@ class UserDatapath final : public Datapath {
     std::uint64_t rx_lost_before = 0;  // by devices this port had earlier
     std::uint32_t path = 0;
     std::vector<std::uint32_t> flood;
+    std::shared_ptr<const QosConf> qos;
     std::size_t filled = 0;  // buffers promised to its fill rings
   };
   struct Underlay {

@@ -70,10 +70,33 @@ PortState UserDatapath::patch_state(const PortEntry& p) const {
   return s;
 }
 
-Result<> UserDatapath::set_qos(PortNo /*no*/, const std::optional<QosSpec>& qos) {
-  if (!qos) return {};
-  return fail(Errc::unsupported, "not yet");
+Result<> UserDatapath::set_qos(PortNo no, const std::optional<QosSpec>& qos) {
+  PortEntry* p = find(no);
+  if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
+  if (!qos && !p->qos) return {};
+  if (!has_device(*p))
+    return fail(Errc::unsupported,
+                "port " + p->spec.name + " has no device of its own: QoS belongs on the port that its frames leave by");
+  if (qos && qos->max_rate == 0) return fail(Errc::invalid, "QoS of port " + p->spec.name + " needs a max-rate");
+  if (qos && (qos->queues.size() > limits::kQueues ||
+              (!qos->queues.empty() && qos->queues.rbegin()->first > limits::kQueueMax)))
+    return fail(Errc::limit, "QoS of port " + p->spec.name + ": at most " + std::to_string(limits::kQueues) +
+                                 " queues, numbers up to " + std::to_string(limits::kQueueMax));
+  if (qos && p->qos && p->qos->spec == *qos) return {};
+  p->qos = qos ? QosConf::make(*qos, p->qos.get()) : nullptr;
+  if (p->slot == kNoIo) return {};
+  draft_->set_qos(p->slot, p->qos);
+  draft_->publish();
+  return {};
 }
-std::map<std::uint32_t, QueueCounters> UserDatapath::queue_counters(PortNo /*no*/) const { return {}; }
+
+std::map<std::uint32_t, QueueCounters> UserDatapath::queue_counters(PortNo no) const {
+  std::map<std::uint32_t, QueueCounters> out;
+  const PortEntry* p = find(no);
+  if (p == nullptr || !p->qos) return out;
+  for (const auto& [number, shared] : p->qos->queues)
+    out[number] = {shared->packets.get(), shared->bytes.get(), shared->dropped.get()};
+  return out;
+}
 
 }  // namespace heddle::dp

@@ -215,6 +215,7 @@ void UserDatapath::open_device(PortEntry& p) {
     return;
   }
   p.slot = *slot;
+  if (p.qos) draft_->set_qos(p.slot, p.qos);
   if (p.spec.kind != PortKind::netdev) {
     (void)kernel_->set_up(p.link.index, true);
     if (auto info = netlink::ethtool_info(p.spec.name)) p.ethtool = *info;
