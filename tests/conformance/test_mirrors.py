@@ -24,7 +24,7 @@ LEAVES = {
 
 @pytest.fixture(scope="module")
 def switch(shared_lab):
-    host = shared_lab.host("mi").start("--log-level", "debug")
+    host = shared_lab.host("mi").start()
     host.add_br("br0")
     host.vsctl("set Open_vSwitch . other_config:stats-update-interval=1000")
     guests = {name: host.guest("br0", name, **columns) for name, columns in PORTS.items()}
@@ -83,7 +83,8 @@ def station(switch, port, address=DST, vlan=10):
     ({"select_all": "true", "select_vlan": 10}, {"one", "two", "trunk10"}),
     ({"select_vlan": 10}, set()),
     ({}, set()),
-], ids=lambda v: "-".join(map(str, v)) if isinstance(v, dict) else "")
+], ids=["all", "src", "src-trunk", "dst", "dst-trunk", "src-and-dst", "everything", "src-and-vlan", "dst-and-vlans", "all-and-vlan",
+        "vlan-alone", "nothing"])
 def test_selection(switch, chosen, copied):
     """A frame that is chosen is copied once, for however many reasons; and goes its own way besides."""
     host, _ = switch
@@ -151,7 +152,8 @@ def test_ways_out_that_are_closed_are_not_seen(switch):
     ({}, 10), ({"tag": 10}, None), ({"tag": 20}, None), ({"trunks": 10}, 10), ({"trunks": 20}, 10),
     ({"tag": 10, "vlan_mode": "native-untagged"}, None), ({"tag": 10, "vlan_mode": "native-tagged"}, 10),
     ({"tag": 20, "vlan_mode": "native-untagged"}, 10),
-], ids=lambda v: "-".join(f"{k}={c}" for k, c in v.items()) or "plain" if isinstance(v, dict) else "")
+], ids=["open", "access", "access-of-another", "trunk", "trunk-of-another", "native-untagged", "native-tagged",
+        "native-untagged-of-another"])
 def test_copies_leave_in_the_form_of_their_port(switch, columns, tag):
     """Whether it carries the VLAN or not."""
     host, _ = switch
