@@ -108,7 +108,7 @@ std::span<const CommandInfo> daemon_commands() {
       info("fdb-flush", 0, 1, "[BRIDGE]"),      info("fdb-add", 4, 4, "BRIDGE PORT VLAN MAC"),
       info("fdb-del", 3, 3, "BRIDGE VLAN MAC"), info("drops", 0, 1, "[PORT]"),
       info("port-stats", 0, 1, "[PORT]"),       info("version", 0, 0, ""),
-      info("exit", 0, 1, "[--cleanup]"),
+      info("exit", 0, 1, "[--cleanup]"),        info("qos-show", 1, 1, "PORT"),
   };
   return commands;
 }

@@ -114,6 +114,7 @@ The running switch (these ask the daemon, after all changes of the same line):
   fdb-del BRIDGE VLAN MAC                    remove an entry
   drops [PORT]                               dropped packets by port and reason
   port-stats [PORT]                          packets and bytes by port
+  qos-show PORT                              limits and counters of a port's queues
   version                                    the daemon's version
   exit [--cleanup]                           stop the daemon; with --cleanup nothing of it goes on forwarding
 

@@ -5,7 +5,7 @@ _vsctl_commands='init show emer-reset add-br del-br list-br br-exists br-to-vlan
   del-bond-iface get-controller del-controller set-controller get-fail-mode del-fail-mode set-fail-mode get-manager
   del-manager set-manager get-ssl del-ssl set-ssl add-aa-mapping del-aa-mapping get-aa-mapping add-zone-tp del-zone-tp
   list-zone-tp list-dp-cap list find get set add remove clear create destroy wait-until comment fdb-show fdb-stats fdb-flush
-  fdb-add fdb-del drops port-stats version exit'
+  fdb-add fdb-del drops port-stats qos-show version exit'
 
 _vsctl_tables='Open_vSwitch Bridge Port Interface Mirror QoS Queue Controller Manager SSL Flow_Table NetFlow sFlow IPFIX
   Flow_Sample_Collector_Set AutoAttach Datapath CT_Zone CT_Timeout_Policy'
@@ -48,7 +48,7 @@ _vsctl_argument() {
     add-port:*) _vsctl_columns Port | sed 's/$/=/' ;;
     add-bond:1) ;;
     add-bond:*) ls /sys/class/net 2>/dev/null; _vsctl_columns Port | sed 's/$/=/' ;;
-    port-to-br:0 | drops:0 | port-stats:0 | add-bond-iface:0) _vsctl_names Port ;;
+    port-to-br:0 | drops:0 | port-stats:0 | qos-show:0 | add-bond-iface:0) _vsctl_names Port ;;
     iface-to-br:0 | del-bond-iface:*) _vsctl_names Interface ;;
     list:0 | find:0 | get:0 | set:0 | add:0 | remove:0 | clear:0 | create:0 | destroy:0 | wait-until:0)
       echo "$_vsctl_tables"

@@ -86,6 +86,8 @@ Result<> Switch::add_bridge(const std::string& name, const BridgeConfig& config)
   bridge.id = *id;
   bridge.config = config;
   auto r = push_bridge(name, bridge);
+  // Written whatever it is: a datapath that outlived its daemon has the policy of then.
+  if (r) r = datapath_.set_bridge(bridge.id, bridge.policy = resolve(name, bridge));
   if (!r) forget_bridge(name);
   return r;
 }
@@ -103,7 +105,10 @@ Result<> Switch::set_bridge(const std::string& name, const BridgeConfig& config)
   if (!bridge) return std::unexpected(bridge.error());
   const BridgeConfig old = std::exchange((*bridge)->config, config);
   auto r = push_bridge(name, **bridge);
-  if (!r) (*bridge)->config = old;
+  if (r) r = push_policy(name, **bridge);
+  if (r) return r;
+  (*bridge)->config = old;
+  if (auto undo = push_bridge(name, **bridge); !undo) spdlog::warn("{}", undo.error().text);
   return r;
 }
 
@@ -156,11 +161,12 @@ Result<> Switch::add_port(const std::string& bridge_name, const PortConfig& conf
     return std::unexpected(number.error());
   }
   SwitchPort& port = ports_[name];
-  port = {bridge_name, config, *number, *ofport};
+  port = {bridge_name, config, *number, *ofport, std::nullopt};
   port.config.policy.bridge = (*bridge)->id;
   names_[*number] = name;
   auto known = handler_.call([&](Fdb& fdb) { return fdb.add_port(*number, (*bridge)->id, name); });
   if (known) known = configure(port, std::nullopt);
+  if (known) known = push_policy(bridge_name, **bridge);
   if (!known) drop_port(name);
   if (known && local) refresh(*number);
   return known;
@@ -211,9 +217,11 @@ void Switch::drop_port(const std::string& name) {
   if (auto r = datapath_.set_port(port.number, {}); !r) spdlog::debug("port {}: {}", name, r.error().text);
   handler_.call([&](Fdb& fdb) { fdb.remove_port(port.number); });
   if (auto r = datapath_.remove_port(port.number); !r) spdlog::warn("removing port {}: {}", name, r.error().text);
-  bridges_.at(port.bridge).numbers.give_back(port.ofport);
+  Bridge& bridge = bridges_.at(port.bridge);
+  bridge.numbers.give_back(port.ofport);
   names_.erase(port.number);
   ports_.erase(it);
+  if (auto r = push_policy(port.bridge, bridge); !r) spdlog::warn("{}", r.error().text);
 }
 
 Result<> Switch::remove_port(const std::string& name) {

@@ -40,9 +40,23 @@ class OfPortNumbers {
   std::deque<OfPort> resting_;
 };
 
+// A mirror (dp::MirrorSpec) with its ports by name. Ports that are not in the bridge (yet) are passed over.
+struct MirrorConfig {
+  std::string name;  // unique in the bridge
+  bool all = false;
+  std::set<std::string> from, to;
+  dp::VlanSet vlans;
+  std::string output;  // empty: output_vlan
+  std::optional<dp::VlanId> output_vlan;
+  bool operator==(const MirrorConfig&) const = default;
+};
+
 struct BridgeConfig {
   std::chrono::seconds aging{limits::kAgingDefault};
   std::size_t fdb_capacity = limits::kFdbDefault;
+  bool secure = false;                  // see dp::BridgePolicy, and the next
+  dp::VlanSet flood_vlans{};            //
+  std::vector<MirrorConfig> mirrors{};  // at most limits::kMirrors
   bool operator==(const BridgeConfig&) const = default;
 };
 
@@ -62,7 +76,11 @@ struct SwitchPort {
   PortConfig config;
   dp::PortNo number = dp::PortNo::none;
   OfPort ofport = 0;
+  std::optional<std::optional<dp::QosSpec>> qos{};  // what set_qos() did last; none: not called yet
 };
+
+// A port that has a network device of its own.
+inline bool has_device(dp::PortKind kind) { return kind != dp::PortKind::vxlan && kind != dp::PortKind::patch; }
 
 // A line of fdb-show.
 struct FdbLine {
@@ -88,6 +106,9 @@ class Switch {
   // caller's affair); another kind, name or tunnel means remove_port() and add_port().
   Result<> set_port(const PortConfig& config);
   Result<> remove_port(const std::string& name);
+  // Egress shaping of a port with a device; nothing: none. What the device has from a former life of the daemon goes or
+  // stays by the first call.
+  Result<> set_qos(const std::string& name, const std::optional<dp::QosSpec>& qos);
 
   [[nodiscard]] const SwitchPort* port(const std::string& name) const;
   [[nodiscard]] const std::string* port_name(dp::PortNo number) const;
@@ -97,6 +118,12 @@ class Switch {
   [[nodiscard]] std::vector<std::string> ports() const;
   [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return datapath_.port_state(port.number); }
   [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const { return datapath_.port_counters(port.number); }
+  [[nodiscard]] std::map<std::uint32_t, dp::QueueCounters> queue_counters(const SwitchPort& port) const {
+    return datapath_.queue_counters(port.number);
+  }
+  // Nothing when the bridge has no such mirror.
+  [[nodiscard]] std::optional<dp::MirrorCounters> mirror_counters(const std::string& bridge,
+                                                                  const std::string& mirror) const;
   [[nodiscard]] std::vector<dp::UnderlayCounters> underlay_counters() const { return datapath_.underlay_counters(); }
 
   // A device came, went or changed: what was learned on one that is gone is forgotten, and the bridge's own address
@@ -117,11 +144,17 @@ class Switch {
     BridgeConfig config;
     MacAddr mac;  // of its internal port; zero when there is none
     OfPortNumbers numbers;
+    dp::BridgePolicy policy;                  // as the datapath has it
+    std::map<std::string, unsigned> slots{};  // of mirrors, by name: a mirror that stays keeps its counters
   };
 
   Result<Bridge*> find(const std::string& name);
   Result<const Bridge*> find(const std::string& name) const;
   Result<> push_bridge(const std::string& name, const Bridge& bridge);
+  Result<> push_policy(const std::string& name, Bridge& bridge);
+  dp::BridgePolicy resolve(const std::string& name, Bridge& bridge) const;
+  void assign_slots(Bridge& bridge) const;
+  void forget_stations(dp::BridgeId bridge, const dp::BridgePolicy& old, const dp::BridgePolicy& now);
   Result<> configure(const SwitchPort& port, const std::optional<PortConfig>& old);
   void drop_port(const std::string& name);
   void forget_bridge(const std::string& name);

@@ -77,6 +77,8 @@ const std::vector<Control::Command>& Control::commands() {
       {"help", "", 0, 0, "this list", &Control::help},
       {"list-commands", "", 0, 0, "this list", &Control::help},
       {"port-stats", "[PORT]", 0, 1, "packet counters by port", &Control::port_stats},
+      {"qos-show", "PORT", 1, 1, "limits and counters of a port's queues", &Control::qos_show},
+      {"qos/show", "PORT", 1, 1, "as qos-show", &Control::qos_show},
       {"version", "", 0, 0, "name and version of the program", &Control::version},
       {"vlog/set", "LEVEL", 1, 1, "log level: trace, debug, info, warn, error or off", &Control::log_level},
   };
@@ -272,6 +274,31 @@ Result<std::string> Control::port_stats(const Args& args) {
               std::to_string(c.icmp_too_big)});
   }
   return grid.text();
+}
+
+Result<std::string> Control::qos_show(const Args& args) {
+  const auto ports = find_ports(args);
+  if (!ports) return std::unexpected(ports.error());
+  const auto& [sw, port] = ports->front();
+  if (!port->qos || !*port->qos) return fmt::format("port {} has no QoS\n", args[0]);
+  const dp::QosSpec& spec = **port->qos;
+  const auto counters = sw->queue_counters(*port);
+  Grid grid({"queue", "min bit/s", "max bit/s", "burst bytes", "priority", "tx packets", "tx bytes", "dropped"},
+            "rrrrrrrr");
+  const auto rate = [](std::uint64_t n) { return n == 0 ? std::string("-") : std::to_string(n); };
+  std::set<std::uint32_t> numbers;
+  for (const auto& [number, queue] : spec.queues) numbers.insert(number);
+  for (const auto& [number, count] : counters) numbers.insert(number);
+  for (const std::uint32_t number : numbers) {
+    const auto queue = spec.queues.find(number);
+    const dp::QosQueue limits = queue == spec.queues.end() ? dp::QosQueue{} : queue->second;
+    const auto found = counters.find(number);
+    const dp::QueueCounters count = found == counters.end() ? dp::QueueCounters{} : found->second;
+    grid.add({std::to_string(number), rate(limits.min_rate), rate(limits.max_rate), rate(limits.burst),
+              std::to_string(limits.priority), std::to_string(count.tx_packets), std::to_string(count.tx_bytes),
+              std::to_string(count.dropped)});
+  }
+  return fmt::format("port {}: at most {} bit/s\n", args[0], spec.max_rate) + grid.text();
 }
 
 }  // namespace heddle::vswitchd

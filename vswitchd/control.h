@@ -54,6 +54,7 @@ class Control {
   Result<std::string> fdb_del(const Args& args);
   Result<std::string> drops(const Args& args);
   Result<std::string> port_stats(const Args& args);
+  Result<std::string> qos_show(const Args& args);
 
   Result<ofproto::Switch*> switch_of_bridge(const std::string& bridge) const;
   struct Found {

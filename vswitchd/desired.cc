@@ -6,9 +6,10 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "vswitchd/bridge_config.h"
 #include "vswitchd/inert.h"
 #include "vswitchd/port_config.h"
-#include "vswitchd/text.h"
+#include "vswitchd/qos_config.h"
 
 namespace heddle::vswitchd {
 namespace {
@@ -65,7 +66,8 @@ class Reader {
       error = fmt::format("bridge name \"{}\" must have 1 to {} characters and no slash", name, IFNAMSIZ - 1);
     if (error.empty()) {
       DesiredBridge& bridge = out_.bridges[name];
-      bridge = {datapath, bridge_config(name, row), row.uuid(), asked_datapath_id(name, row)};
+      bridge = {datapath, read_bridge_config(db_, row, out_.warnings), row.uuid(),
+                asked_datapath_id(row, out_.warnings)};
     } else {
       out_.broken_bridges.insert(name);
       out_.warnings.insert(error);
@@ -73,36 +75,6 @@ class Reader {
     note_idle(row, "bridge " + name, columns_without_effect(row));
     for (const RowRef& port : by_name(db_, "Port", row.get("ports").uuids()))
       read_port(row, name, datapath, *port, error);
-  }
-
-  ofproto::BridgeConfig bridge_config(const std::string& name, const Row& row) {
-    ofproto::BridgeConfig config;
-    const auto setting = [&](const char* key, std::uint64_t otherwise, std::uint64_t low, std::uint64_t high) {
-      const auto text = row.get("other_config").at(key);
-      if (!text) return otherwise;
-      const auto value = parse_number(*text);
-      const std::uint64_t used = value ? std::clamp(*value, low, high) : otherwise;
-      if (!value || used != *value)
-        out_.warnings.insert(fmt::format("bridge {}: other_config:{}={} must be a number from {} to {}; using {}", name,
-                                         key, *text, low, high, used));
-      return used;
-    };
-    config.aging =
-        std::chrono::seconds(setting("mac-aging-time", limits::kAgingDefault, limits::kAgingMin, limits::kAgingMax));
-    config.fdb_capacity = setting("mac-table-size", limits::kFdbDefault, 10, limits::kFdbMax);
-    return config;
-  }
-
-  std::string asked_datapath_id(const std::string& name, const Row& row) {
-    const auto text = row.get("other_config").at("datapath-id");
-    if (!text) return {};
-    std::string_view digits = *text;
-    if (digits.starts_with("0x")) digits.remove_prefix(2);
-    const auto value = parse_number("0x" + std::string(digits));
-    if (value && *value != 0 && digits.size() <= 16) return fmt::format("{:016x}", *value);
-    out_.warnings.insert(
-        fmt::format("bridge {}: other_config:datapath-id={} must be 1 to 16 hex digits, not all zero", name, *text));
-    return {};
   }
 
   // What the row holds in vain: said in the log and in its status, so that nobody waits for it.
@@ -122,7 +94,10 @@ class Reader {
   void read_port(const Row& bridge_row, const std::string& bridge, const std::string& datapath, const Row& port,
                  const std::string& bridge_error) {
     const auto interfaces = by_name(db_, "Interface", port.get("interfaces").uuids());
-    note_idle(port, "port " + port.get("name").string_or(""), columns_without_effect(port));
+    const DesiredQos qos = read_qos(db_, port, out_.warnings);
+    auto idle = columns_without_effect(port);
+    if (!qos.acted_on) idle.emplace_back("qos");
+    note_idle(port, "port " + port.get("name").string_or(""), idle);
     if (interfaces.empty())
       out_.warnings.insert(fmt::format("bridge {}: port {} has no interface", bridge, port.get("name").string_or("")));
     for (const RowRef& iface : interfaces) {
@@ -144,19 +119,19 @@ class Reader {
       if (!config)
         broken(config.error().text);
       else
-        candidates_.push_back(candidate(bridge, datapath, *iface, std::move(*config)));
+        candidates_.push_back(candidate(bridge, datapath, *iface, std::move(*config), qos.spec));
     }
   }
 
   Candidate candidate(const std::string& bridge, const std::string& datapath, const Row& iface,
-                      ofproto::PortConfig config) {
+                      ofproto::PortConfig config, const std::optional<dp::QosSpec>& qos) {
     const ofproto::SwitchPort* now = context_.current ? context_.current(config.spec.name) : nullptr;
     const bool established = now != nullptr && now->bridge == bridge && now->config.spec == config.spec;
     std::optional<ofproto::OfPort> former;
     if (const auto n = iface.get("ofport").integer(); n && *n > 0 && *n <= limits::kOfportMax)
       former = static_cast<ofproto::OfPort>(*n);
     std::string name = config.spec.name;
-    return {std::move(name), {bridge, datapath, std::move(config), iface.uuid(), former}, established};
+    return {std::move(name), {bridge, datapath, std::move(config), iface.uuid(), qos, former}, established};
   }
 
   void break_port(const ovsdb::Uuid& row, const std::string& bridge, const std::string& name, std::string error) {
@@ -191,6 +166,26 @@ class Reader {
       out_.broken.erase(c.port.row);
       std::string name = c.name;
       out_.ports.emplace(std::move(name), std::move(c.port));
+    }
+    part_patches();
+  }
+
+  // A frame cannot go from one datapath to the other by a patch port.
+  void part_patches() {
+    std::vector<std::pair<std::string, std::string>> parted;  // name, error
+    for (const auto& [name, port] : out_.ports) {
+      if (port.config.spec.kind != dp::PortKind::patch) continue;
+      const auto peer = out_.ports.find(port.config.spec.peer);
+      if (peer == out_.ports.end() || peer->second.datapath == port.datapath) continue;
+      parted.emplace_back(
+          name, fmt::format("peer {} is in bridge {}, whose datapath is {} and not {}; give both bridges "
+                            "the same datapath_type",
+                            port.config.spec.peer, peer->second.bridge, peer->second.datapath, port.datapath));
+    }
+    for (auto& [name, error] : parted) {
+      const auto it = out_.ports.find(name);
+      break_port(it->second.row, it->second.bridge, name, std::move(error));
+      out_.ports.erase(it);
     }
   }
 

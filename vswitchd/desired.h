@@ -27,6 +27,7 @@ struct DesiredPort {
   std::string datapath;
   ofproto::PortConfig config;
   ovsdb::Uuid row;  // of the Interface
+  std::optional<dp::QosSpec> qos;
   // The number it had when it was last in a switch: kept across a restart when it is still free.
   std::optional<ofproto::OfPort> former_ofport;
 };

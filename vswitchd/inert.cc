@@ -45,19 +45,15 @@ const std::array<Inert, 4> kInert{{
       "vhost-",
       "vlan-limit"}},
     {"Bridge",
-     {"auto_attach", "controller", "flood_vlans", "flow_tables", "ipfix", "mcast_snooping_enable", "mirrors", "netflow",
-      "protocols", "rstp_enable", "sflow", "stp_enable"},
+     {"auto_attach", "controller", "flow_tables", "ipfix", "mcast_snooping_enable", "netflow", "protocols",
+      "rstp_enable", "sflow", "stp_enable"},
      {"controller-queue-size", "disable-in-band", "dp-desc", "dp-sn", "forward-bpdu", "in-band-queue",
       "mcast-snooping-", "rstp-", "stp-"}},
     {"Port",
-     {"bond_active_slave", "bond_downdelay", "bond_fake_iface", "bond_mode", "bond_updelay", "cvlans", "lacp", "mac",
-      "qos"},
+     {"bond_active_slave", "bond_downdelay", "bond_fake_iface", "bond_mode", "bond_updelay", "cvlans", "lacp", "mac"},
      {"all-members-active", "bond-", "lacp-", "lb-output-action", "mcast-snooping-", "priority-tags", "qinq-ethtype",
       "rstp-", "stp-"}},
-    {"Interface",
-     {"bfd", "cfm_mpid", "ingress_policing_burst", "ingress_policing_kpkts_burst", "ingress_policing_kpkts_rate",
-      "ingress_policing_rate", "lldp"},
-     {"cfm_", "emc-enable", "lacp-", "pmd-rxq-affinity", "tx-steering"}},
+    {"Interface", {"bfd", "cfm_mpid", "lldp"}, {"cfm_", "emc-enable", "lacp-", "pmd-rxq-affinity", "tx-steering"}},
 }};
 
 constexpr std::size_t kMostNames = 64;  // of one row: as many as the tables above can give, and no more
@@ -79,8 +75,6 @@ std::vector<std::string> columns_without_effect(const ovsdb::Row& row) {
   std::vector<std::string> out;
   for (const std::string_view column : entry->columns)
     if (is_set(row, column)) out.emplace_back(column);
-  // Without a controller the switch stands alone; to drop everything until there is one is what it cannot do.
-  if (row.get("fail_mode").string() == "secure") out.emplace_back("fail_mode");
   for (const std::string& key : row.get("other_config").strings()) {
     if (out.size() >= kMostNames) break;
     const bool known = std::ranges::any_of(entry->keys, [&](std::string_view pattern) { return is_key(pattern, key); });
@@ -92,8 +86,10 @@ std::vector<std::string> columns_without_effect(const ovsdb::Row& row) {
 std::vector<std::string> interface_without_effect(const ovsdb::Row& row, bool own_device) {
   auto out = columns_without_effect(row);
   if (own_device) return out;
-  for (const char* column : {"mac", "mtu_request"})
-    if (is_set(row, column)) out.emplace_back(column);
+  if (is_set(row, "mac")) out.emplace_back("mac");
+  // Of tunnels and patch ports: there is no device to set.
+  const std::string type = row.get("type").string_or("");
+  if (!type.empty() && type != "system" && is_set(row, "mtu_request")) out.emplace_back("mtu_request");
   return out;
 }
 

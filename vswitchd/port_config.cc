@@ -18,8 +18,9 @@ Result<dp::PortKind> read_kind(const std::string& type, bool local) {
   if (type == "internal") return dp::PortKind::internal;
   if (type == "tap") return dp::PortKind::tap;
   if (type == "vxlan") return dp::PortKind::vxlan;
+  if (type == "patch") return dp::PortKind::patch;
   return fail(Errc::unsupported,
-              fmt::format("interface type \"{}\" is not known; types: system, internal, tap, vxlan", type));
+              fmt::format("interface type \"{}\" is not known; types: system, internal, tap, patch, vxlan", type));
 }
 
 Result<> check_name(const std::string& name) {
@@ -52,24 +53,40 @@ Result<MacAddr> device_mac(const Row& bridge, const Row& interface, bool local) 
   return hwaddr->value_or(mac_from_uuid(bridge.uuid()));
 }
 
-Result<> read_device(const Row& bridge, const Row& interface, bool local, dp::PortSpec& spec,
-                     std::set<std::string>& warnings) {
+Result<> read_device(const Row& bridge, const Row& interface, bool local, dp::PortSpec& spec) {
   const auto mtu = interface.get("mtu_request").integer();
-  if (spec.kind == dp::PortKind::netdev) {
-    if (mtu)
-      warnings.insert(
-          fmt::format("interface {}: mtu_request has an effect on internal and tap interfaces only; use "
-                      "`ip link set {} mtu {}`",
-                      spec.name, spec.name, *mtu));
-    return {};
-  }
   if (mtu && (*mtu < 68 || *mtu > 65535))
     return fail(Errc::invalid, fmt::format("mtu_request {} must be from 68 to 65535", *mtu));
   if (mtu) spec.mtu = static_cast<unsigned>(*mtu);
+  if (spec.kind == dp::PortKind::netdev) return {};
   const auto mac = device_mac(bridge, interface, local);
   if (!mac) return std::unexpected(mac.error());
   spec.mac = *mac;
   return {};
+}
+
+// kbit and 1,000 packets are the columns' units; a burst of 0 is the manual's default.
+dp::Policing read_policing(const Row& interface) {
+  constexpr std::uint64_t kilo = 1000;
+  constexpr std::uint64_t default_burst = 8000 * kilo;
+  constexpr std::uint64_t default_packet_burst = 16 * kilo;
+  constexpr std::uint64_t most = UINT32_MAX * kilo;  // of what the schema takes: 4.3 Tbit/s, enough for any device
+  const auto column = [&](const char* name) {
+    const auto value = interface.get(name).integer_or(0);
+    return value <= 0 ? 0 : std::min(static_cast<std::uint64_t>(value), most / kilo) * kilo;
+  };
+  dp::Policing policing;
+  policing.bits_per_second = column("ingress_policing_rate");
+  policing.packets_per_second = column("ingress_policing_kpkts_rate");
+  if (policing.bits_per_second != 0) {
+    const auto burst = column("ingress_policing_burst");
+    policing.burst_bits = burst != 0 ? burst : default_burst;
+  }
+  if (policing.packets_per_second != 0) {
+    const auto burst = column("ingress_policing_kpkts_burst");
+    policing.burst_packets = burst != 0 ? burst : default_packet_burst;
+  }
+  return policing;
 }
 
 }  // namespace
@@ -124,6 +141,7 @@ Result<ofproto::PortConfig> read_port_config(const Row& bridge, const Row& port,
   const auto policy = read_vlan_policy(port);
   if (!policy) return std::unexpected(policy.error());
   config.policy = *policy;
+  config.policy.policing = read_policing(interface);
   if (const auto wish = interface.get("ofport_request").integer(); wish && *wish > 0 && *wish <= limits::kOfportMax)
     config.ofport_request = static_cast<ofproto::OfPort>(*wish);
   if (spec.kind == dp::PortKind::vxlan) {
@@ -135,8 +153,21 @@ Result<ofproto::PortConfig> read_port_config(const Row& bridge, const Row& port,
       warnings.insert(fmt::format("interface {}: options:{} has no effect", spec.name, option));
     return config;
   }
+  if (spec.kind == dp::PortKind::patch) {
+    const auto options = interface.get("options").string_map();
+    const auto peer = options.find("peer");
+    if (peer == options.end() || peer->second.empty() || peer->second == spec.name)
+      return fail(Errc::invalid,
+                  fmt::format("options:peer must name the patch port at the other end, in another bridge "
+                              "(vsctl set Interface {} options:peer=NAME)",
+                              spec.name));
+    spec.peer = peer->second;
+    for (const auto& [option, value] : options)
+      if (option != "peer") warnings.insert(fmt::format("interface {}: options:{} has no effect", spec.name, option));
+    return config;
+  }
   if (auto r = check_name(spec.name); !r) return std::unexpected(r.error());
-  if (auto r = read_device(bridge, interface, local, spec, warnings); !r) return std::unexpected(r.error());
+  if (auto r = read_device(bridge, interface, local, spec); !r) return std::unexpected(r.error());
   return config;
 }
 

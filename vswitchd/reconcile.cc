@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "vswitchd/inert.h"
+#include "vswitchd/qos_config.h"
 #include "vswitchd/status.h"
 #include "vswitchd/text.h"
 
@@ -158,18 +159,34 @@ void Reconciler::apply_port(const DesiredPort& want, Switch& sw) {
     r = sw.add_port(want.bridge, config);
     if (r) spdlog::info("bridge {}: added port {}", want.bridge, name);
   }
-  if (r) r = settle_device(*sw.port(name), sw);
-  if (r) return;
-  auto& error = errors_[want.row];
-  if (!error.empty()) error += "; ";
-  error += r.error().text;
+  const auto note = [&](const Result<>& done) {
+    if (done) return;
+    auto& error = errors_[want.row];
+    if (!error.empty()) error += "; ";
+    error += done.error().text;
+  };
+  note(r);
+  if (!r) return;
+  note(settle_device(*sw.port(name), sw));
+  note(settle_qos(want, sw));
+}
+
+Result<> Reconciler::settle_qos(const DesiredPort& want, Switch& sw) {
+  const SwitchPort& port = *sw.port(want.config.spec.name);
+  if (!ofproto::has_device(port.config.spec.kind))
+    return want.qos
+               ? fail(Errc::unsupported, "qos has no effect on tunnels and patch ports: set it on the ports behind")
+               : Result<>{};
+  std::optional<dp::QosSpec> qos = want.qos;
+  if (qos && qos->max_rate == 0) qos->max_rate = default_rate(sw.state(port));
+  return sw.set_qos(want.config.spec.name, qos);
 }
 
 // A device of ours may have outlived the daemon or been changed by hand: what counts is what it has, not what we asked
 // for last.
 Result<> Reconciler::settle_device(const SwitchPort& port, Switch& sw) {
   const dp::PortSpec& spec = port.config.spec;
-  if (!set_device_ || (spec.kind != dp::PortKind::internal && spec.kind != dp::PortKind::tap)) return {};
+  if (!set_device_ || !ofproto::has_device(spec.kind)) return {};
   const dp::PortState state = sw.state(port);
   const auto mac = spec.mac && *spec.mac != state.mac ? spec.mac : std::nullopt;
   const auto mtu = spec.mtu && *spec.mtu != state.mtu ? spec.mtu : std::nullopt;
@@ -199,6 +216,14 @@ ovsdb::Datum Reconciler::with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& s
   auto map = status.string_map();
   map[std::string(kNoEffect)] = it->second.columns;
   return ovsdb::Datum::map(map);
+}
+
+void Reconciler::report_mirrors(const DesiredBridge& bridge, const std::string& name,
+                                std::vector<ovsdb::RowUpdate>& updates) const {
+  const auto row = db_.find("Bridge", bridge.row);
+  if (!row) return;
+  for (const ovsdb::Uuid& mirror : row->get("mirrors").uuids())
+    updates.push_back(mirror_status(mirror, switches_.at(bridge.datapath)->mirror_counters(name, mirror.to_string())));
 }
 
 // Ports have no other status than this; rows that had it and lost it are told as well.
@@ -239,6 +264,7 @@ void Reconciler::write_status(bool statistics, bool done) {
       updates.push_back(absent_interface(row, error_of(row)));
   }
   for (const auto& [name, bridge] : want_.bridges) {
+    if (statistics) report_mirrors(bridge, name, updates);
     std::string id = bridge.datapath_id;
     const SwitchPort* local = switches_.at(bridge.datapath)->port(name);
     if (id.empty() && local != nullptr)

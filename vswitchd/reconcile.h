@@ -51,12 +51,15 @@ class Reconciler {
   void apply_bridges(const Desired& want, const std::string& type, ofproto::Switch& sw);
   void apply_port(const DesiredPort& want, ofproto::Switch& sw);
   Result<> settle_device(const ofproto::SwitchPort& port, ofproto::Switch& sw);
+  Result<> settle_qos(const DesiredPort& want, ofproto::Switch& sw);
   [[nodiscard]] const ofproto::SwitchPort* current(const std::string& name) const;
   void log_warnings(std::set<std::string> warnings);
   // `statistics`: with counters. `done`: next_cfg is applied.
   void write_status(bool statistics, bool done);
   [[nodiscard]] ovsdb::Datum with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
   void report_idle_ports(std::vector<ovsdb::RowUpdate>& updates);
+  void report_mirrors(const DesiredBridge& bridge, const std::string& name,
+                      std::vector<ovsdb::RowUpdate>& updates) const;
   void write(const std::vector<ovsdb::RowUpdate>& updates);
 
   ovsdb::Database& db_;

@@ -10,7 +10,7 @@ namespace {
 
 using ovsdb::Datum;
 
-constexpr std::initializer_list<Drop> kTxDropped{Drop::egress_vlan, Drop::port_down,  Drop::tx_queue_full,
+constexpr std::initializer_list<Drop> kTxDropped{Drop::egress_vlan, Drop::port_down,  Drop::tx_queue_full, Drop::shaped,
                                                  Drop::oversize,    Drop::tunnel_mtu, Drop::no_route};
 constexpr std::initializer_list<Drop> kTxErrors{Drop::tx_error};
 constexpr std::initializer_list<Drop> kRxErrors{Drop::truncated, Drop::bad_length,       Drop::bad_header,
@@ -27,7 +27,7 @@ Datum atoms(const std::set<std::string>& texts) { return Datum::set({texts.begin
 Datum status_map(const ofproto::SwitchPort& port, const dp::PortState& state) {
   std::map<std::string, std::string> status(state.details.begin(), state.details.end());
   if (!state.driver.empty()) status["driver_name"] = state.driver;
-  if (port.config.spec.kind == dp::PortKind::vxlan) {
+  if (!ofproto::has_device(port.config.spec.kind)) {
     // The largest packet a guest may send so that its frame fits the underlay: what to set as the guests' MTU.
     if (state.mtu != 0) status["guest_mtu"] = std::to_string(state.mtu);
     if (!state.error.empty()) status["reason"] = state.error;
@@ -54,8 +54,9 @@ Datum optional_text(const std::string& text) { return text.empty() ? Datum{} : D
 
 ovsdb::RowUpdate interface_status(const ovsdb::Uuid& row, const ofproto::SwitchPort& port, const dp::PortState& state,
                                   const std::string& error) {
-  const bool tunnel = port.config.spec.kind == dp::PortKind::vxlan;
-  const bool device = state.present && !tunnel;
+  const dp::PortKind kind = port.config.spec.kind;
+  const bool tunnel = kind == dp::PortKind::vxlan;
+  const bool device = state.present && ofproto::has_device(kind);
   const bool lost = !state.present && !tunnel;
   std::string why = error;
   if (why.empty() && lost) why = state.error;
@@ -105,6 +106,15 @@ Datum interface_statistics(const dp::PortCounters& counters) {
   });
 }
 
+ovsdb::RowUpdate mirror_status(const ovsdb::Uuid& row, const std::optional<dp::MirrorCounters>& counters) {
+  if (!counters) return {"Mirror", row, {{"statistics", Datum{}}}};
+  const auto number = [](std::uint64_t n) { return static_cast<std::int64_t>(n); };
+  return {"Mirror",
+          row,
+          {{"statistics", Datum::map(std::map<std::string, std::int64_t>{{"tx_packets", number(counters->tx_packets)},
+                                                                         {"tx_bytes", number(counters->tx_bytes)}})}}};
+}
+
 ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_version,
                                 const std::set<std::string>& datapaths) {
   ovsdb::RowUpdate update{"Open_vSwitch", root.uuid(), {}};
@@ -112,7 +122,7 @@ ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_ve
   c["ovs_version"] = Datum::of(HEDDLE_VERSION);
   c["db_version"] = Datum::of(db_version);
   c["datapath_types"] = atoms(datapaths);
-  c["iface_types"] = atoms({"system", "internal", "tap", "vxlan"});
+  c["iface_types"] = atoms({"system", "internal", "tap", "patch", "vxlan"});
   c["system_type"] = optional_text(os_release("ID"));
   c["system_version"] = optional_text(os_release("VERSION_ID"));
   return update;

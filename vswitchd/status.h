@@ -20,6 +20,9 @@ ovsdb::RowUpdate absent_interface(const ovsdb::Uuid& row, const std::string& err
 // The `statistics` column.
 ovsdb::Datum interface_statistics(const dp::PortCounters& counters);
 
+// Statistics of a mirror; nothing for one that is not in force.
+ovsdb::RowUpdate mirror_status(const ovsdb::Uuid& row, const std::optional<dp::MirrorCounters>& counters);
+
 // What an Open_vSwitch row says about the program and the system it runs on. `datapaths`: every word for a
 // datapath_type.
 ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_version,

@@ -243,7 +243,7 @@ def test_columns_without_effect_are_never_silent(host):
     assert host.vsctl("set", "Bridge", "br0", "external_ids:mine=2").stderr == ""
     host.vsctl("add-port", "br0", "i1", "--", "set", "Interface", "i1", "type=internal")
     assert "does not act on qos" in host.vsctl("set", "Port", "i1", "qos=@q", "--", "--id=@q", "create", "QoS",
-                                               "type=linux-htb").stderr
+                                               "type=linux-sfq").stderr
     host.vsctl("clear", "Port", "i1", "qos")
     host.vsctl("set", "Bridge", "br0", "stp_enable=false", "--", "clear", "Bridge", "br0", "other_config")
     assert "no_effect" not in host.vsctl("show").stdout

@@ -49,10 +49,14 @@ class FakeDatapath final : public dp::Datapath {
       if (port.spec.name == name) changed_.insert(number);
     eventfd_write(control_fd_.get(), 1);
   }
-  // What `ip link set` does to a device that the datapath made.
+  // What `ip link set` does to a device.
   void set_device(int ifindex, std::optional<MacAddr> mac, std::optional<unsigned> mtu) {
     const std::lock_guard lock(mutex_);
-    dp::PortSpec& spec = ports_.at(static_cast<dp::PortNo>(ifindex - 1000)).spec;
+    for (auto& [name, state] : devices_)
+      if (state.ifindex == ifindex && mtu) state.mtu = *mtu;
+    const auto own = ports_.find(static_cast<dp::PortNo>(ifindex - 1000));
+    if (own == ports_.end()) return;
+    dp::PortSpec& spec = own->second.spec;
     if (mac) spec.mac = mac;
     if (mtu) spec.mtu = mtu;
   }

@@ -1,117 +1,12 @@
-#include "vswitchd/reconcile.h"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "tests/support/fake_datapath.h"
-#include "vswitchd/control.h"
-#include "vswitchd/schema.h"
+#include "tests/unit/vswitchd/world.h"
 
 namespace heddle::vswitchd {
 namespace {
 
-using ovsdb::Json;
+using namespace test_world;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-struct DeviceCall {
-  int ifindex;
-  std::optional<MacAddr> mac;
-  std::optional<unsigned> mtu;
-};
-
-// A database in memory, a datapath without packets, and what lies between.
-struct World {
-  FakeTime time;
-  test::FakeDatapath dp{time};
-  ofproto::Handler handler{dp, time};
-  ofproto::Switch sw{dp, handler};
-  std::unique_ptr<ovsdb::Database> db = ovsdb::Database::open(builtin_schema(), "").value();
-  std::vector<DeviceCall> device_calls;
-  Reconciler reconciler{*db, {{"user", &sw}}, [this](int ifindex, auto mac, auto mtu) -> Result<> {
-                          device_calls.push_back({ifindex, mac, mtu});
-                          dp.set_device(ifindex, mac, mtu);
-                          return {};
-                        }};
-  int cleaned_up = 0;
-  Control control{{{"user", &sw}}, {[this] { ++cleaned_up; }, [] {}}};
-
-  World() { reconciler.run(); }
-
-  void transact(const Json& operations) {
-    const Json reply = db->transact(operations);
-    for (const Json& result : reply)
-      ASSERT_TRUE(!result.is_object() || !result.contains("error")) << reply.dump() << operations.dump();
-  }
-  static Json row(const char* table, const Json& columns, const char* id) {
-    return {{"op", "insert"}, {"table", table}, {"row", columns}, {"uuid-name", id}};
-  }
-  static Json named(const char* id) { return Json::array({"named-uuid", id}); }
-  static Json where_name(const std::string& name) { return Json::array({Json::array({"name", "==", name})}); }
-
-  void add_port(const std::string& bridge, const std::string& name, Json interface = Json::object(),
-                Json port = Json::object()) {
-    interface["name"] = name;
-    port["name"] = name;
-    port["interfaces"] = named("i");
-    transact(Json::array({row("Interface", interface, "i"),
-                          row("Port", port, "p"),
-                          {{"op", "mutate"},
-                           {"table", "Bridge"},
-                           {"where", where_name(bridge)},
-                           {"mutations", Json::array({Json::array({"ports", "insert", named("p")})})}}}));
-    reconciler.run();
-  }
-  void add_bridge(const std::string& name, Json columns = Json::object()) {
-    insert_bridge(name, std::move(columns));
-    reconciler.run();
-  }
-  void insert_bridge(const std::string& name, Json columns = Json::object()) {
-    columns["name"] = name;
-    columns["ports"] = named("p");
-    transact(Json::array({row("Interface", {{"name", name}, {"type", "internal"}}, "i"),
-                          row("Port", {{"name", name}, {"interfaces", named("i")}}, "p"),
-                          row("Bridge", columns, "b"),
-                          {{"op", "mutate"},
-                           {"table", "Open_vSwitch"},
-                           {"where", Json::array()},
-                           {"mutations", Json::array({Json::array({"bridges", "insert", named("b")})})}}}));
-  }
-  void set(const char* table, const std::string& name, const Json& columns) {
-    transact(Json::array({{{"op", "update"}, {"table", table}, {"where", where_name(name)}, {"row", columns}}}));
-    reconciler.run();
-  }
-  void remove_port(const std::string& bridge, const std::string& name) {
-    const auto uuid = db->find_by("Port", "name", ovsdb::Datum::of(name))->uuid().to_string();
-    transact(
-        Json::array({{{"op", "mutate"},
-                      {"table", "Bridge"},
-                      {"where", where_name(bridge)},
-                      {"mutations", Json::array({Json::array({"ports", "delete", Json::array({"uuid", uuid})})})}}}));
-    reconciler.run();
-  }
-  ovsdb::RowRef iface(const std::string& name) { return db->find_by("Interface", "name", ovsdb::Datum::of(name)); }
-  std::string error(const std::string& name) { return iface(name)->get("error").string_or(""); }
-  std::int64_t ofport(const std::string& name) { return iface(name)->get("ofport").integer_or(-99); }
-  void device(const std::string& name, unsigned mtu = 1500) {
-    dp::PortState state;
-    state.ifindex = 7;
-    state.mac = *MacAddr::parse("02:00:00:00:00:07");
-    state.mtu = mtu;
-    state.admin_up = state.link_up = true;
-    state.link_speed = 10'000'000'000;
-    state.full_duplex = true;
-    state.driver = "veth";
-    dp.device(name, state);
-    reconciler.run_control("user", dp);
-  }
-  static Json map(std::initializer_list<std::pair<const char*, const char*>> pairs) {
-    Json list = Json::array();
-    for (const auto& [key, value] : pairs) list.push_back(Json::array({key, value}));
-    return Json::array({"map", list});
-  }
-};
 
 TEST(Reconcile, EmptyDatabaseGetsItsRoot) {
   World w;
@@ -133,18 +28,17 @@ TEST(Reconcile, WhatHasNoEffectIsInTheStatus) {
   };
   w.set("Bridge", "br0",
         {{"stp_enable", true},
-         {"fail_mode", "secure"},
          {"other_config", w.map({{"stp-priority", "1"}, {"mac-aging-time", "60"}, {"mine", "x"}})},
          {"external_ids", w.map({{"a", "b"}})}});
   w.set("Port", "vm1", {{"lacp", "active"}, {"tag", 3}, {"other_config", w.map({{"bond-primary", "x"}})}});
-  w.set("Interface", "vm1", {{"ingress_policing_rate", 5}, {"mtu_request", 1400}, {"ofport_request", 9}});
+  w.set("Interface", "vm1", {{"cfm_mpid", 5}, {"mac", "02:00:00:00:00:09"}, {"ofport_request", 9}});
   w.set("Interface", "br0", {{"mtu_request", 1400}});  // a device of ours
-  EXPECT_EQ(note("Bridge", "br0"), "stp_enable fail_mode other_config:stp-priority");
+  EXPECT_EQ(note("Bridge", "br0"), "stp_enable other_config:stp-priority");
   EXPECT_EQ(note("Port", "vm1"), "lacp other_config:bond-primary");
-  EXPECT_EQ(note("Interface", "vm1"), "ingress_policing_rate mtu_request");
+  EXPECT_EQ(note("Interface", "vm1"), "cfm_mpid mac");
   EXPECT_EQ(w.iface("vm1")->get("status").at("driver_name"), "veth");
   EXPECT_EQ(note("Interface", "br0"), "");
-  w.set("Bridge", "br0", {{"stp_enable", false}, {"fail_mode", "standalone"}, {"other_config", w.map({})}});
+  w.set("Bridge", "br0", {{"stp_enable", false}, {"other_config", w.map({})}});
   w.set("Port", "vm1", {{"lacp", Json::array({"set", Json::array()})}, {"other_config", w.map({})}});
   EXPECT_EQ(note("Bridge", "br0") + note("Port", "vm1") + note("Port", "br0"), "");
   w.transact(
@@ -240,7 +134,7 @@ TEST(Reconcile, PortNumbersSurviveARestart) {
   EXPECT_EQ(w.ofport("vmb"), 1);
   EXPECT_EQ(w.ofport("vma"), 2);
   w.add_port("br0", "absent");  // has no number yet, and is the first by name
-  test::FakeDatapath fresh(w.time);
+  heddle::test::FakeDatapath fresh(w.time);
   ofproto::Handler handler(fresh, w.time);
   ofproto::Switch restarted(fresh, handler);
   Reconciler next(*w.db, {{"user", &restarted}}, nullptr);
@@ -287,7 +181,7 @@ TEST(Reconcile, BadRowsSayWhyAndTheRestGoesOn) {
   w.add_port("br0", "a-name-that-is-too-long");
   w.device("vm1");
   w.add_port("br0", "vm1");
-  EXPECT_THAT(w.error("g0"), HasSubstr("types: system, internal, tap, vxlan"));
+  EXPECT_THAT(w.error("g0"), HasSubstr("types: system, internal, tap, patch, vxlan"));
   EXPECT_THAT(w.error("vx"), HasSubstr("options:key=16777216: must be a number from 0 to 16777215"));
   EXPECT_THAT(w.error("a-name-that-is-too-long"), HasSubstr("cannot be the name of a network device"));
   EXPECT_EQ(w.ofport("vx"), -1);
@@ -352,120 +246,6 @@ TEST(Reconcile, BondsAreRefused) {
   EXPECT_THAT(w.error("e0"), HasSubstr("bonds are not supported: port bond0 has 2 interfaces"));
   EXPECT_THAT(w.error("e1"), HasSubstr("bonds are not supported"));
   EXPECT_FALSE(w.dp.ports().contains("e0"));
-}
-
-TEST(Reconcile, UnknownDatapathType) {
-  World w;
-  w.add_bridge("br0", {{"datapath_type", "system"}});
-  EXPECT_THAT(w.error("br0"), HasSubstr("datapath type \"system\" is not available here"));
-  w.set("Bridge", "br0", {{"datapath_type", "netdev"}});
-  EXPECT_EQ(w.error("br0"), "");
-  EXPECT_TRUE(w.dp.ports().contains("br0"));
-}
-
-// Two datapaths over one database.
-struct TwoDatapaths {
-  World w;  // its "user" half and the database
-  test::FakeDatapath kernel_dp{w.time};
-  ofproto::Handler kernel_handler{kernel_dp, w.time};
-  ofproto::Switch kernel{kernel_dp, kernel_handler};
-  Reconciler reconciler{*w.db, {{"user", &w.sw}, {"kernel", &kernel}}, nullptr};
-};
-
-TEST(Reconcile, DatapathTypesAndTheStandard) {
-  const DatapathOffer both{{"kernel", "user"}, "", {}};
-  const DatapathOffer user{{"user"}, "", {}};
-  EXPECT_EQ(canonical_datapath("", both), "kernel");
-  EXPECT_EQ(canonical_datapath("", user), "user");
-  EXPECT_EQ(canonical_datapath("", {{"kernel", "user"}, "user", {}}), "user");
-  EXPECT_EQ(canonical_datapath("", {{"user"}, "kernel", {}}), "kernel") << "asked for, so no other will do";
-  for (const DatapathOffer& offer : {both, user}) {
-    EXPECT_EQ(canonical_datapath("system", offer), "kernel");
-    EXPECT_EQ(canonical_datapath("kernel", offer), "kernel");
-    EXPECT_EQ(canonical_datapath("netdev", offer), "user");
-    EXPECT_EQ(canonical_datapath("warp", offer), "warp");
-  }
-  EXPECT_THAT(offered_words(both), ElementsAre("kernel", "netdev", "system", "user"));
-  EXPECT_THAT(offered_words(user), ElementsAre("netdev", "user"));
-}
-
-TEST(Reconcile, TheKernelDatapathThatIsNotThereSaysWhy) {
-  World w;
-  Reconciler other(*w.db, {{"user", &w.sw}}, nullptr, {{}, "", {{"kernel", "no CAP_BPF"}}});
-  w.insert_bridge("br0", {{"datapath_type", "system"}});
-  w.insert_bridge("br1");
-  other.run();
-  EXPECT_THAT(w.error("br0"),
-              HasSubstr("datapath type \"system\" is not available here (no CAP_BPF); set datapath_type "
-                        "to one of: netdev, user"));
-  EXPECT_EQ(w.error("br1"), "");
-  EXPECT_THAT(w.db->rows("Open_vSwitch")[0]->get("datapath_types").strings(), ElementsAre("netdev", "user"));
-}
-
-TEST(Reconcile, ALiveBridgeMovesToAnotherDatapathAndBack) {
-  TwoDatapaths t;
-  World& w = t.w;
-  w.insert_bridge("br0", {{"datapath_type", "user"}});
-  w.add_port("br0", "vm1", Json::object(), {{"tag", 7}});
-  w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "1"}})}});
-  t.reconciler.run();
-  ASSERT_EQ(w.dp.ports().size(), 3U);
-  EXPECT_THAT(w.db->rows("Open_vSwitch")[0]->get("datapath_types").strings(),
-              ElementsAre("kernel", "netdev", "system", "user"));
-  const auto number = w.ofport("vx");
-  for (const auto& [type, to, from] : {std::tuple{"system", &t.kernel_dp, &w.dp}, {"netdev", &w.dp, &t.kernel_dp}}) {
-    w.transact(Json::array(
-        {{{"op", "update"}, {"table", "Bridge"}, {"where", w.where_name("br0")}, {"row", {{"datapath_type", type}}}}}));
-    t.reconciler.run();
-    EXPECT_THAT(from->ports(), IsEmpty()) << type;
-    EXPECT_THAT(from->bridges(), IsEmpty()) << type;
-    ASSERT_EQ(to->ports().size(), 3U) << type;
-    EXPECT_EQ(to->ports().at("vm1").policy.tag, 7);
-    EXPECT_EQ(w.ofport("vx"), number) << type;
-    for (const char* port : {"br0", "vx"}) EXPECT_EQ(w.error(port), "") << type;
-    EXPECT_THAT(from->complaints(), IsEmpty());
-  }
-}
-
-// All of the old goes before any of the new comes, also when the switch that comes first by name is the one that gains.
-TEST(Reconcile, APortMovesBetweenBridgesOfTwoDatapaths) {
-  TwoDatapaths t;
-  World& w = t.w;
-  w.insert_bridge("bu", {{"datapath_type", "user"}});
-  w.insert_bridge("bk", {{"datapath_type", "kernel"}});
-  w.add_port("bu", "vm1");
-  t.reconciler.run();
-  ASSERT_TRUE(w.dp.ports().contains("vm1"));
-  const auto uuid = Json::array({"uuid", w.db->find_by("Port", "name", ovsdb::Datum::of("vm1"))->uuid().to_string()});
-  const auto mutate = [&](const char* bridge, const char* how) {
-    return Json{{"op", "mutate"},
-                {"table", "Bridge"},
-                {"where", w.where_name(bridge)},
-                {"mutations", Json::array({Json::array({"ports", how, uuid})})}};
-  };
-  w.transact(Json::array({mutate("bu", "delete"), mutate("bk", "insert")}));
-  t.reconciler.run();
-  EXPECT_FALSE(w.dp.ports().contains("vm1"));
-  EXPECT_TRUE(t.kernel_dp.ports().contains("vm1"));
-}
-
-// A port whose row has become wrong keeps its settings where it is, but does not hold its bridge back.
-TEST(Reconcile, ABrokenPortDoesNotStayBehindWhenItsBridgeMoves) {
-  TwoDatapaths t;
-  World& w = t.w;
-  w.insert_bridge("br0", {{"datapath_type", "user"}});
-  w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "1"}})}});
-  t.reconciler.run();
-  w.transact(Json::array(
-      {{{"op", "update"}, {"table", "Bridge"}, {"where", w.where_name("br0")}, {"row", {{"datapath_type", "kernel"}}}},
-       {{"op", "update"},
-        {"table", "Interface"},
-        {"where", w.where_name("vx")},
-        {"row", {{"options", w.map({{"key", "x"}})}}}}}));
-  t.reconciler.run();
-  EXPECT_THAT(w.dp.ports(), IsEmpty());
-  EXPECT_THAT(w.error("vx"), testing::Not(HasSubstr("keeps its former settings")));
-  EXPECT_EQ(w.ofport("vx"), -1);
 }
 
 TEST(Reconcile, BridgeSettings) {
@@ -554,55 +334,6 @@ TEST(Reconcile, StatisticsTellDropsFromErrors) {
   EXPECT_EQ(value("tx_dropped"), 4);
   EXPECT_THAT(w.control.run("drops", {"vm1"}).value(),
               testing::AllOf(HasSubstr("vm1        2  vlan_not_member"), HasSubstr("tx_queue_full")));
-}
-
-TEST(Control, FdbShowReadsWell) {
-  World w;
-  w.add_bridge("br0");
-  w.add_port("br0", "vm1");
-  w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "flow"}})}});
-  const auto bridge = w.dp.ports().at("vm1").policy.bridge;
-  w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000002)}, {w.dp.number("vm1"), std::nullopt});
-  w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000003)}, {w.dp.number("vx"), IpAddr::parse("192.0.2.2")});
-  w.handler.work();
-  ASSERT_TRUE(w.control.run("fdb-add", {"br0", "vm1", "20", "02:00:00:00:00:01"}));
-  w.time.advance(std::chrono::seconds(12));
-  EXPECT_EQ(w.control.run("fdb-show", {"br0"}).value(),
-            "port  VLAN  MAC                   Age  remote\n"
-            " vm1     0  02:00:00:00:00:02      12\n"
-            "  vx     0  02:00:00:00:00:03      12  192.0.2.2\n"
-            " vm1    20  02:00:00:00:00:01  static\n");
-  EXPECT_EQ(w.control.run("fdb-flush", {}).value(), "2 entries flushed\n");
-  EXPECT_TRUE(w.control.run("fdb-del", {"br0", "20", "02:00:00:00:00:01"}));
-  EXPECT_EQ(w.control.run("drops", {}).value(), "no drops\n");
-}
-
-TEST(Control, ExitWithCleanUpIsTheLastCommand) {
-  World w;
-  EXPECT_TRUE(w.control.run("exit", {})) << "what main does about it is not the matter here";
-  EXPECT_THAT(w.control.run("exit", {"--clean"}).error().text, HasSubstr("usage: exit [--cleanup]"));
-  EXPECT_EQ(w.cleaned_up, 0);
-  EXPECT_TRUE(w.control.run("exit", {"--cleanup"}));
-  EXPECT_EQ(w.cleaned_up, 1);
-  EXPECT_EQ(w.control.run("port-stats", {}).error().text, "the daemon is ending");
-}
-
-TEST(Control, ErrorsNameTheObject) {
-  World w;
-  w.add_bridge("br0");
-  w.add_bridge("br1");
-  const auto error = [&](const std::string& command, const Control::Args& args) {
-    const auto r = w.control.run(command, args);
-    return r ? "no error" : r.error().text;
-  };
-  EXPECT_EQ(error("fdb-show", {"br9"}), "bridge br9 does not exist; bridges: br0, br1");
-  EXPECT_EQ(error("fdb-show", {}), "usage: fdb-show BRIDGE");
-  EXPECT_THAT(error("fdb-add", {"br0", "br0", "4096", "02:00:00:00:00:01"}), HasSubstr("VLAN \"4096\""));
-  EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "02:00"}), HasSubstr("\"02:00\" is not a MAC address"));
-  EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "01:00:5e:00:00:01"}), HasSubstr("not the address of one station"));
-  EXPECT_THAT(error("drops", {"vm9"}), HasSubstr("ports: br0, br1"));
-  EXPECT_THAT(error("vlog/set", {"loud"}), HasSubstr("\"loud\""));
-  EXPECT_THAT(error("no-such", {}), HasSubstr("\"no-such\" is not a command"));
 }
 
 }  // namespace

@@ -1,0 +1,60 @@
+// The control socket's commands.
+#include "tests/unit/vswitchd/world.h"
+
+namespace heddle::vswitchd {
+namespace {
+
+using namespace test_world;
+using testing::HasSubstr;
+
+TEST(Control, FdbShowReadsWell) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "flow"}})}});
+  const auto bridge = w.dp.ports().at("vm1").policy.bridge;
+  w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000002)}, {w.dp.number("vm1"), std::nullopt});
+  w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000003)}, {w.dp.number("vx"), IpAddr::parse("192.0.2.2")});
+  w.handler.work();
+  ASSERT_TRUE(w.control.run("fdb-add", {"br0", "vm1", "20", "02:00:00:00:00:01"}));
+  w.time.advance(std::chrono::seconds(12));
+  EXPECT_EQ(w.control.run("fdb-show", {"br0"}).value(),
+            "port  VLAN  MAC                   Age  remote\n"
+            " vm1     0  02:00:00:00:00:02      12\n"
+            "  vx     0  02:00:00:00:00:03      12  192.0.2.2\n"
+            " vm1    20  02:00:00:00:00:01  static\n");
+  EXPECT_EQ(w.control.run("fdb-flush", {}).value(), "2 entries flushed\n");
+  EXPECT_TRUE(w.control.run("fdb-del", {"br0", "20", "02:00:00:00:00:01"}));
+  EXPECT_EQ(w.control.run("drops", {}).value(), "no drops\n");
+}
+
+TEST(Control, ExitWithCleanUpIsTheLastCommand) {
+  World w;
+  EXPECT_TRUE(w.control.run("exit", {})) << "what main does about it is not the matter here";
+  EXPECT_THAT(w.control.run("exit", {"--clean"}).error().text, HasSubstr("usage: exit [--cleanup]"));
+  EXPECT_EQ(w.cleaned_up, 0);
+  EXPECT_TRUE(w.control.run("exit", {"--cleanup"}));
+  EXPECT_EQ(w.cleaned_up, 1);
+  EXPECT_EQ(w.control.run("port-stats", {}).error().text, "the daemon is ending");
+}
+
+TEST(Control, ErrorsNameTheObject) {
+  World w;
+  w.add_bridge("br0");
+  w.add_bridge("br1");
+  const auto error = [&](const std::string& command, const Control::Args& args) {
+    const auto r = w.control.run(command, args);
+    return r ? "no error" : r.error().text;
+  };
+  EXPECT_EQ(error("fdb-show", {"br9"}), "bridge br9 does not exist; bridges: br0, br1");
+  EXPECT_EQ(error("fdb-show", {}), "usage: fdb-show BRIDGE");
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "4096", "02:00:00:00:00:01"}), HasSubstr("VLAN \"4096\""));
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "02:00"}), HasSubstr("\"02:00\" is not a MAC address"));
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "01:00:5e:00:00:01"}), HasSubstr("not the address of one station"));
+  EXPECT_THAT(error("drops", {"vm9"}), HasSubstr("ports: br0, br1"));
+  EXPECT_THAT(error("vlog/set", {"loud"}), HasSubstr("\"loud\""));
+  EXPECT_THAT(error("no-such", {}), HasSubstr("\"no-such\" is not a command"));
+}
+
+}  // namespace
+}  // namespace heddle::vswitchd

@@ -1,0 +1,113 @@
+// A database in memory, a datapath without packets, and the reconciler and control commands between them.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_datapath.h"
+#include "vswitchd/control.h"
+#include "vswitchd/reconcile.h"
+#include "vswitchd/schema.h"
+
+namespace heddle::vswitchd::test_world {
+
+using ovsdb::Json;
+
+struct DeviceCall {
+  int ifindex;
+  std::optional<MacAddr> mac;
+  std::optional<unsigned> mtu;
+};
+
+struct World {
+  FakeTime time;
+  heddle::test::FakeDatapath dp{time};
+  ofproto::Handler handler{dp, time};
+  ofproto::Switch sw{dp, handler};
+  std::unique_ptr<ovsdb::Database> db = ovsdb::Database::open(builtin_schema(), "").value();
+  std::vector<DeviceCall> device_calls;
+  Reconciler reconciler{*db, {{"user", &sw}}, [this](int ifindex, auto mac, auto mtu) -> Result<> {
+                          device_calls.push_back({ifindex, mac, mtu});
+                          dp.set_device(ifindex, mac, mtu);
+                          return {};
+                        }};
+  int cleaned_up = 0;
+  Control control{{{"user", &sw}}, {[this] { ++cleaned_up; }, [] {}}};
+
+  World() { reconciler.run(); }
+
+  void transact(const Json& operations) {
+    const Json reply = db->transact(operations);
+    for (const Json& result : reply)
+      ASSERT_TRUE(!result.is_object() || !result.contains("error")) << reply.dump() << operations.dump();
+  }
+  static Json row(const char* table, const Json& columns, const char* id) {
+    return {{"op", "insert"}, {"table", table}, {"row", columns}, {"uuid-name", id}};
+  }
+  static Json named(const char* id) { return Json::array({"named-uuid", id}); }
+  static Json where_name(const std::string& name) { return Json::array({Json::array({"name", "==", name})}); }
+
+  void add_port(const std::string& bridge, const std::string& name, Json interface = Json::object(),
+                Json port = Json::object()) {
+    interface["name"] = name;
+    port["name"] = name;
+    port["interfaces"] = named("i");
+    transact(Json::array({row("Interface", interface, "i"),
+                          row("Port", port, "p"),
+                          {{"op", "mutate"},
+                           {"table", "Bridge"},
+                           {"where", where_name(bridge)},
+                           {"mutations", Json::array({Json::array({"ports", "insert", named("p")})})}}}));
+    reconciler.run();
+  }
+  void add_bridge(const std::string& name, Json columns = Json::object()) {
+    insert_bridge(name, std::move(columns));
+    reconciler.run();
+  }
+  void insert_bridge(const std::string& name, Json columns = Json::object()) {
+    columns["name"] = name;
+    columns["ports"] = named("p");
+    transact(Json::array({row("Interface", {{"name", name}, {"type", "internal"}}, "i"),
+                          row("Port", {{"name", name}, {"interfaces", named("i")}}, "p"),
+                          row("Bridge", columns, "b"),
+                          {{"op", "mutate"},
+                           {"table", "Open_vSwitch"},
+                           {"where", Json::array()},
+                           {"mutations", Json::array({Json::array({"bridges", "insert", named("b")})})}}}));
+  }
+  void set(const char* table, const std::string& name, const Json& columns) {
+    transact(Json::array({{{"op", "update"}, {"table", table}, {"where", where_name(name)}, {"row", columns}}}));
+    reconciler.run();
+  }
+  void remove_port(const std::string& bridge, const std::string& name) {
+    const auto uuid = db->find_by("Port", "name", ovsdb::Datum::of(name))->uuid().to_string();
+    transact(
+        Json::array({{{"op", "mutate"},
+                      {"table", "Bridge"},
+                      {"where", where_name(bridge)},
+                      {"mutations", Json::array({Json::array({"ports", "delete", Json::array({"uuid", uuid})})})}}}));
+    reconciler.run();
+  }
+  ovsdb::RowRef iface(const std::string& name) { return db->find_by("Interface", "name", ovsdb::Datum::of(name)); }
+  std::string error(const std::string& name) { return iface(name)->get("error").string_or(""); }
+  std::int64_t ofport(const std::string& name) { return iface(name)->get("ofport").integer_or(-99); }
+  void device(const std::string& name, unsigned mtu = 1500) {
+    dp::PortState state;
+    state.ifindex = 7;
+    state.mac = *MacAddr::parse("02:00:00:00:00:07");
+    state.mtu = mtu;
+    state.admin_up = state.link_up = true;
+    state.link_speed = 10'000'000'000;
+    state.full_duplex = true;
+    state.driver = "veth";
+    dp.device(name, state);
+    reconciler.run_control("user", dp);
+  }
+  static Json map(std::initializer_list<std::pair<const char*, const char*>> pairs) {
+    Json list = Json::array();
+    for (const auto& [key, value] : pairs) list.push_back(Json::array({key, value}));
+    return Json::array({"map", list});
+  }
+};
+
+}  // namespace heddle::vswitchd::test_world
