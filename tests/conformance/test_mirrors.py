@@ -183,7 +183,8 @@ def test_priority_and_inner_tag_survive(switch):
 def test_copies_are_whole(switch, size):
     host, _ = switch
     mirror(host, output="span", src=["one"])
-    assert got(switch, "one", size=size) == leaves(10, "one", span=[10])
+    station(switch, "two")
+    assert got(switch, "one", DST, size=size) == {"two": [None], "span": [10]}
 
 
 # --- where to ---
@@ -261,7 +262,8 @@ def test_port_and_vlan_both(switch):
     """The port counts (as in Open vSwitch)."""
     host, _ = switch
     mirror(host, output="span", src=["one"], output_vlan=99)
-    assert got(switch, "one") == leaves(10, "one", span=[10])
+    station(switch, "two")
+    assert got(switch, "one", DST) == {"two": [None], "span": [10]}
 
 
 def test_mirror_that_cannot_work_is_told_of(switch):

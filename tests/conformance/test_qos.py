@@ -230,6 +230,25 @@ def root_qdisc(host, device):
             if "clsact" not in line and "ingress" not in line]
 
 
+def queue_counters(host, port):
+    """{queue: (packets, bytes, dropped)} of qos-show."""
+    rows = re.findall(r"^(\d+)\s.*?(\d+)\s+(\d+)\s+(\d+)$", host.ask("qos-show", port), re.M)
+    return {int(queue): tuple(map(int, numbers)) for queue, *numbers in rows}
+
+
+def test_queues_are_counted(host, guests):
+    assert "no QoS" in host.ask("qos-show vm2")
+    shape(host, "vm2", 8 * MBIT, {"min_rate": MBIT, "max_rate": 4 * MBIT})
+    shown = host.ask("qos-show vm2")
+    assert f"at most {8 * MBIT} bit/s" in shown and str(4 * MBIT) in shown and str(MBIT) in shown
+    packets, octets, dropped = queue_counters(host, "vm2")[0]
+    result = burst(*guests, 50)
+    after = queue_counters(host, "vm2")[0]
+    assert after[0] - packets == result.received == 50
+    assert 50 * 1000 <= after[1] - octets <= 50 * 1030, "with or without what the link adds"
+    assert after[2] == dropped
+
+
 @pytest.mark.core
 def test_the_kernels_own_words(in_kernel, host, guests):
     before = root_qdisc(host, "vm2")
@@ -279,7 +298,8 @@ def test_ports_without_a_device_are_refused(lab, host, guests):
     host.vsctl("add-port br0 patch0 -- set Interface patch0 type=patch options:peer=patch1")
     for port in ("vx", "patch0"):
         shape(host, port, 9 * MBIT, {"max_rate": 9 * MBIT})
-        wait_until(lambda port=port: port in error(host, port) and "QoS" in error(host, port), 5, f"{port} has an error")
+        wait_until(lambda port=port: "qos" in error(host, port) and "tunnels and patch ports" in error(host, port), 5,
+                   f"{port} has an error")
         unshape(host, port)
         wait_until(lambda port=port: error(host, port) == "", 5, "without it there is none")
 
