@@ -24,6 +24,7 @@ inline constexpr std::size_t kTunnelRemotes = 65536;  // (tunnel port, remote VT
 inline constexpr std::size_t kFloodList = 1024;       // remote VTEPs in one multipoint port's flood list
 inline constexpr std::size_t kMirrors = 32;           // per bridge
 inline constexpr unsigned kPatchHops = 8;             // patch ports that one frame may pass
+inline constexpr std::size_t kPatched = 2048;         // frames of one worker between two bridges
 inline constexpr std::size_t kQueues = 64;            // of one port's QoS
 inline constexpr std::uint32_t kQueueMax = 0xfff0;    // highest queue number: one more is the HTB class's
 inline constexpr std::size_t kShapedFrames = 1000;    // waiting in one queue of a port with QoS

@@ -12,8 +12,11 @@
 #include <vector>
 
 #include "datapath/datapath.h"
+#include "datapath/user/bridge_rules.h"
 #include "datapath/user/fdb_table.h"
+#include "datapath/user/policer.h"
 #include "datapath/user/port_io.h"
+#include "datapath/user/shaper.h"
 #include "datapath/user/spsc.h"
 #include "packet/vxlan.h"
 
@@ -60,6 +63,7 @@ struct PortShared {
   std::vector<PerWorker> worker;
   std::atomic<bool> up{false};
   std::atomic<unsigned> mtu{0};  // of the device, 0 = no limit known
+  PolicerState policed;
 };
 
 struct BridgeShared {
@@ -76,13 +80,28 @@ struct PortConf {
   VxlanSpec vxlan;
   std::uint32_t path = 0;            // point-to-point tunnel: its path
   std::vector<std::uint32_t> flood;  // multipoint tunnel: paths of the flood list
+  PortNo peer = PortNo::none;        // patch: where what leaves arrives; none while there is no such port
   PortShared* shared = nullptr;
   BridgeShared* bridge = nullptr;
-  VlanSet carried;  // policy.carries() of every VLAN, one bit each: see settle()
+  std::shared_ptr<const BridgeRules> rules;  // null: the bridge has none
+  // Worked out by settle():
+  VlanSet carried;                // policy.carries() of every VLAN, one bit each
+  bool plain = true;              // none of what follows, and no rules
+  bool reserved = false;          // output of a mirror
+  std::uint32_t mirrors_in = 0;   // those that want what comes by this port, one bit a slot
+  std::uint32_t mirrors_out = 0;  // and what leaves by it
+  Policer policer;
 
-  // To be called when `policy` is set: what the packet path asks for each frame is worked out once.
+  // To be called when all else is set: what the packet path asks for each frame is worked out once.
   void settle() {
     for (std::size_t vlan = 0; vlan < carried.size(); ++vlan) carried[vlan] = policy.carries(static_cast<VlanId>(vlan));
+    policer = Policer(policy.policing);
+    reserved = rules && rules->reserves(no);
+    mirrors_in = rules ? rules->mirrors_from(no) : 0;
+    mirrors_out = rules ? rules->mirrors_to(no) : 0;
+    plain = !rules && !policer.limits();
+    // Without a bridge it is nobody's destination, which costs the packet path nothing.
+    if (reserved) bridge = nullptr;
   }
   [[nodiscard]] bool tunnel() const { return kind == PortKind::vxlan; }
   [[nodiscard]] bool multipoint() const { return tunnel() && !vxlan.remote; }
@@ -95,6 +114,7 @@ struct IoConf {
   PortNo port = PortNo::none;    // none: an underlay, whose frames are decapsulated
   PortShared* shared = nullptr;  // counters of the device
   std::vector<std::uint8_t> queue_worker;
+  std::shared_ptr<const QosConf> qos;  // null: nothing waits
 
   // The queue that `worker` sends on, or nothing if another worker must do it (then: queue 0's).
   [[nodiscard]] std::optional<unsigned> queue_for(unsigned worker) const {

@@ -45,6 +45,12 @@ void ConfigDraft::remove_io(std::uint32_t slot) {
   publish();
 }
 
+void ConfigDraft::set_qos(std::uint32_t slot, std::shared_ptr<const QosConf> qos) {
+  auto conf = std::make_shared<IoConf>(*draft_.ios[slot]);
+  conf->qos = std::move(qos);
+  draft_.ios[slot] = std::move(conf);
+}
+
 void ConfigDraft::set_port(std::shared_ptr<const PortConf> port) {
   remove_port(port->no);
   const auto bridge = static_cast<std::size_t>(port->policy.bridge);

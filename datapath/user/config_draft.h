@@ -20,6 +20,7 @@ class ConfigDraft {
   Result<std::uint32_t> add_io(std::shared_ptr<PortIo> io, PortNo port, PortShared* shared);
   // Takes it out and publishes; when this returns no worker uses it, and the caller may destroy it.
   void remove_io(std::uint32_t slot);
+  void set_qos(std::uint32_t slot, std::shared_ptr<const QosConf> qos);
   [[nodiscard]] const IoConf* io(std::uint32_t slot) const { return draft_.ios.at(slot).get(); }
 
   void set_port(std::shared_ptr<const PortConf> port);

@@ -49,8 +49,9 @@ void set_tag(FrameCache& cache, FrameRef f, packet::L2& l2, bool want, std::uint
 Forwarder::Forwarder(unsigned worker, FramePool& pool, const TunnelPaths& paths, Mailboxes& mail, Signal& learned)
     : worker_(worker), cache_(pool), paths_(paths), mail_(mail), learned_(learned), icmp_(limits::kPorts) {}
 
-void Forwarder::begin(const Config& config, std::uint32_t now) {
-  now_ = now;
+void Forwarder::begin(const Config& config, std::chrono::nanoseconds now) {
+  now_ns_ = static_cast<std::uint64_t>(now.count());
+  now_ = static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
   config_ = &config;
   if (version_ != config.version) adopt(config);
 }
@@ -64,14 +65,16 @@ void Forwarder::adopt(const Config& config) {
   for (std::size_t i = 0; i < config.ios.size(); ++i) {
     const IoConf* io = config.ios[i].get();
     if (io == nullptr) continue;
-    if (const auto q = io->queue_for(worker_)) {
-      out_[i].queue = static_cast<int>(*q);
-      out_[i].pending = true;  // not known: the next nudge() finds out
-      pending_.push_back(static_cast<std::uint32_t>(i));
-    } else {
-      out_[i].owner = io->queue_worker.front();
-    }
+    out_[i].owner = io->queue_worker.front();
+    const auto q = io->queue_for(worker_);
+    if (!q) continue;
+    out_[i].own = static_cast<int>(*q);
+    out_[i].pending = true;  // not known: the next nudge() finds out
+    pending_.push_back(static_cast<std::uint32_t>(i));
+    // With QoS the first queue carries everything, so that the port's rate is one.
+    if (!io->qos || out_[i].owner == worker_) out_[i].queue = out_[i].own;
   }
+  adopt_shapers();
 }
 
 void Forwarder::drop(FrameRef f, const PortConf& at, Drop why) {
@@ -100,6 +103,7 @@ void Forwarder::input(std::uint32_t slot, const Batch& batch) {
       decapsulate(batch.frames[i], io);
     }
   }
+  if (!patched_.empty()) arrive_at_peers();
 }
 
 std::size_t Forwarder::segments(FrameRef f) {
@@ -109,28 +113,28 @@ std::size_t Forwarder::segments(FrameRef f) {
 }
 
 void Forwarder::bridge(FrameRef f, const PortConf& in, const IpAddr* outer_source) {
+  if (!in.plain) return bridge_by_rules(f, in, outer_source);
   Transit t{f, &in, outer_source, {}, 0};
-  if (const auto bad = packet::parse_l2(cache_.data(f), cache_.meta(f).len, t.l2)) return drop(f, in, *bad);
-  if (in.bridge == nullptr) return drop(f, in, Drop::no_bridge);
-  if (t.l2.src.is_multicast()) return drop(f, in, Drop::source_multicast);
-  if (is_reserved(t.l2.dst)) return drop(f, in, Drop::reserved_multicast);
   if (!admit(t)) return;
   if (in.policy.learning && !t.l2.src.is_zero()) look_at_source(t);
   forward(t);
 }
 
-// IEEE 802.1Q 8.6.2 ingress rules; a tag with VLAN 0 carries a priority only.
+// What no bridge takes, and the ingress rules of IEEE 802.1Q 8.6.2; a tag with VLAN 0 carries a priority only.
 bool Forwarder::admit(Transit& t) {
+  const auto refuse = [&](Drop why) {
+    drop(t.frame, *t.in, why);
+    return false;
+  };
+  if (const auto bad = packet::parse_l2(cache_.data(t.frame), cache_.meta(t.frame).len, t.l2)) return refuse(*bad);
+  if (t.in->bridge == nullptr) return refuse(Drop::no_bridge);
+  if (t.l2.src.is_multicast()) return refuse(Drop::source_multicast);
+  if (is_reserved(t.l2.dst)) return refuse(Drop::reserved_multicast);
   const PortPolicy& p = t.in->policy;
   const VlanId vid = t.l2.vlan_tpid != 0 ? t.l2.vlan_tci & kVidMask : 0;
-  if (vid != 0 && p.vlan_mode == VlanMode::access) {
-    drop(t.frame, *t.in, Drop::vlan_tagged_on_access);
-    return false;
-  }
+  if (vid != 0 && p.vlan_mode == VlanMode::access) return refuse(Drop::vlan_tagged_on_access);
   t.vlan = vid != 0 || p.vlan_mode == VlanMode::trunk ? vid : p.tag;
-  if (t.in->carried[t.vlan]) return true;
-  drop(t.frame, *t.in, Drop::vlan_not_member);
-  return false;
+  return t.in->carried[t.vlan] || refuse(Drop::vlan_not_member);
 }
 
 void Forwarder::look_at_source(const Transit& t) {
@@ -154,17 +158,24 @@ void Forwarder::look_at_source(const Transit& t) {
   }
 }
 
-void Forwarder::forward(Transit& t) {
-  if (t.l2.dst.is_multicast()) return flood(t);
+// False: nobody knows where it is, or everybody is meant.
+bool Forwarder::destination(const Transit& t, Target& to) const {
+  if (t.l2.dst.is_multicast()) return false;
   const FdbValue v = t.in->bridge->fdb.load(std::memory_order_acquire)->find(fdb_key(t.vlan, t.l2.dst));
   const PortConf* out = v == 0 ? nullptr : config_->port(fdb_port(v));
-  if (out == nullptr || out->bridge != t.in->bridge) return flood(t);
-  const Target to{out, fdb_path(v)};
-  const Drop why = blocked(t, to);
-  if (why != Drop::count_) {
-    const bool egress = why == Drop::egress_vlan || why == Drop::port_down;
-    return drop(t.frame, egress ? *out : *t.in, why);
+  if (out == nullptr || out->bridge != t.in->bridge) return false;
+  to = {out, fdb_path(v)};
+  return true;
+}
+
+void Forwarder::forward(const Transit& t) {
+  Target to;
+  if (!destination(t, to)) {
+    flood_set(t);
+    return targets_.empty() ? drop(t.frame, *t.in, Drop::no_destination) : deliver_all(t);
   }
+  const Drop why = blocked(t, to);
+  if (why != Drop::count_) return drop(t.frame, is_egress(why) ? *to.port : *t.in, why);
   deliver(t, t.frame, to);
 }
 
@@ -180,11 +191,11 @@ Drop Forwarder::blocked(const Transit& t, const Target& to) const {
   }
   if (out.policy.protected_port && t.in->policy.protected_port) return Drop::protected_port;
   if (!out.carried[t.vlan]) return Drop::egress_vlan;
-  if (!out.tunnel() && !out.shared->up.load(std::memory_order_relaxed)) return Drop::port_down;
+  if (is_down(out)) return Drop::port_down;
   return Drop::count_;
 }
 
-void Forwarder::flood(Transit& t) {
+void Forwarder::flood_set(const Transit& t) {
   targets_.clear();
   for (const auto& member : config_->bridges[static_cast<std::size_t>(t.in->policy.bridge)]) {
     const PortConf& out = *member;
@@ -195,7 +206,9 @@ void Forwarder::flood(Transit& t) {
       if (blocked(t, to) == Drop::count_) targets_.push_back(to);
     }
   }
-  if (targets_.empty()) return drop(t.frame, *t.in, Drop::no_destination);
+}
+
+void Forwarder::deliver_all(const Transit& t) {
   // The checksum is the same in every copy: finish it once. One target may be able to take it unfinished.
   if (targets_.size() > 1) settle_checksum(t.frame, t.l2, false);
   for (std::size_t i = 0; i + 1 < targets_.size(); ++i) {
@@ -207,6 +220,46 @@ void Forwarder::flood(Transit& t) {
     deliver(t, copy, targets_[i]);
   }
   deliver(t, t.frame, targets_.back());
+}
+
+// The walk of frames that come by a port which is not plain: policing, fail_mode, VLANs that are flooded, mirrors.
+void Forwarder::bridge_by_rules(FrameRef f, const PortConf& in, const IpAddr* outer_source) {
+  if (in.reserved) return drop(f, in, Drop::mirror_port);
+  if (in.policer.limits() && !in.policer.pass(in.shared->policed, ticks_of_ns(now_ns_), cache_.meta(f).total))
+    return drop(f, in, Drop::policed);
+  Transit t{f, &in, outer_source, {}, 0};
+  if (!admit(t)) return;
+  if (in.rules) return forward_by_rules(t);
+  if (in.policy.learning && !t.l2.src.is_zero()) look_at_source(t);
+  forward(t);
+}
+
+// All ways out are known before the frame takes the first, for mirrors copy it as it came.
+void Forwarder::forward_by_rules(const Transit& t) {
+  const BridgeRules& rules = *t.in->rules;
+  const bool floods = rules.flood_vlans[t.vlan];
+  Drop why = Drop::count_;
+  const PortConf* at = t.in;
+  Target to{};
+  targets_.clear();
+  if (rules.secure) {
+    why = Drop::fail_secure;
+  } else {
+    if (!floods && t.in->policy.learning && !t.l2.src.is_zero()) look_at_source(t);
+    if (!floods && destination(t, to)) {
+      why = blocked(t, to);
+      if (why == Drop::count_) targets_.push_back(to);
+      if (is_egress(why)) at = to.port;
+    } else {
+      flood_set(t);
+      if (targets_.empty()) why = Drop::no_destination;
+    }
+  }
+  std::uint32_t slots = t.in->mirrors_in;
+  for (const Target& target : targets_) slots |= target.port->mirrors_out;
+  if (slots != 0) mirror(t, slots);
+  if (why != Drop::count_) return drop(t.frame, *at, why);
+  deliver_all(t);
 }
 
 void Forwarder::deliver(const Transit& t, FrameRef f, const Target& to) {
@@ -224,7 +277,7 @@ void Forwarder::deliver(const Transit& t, FrameRef f, const Target& to) {
 }
 
 void Forwarder::to_device(FrameRef f, const packet::L2& l2, const PortConf& out) {
-  if (out.io == kNoIo) return drop(f, out, Drop::port_down);
+  if (out.io == kNoIo) return out.kind == PortKind::patch ? to_peer(f, out) : drop(f, out, Drop::port_down);
   const unsigned mtu = out.shared->mtu.load(std::memory_order_relaxed);
   // As the kernel's bridge: one tag does not count.
   if (mtu != 0 && cache_.meta(f).total > mtu + l2.l3_offset) return drop(f, out, Drop::oversize);
@@ -275,16 +328,10 @@ void Forwarder::send(std::uint32_t slot) {
     for (std::uint32_t i = 0; i < n; ++i) cache_.free_chain(q.frames[i]);
     return;
   }
+  const WayOut& out = out_[slot];
+  if (out.shaper != nullptr) return shape(slot, {q.frames.data(), n});
+  if (out.queue >= 0) return transmit(slot, {q.frames.data(), n});
   WorkerCounters& c = io->shared->worker[worker_].counters;
-  WayOut& out = out_[slot];
-  if (out.queue >= 0) {
-    io->io->send(static_cast<unsigned>(out.queue), cache_, {q.frames.data(), n}, c);
-    if (!out.pending && io->io->pending(static_cast<unsigned>(out.queue))) {
-      out.pending = true;
-      pending_.push_back(slot);
-    }
-    return;
-  }
   for (std::uint32_t i = 0; i < n; ++i) {
     if (mail_.put(worker_, out.owner, {slot, q.frames[i], io->generation})) continue;
     c.drop(Drop::mailbox_full);
@@ -292,18 +339,31 @@ void Forwarder::send(std::uint32_t slot) {
   }
 }
 
+// By a queue of ours.
+void Forwarder::transmit(std::uint32_t slot, std::span<const FrameRef> frames) {
+  if (frames.empty()) return;
+  const IoConf& io = *config_->ios[slot];
+  WayOut& out = out_[slot];
+  const auto q = static_cast<unsigned>(out.queue);
+  io.io->send(q, cache_, frames, io.shared->worker[worker_].counters);
+  if (out.pending || !io.io->pending(q)) return;
+  out.pending = true;
+  pending_.push_back(slot);
+}
+
 void Forwarder::flush() {
   for (const std::uint32_t slot : dirty_) {
     if (tx_[slot].n > 0) send(slot);
   }
   dirty_.clear();
+  if (!shapers_.empty()) release();
   if (tell_handler_) learned_.raise();
   tell_handler_ = false;
 }
 
 bool Forwarder::nudge() {
   std::erase_if(pending_, [&](std::uint32_t slot) {
-    const auto q = static_cast<unsigned>(out_[slot].queue);
+    const auto q = static_cast<unsigned>(out_[slot].own);
     PortIo& io = *config_->ios[slot]->io;
     io.nudge(q, cache_);
     out_[slot].pending = io.pending(q);

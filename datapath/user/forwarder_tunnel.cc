@@ -136,7 +136,7 @@ void Forwarder::answer_too_big(const Transit& t, FrameRef f, const packet::L2& l
   constexpr unsigned kPerSecond = 100;
   IcmpBudget& budget = icmp_[static_cast<std::size_t>(t.in->no)];
   if (budget.second != now_) budget = {now_, 0};
-  if (budget.sent >= kPerSecond || t.in->tunnel()) return;
+  if (budget.sent >= kPerSecond || t.in->tunnel() || t.mirrored) return;
   const FrameRef answer = cache_.alloc();
   if (answer == kNoFrame) return;
   const FrameMeta& m = cache_.meta(f);

@@ -44,7 +44,7 @@ Result<> UserDatapath::start() {
 
   control_.reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  for (const int fd : {monitor_->fd(), timer_.get()}) {
+  for (const int fd : {monitor_->fd(), timer_.get(), patched_.fd()}) {
     epoll_event e{};
     e.events = EPOLLIN;
     if (epoll_ctl(control_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
@@ -90,6 +90,7 @@ Result<BridgeId> UserDatapath::add_bridge(const std::string& name) {
 
 void UserDatapath::remove_bridge(BridgeId bridge) {
   if (std::erase_if(bridge_ids_, [&](const auto& item) { return item.second == bridge; }) == 0) return;
+  (void)set_bridge(bridge, {});
   const std::lock_guard lock(fdb_mutex_);
   fdb(bridge)->for_each([this](std::uint64_t /*key*/, FdbValue value) { release_path(value); });
   replace_fdb(bridge, std::make_unique<FdbTable>(0));

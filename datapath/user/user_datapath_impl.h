@@ -61,6 +61,7 @@ class UserDatapath final : public Datapath {
     std::uint64_t rx_lost_before = 0;  // by devices this port had earlier
     std::uint32_t path = 0;
     std::vector<std::uint32_t> flood;
+    std::shared_ptr<const QosConf> qos;
     std::size_t filled = 0;  // buffers promised to its fill rings
   };
   struct Underlay {
@@ -87,6 +88,13 @@ class UserDatapath final : public Datapath {
   void see_link(PortEntry& p, const netlink::Link& link);
   [[nodiscard]] std::size_t fill_share() const;
   [[nodiscard]] PortState tunnel_state(const PortEntry& p) const;
+  // Patch ports
+  static bool has_device(const PortEntry& p) {
+    return p.spec.kind != PortKind::vxlan && p.spec.kind != PortKind::patch;
+  }
+  [[nodiscard]] PortNo peer_of(const PortEntry& p) const;
+  void meet_peer(const PortEntry& p);
+  [[nodiscard]] PortState patch_state(const PortEntry& p) const;
 
   // Underlay
   Result<> open_socket(std::uint16_t udp_port, bool v6);
@@ -114,6 +122,8 @@ class UserDatapath final : public Datapath {
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of tunnels_
   std::unique_ptr<netlink::Monitor> monitor_;
   Fd control_, timer_;
+  Signal patched_;            // raised when `met_` has something
+  std::set<PortNo> met_;      // patch ports whose peer came or went
   bool paths_dirty_ = false;  // a route or address changed; the timer runs
   std::unique_ptr<Tunnels> tunnels_;
   Signal learned_;
@@ -121,6 +131,7 @@ class UserDatapath final : public Datapath {
   RcuPtr<Config> config_;
   std::unique_ptr<Mailboxes> mail_;
   std::map<std::string, BridgeId> bridge_ids_;
+  std::map<BridgeId, std::shared_ptr<const BridgeRules>> rules_;  // of bridges that have any
   std::map<PortNo, PortEntry> ports_;
   std::map<std::string, PortNo> by_name_;
   std::map<int, Underlay> underlays_;                           // by ifindex

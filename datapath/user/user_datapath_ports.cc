@@ -40,18 +40,22 @@ void UserDatapath::put_conf(const PortEntry& p) {
   conf->kind = p.spec.kind;
   conf->io = p.slot;
   conf->policy = p.policy;
-  conf->settle();
   conf->vxlan = p.spec.vxlan;
   conf->path = p.path;
   conf->flood = p.flood;
+  conf->peer = peer_of(p);
   conf->shared = p.shared.get();
   const auto bridge = static_cast<std::size_t>(p.policy.bridge);
   conf->bridge = bridge < bridges_.size() ? &bridges_[bridge] : nullptr;
+  if (const auto rules = rules_.find(p.policy.bridge); rules != rules_.end()) conf->rules = rules->second;
+  conf->settle();
   draft_->set_port(std::move(conf));
 }
 
 Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
+  if (spec.kind == PortKind::patch && (spec.peer.empty() || spec.peer == spec.name))
+    return fail(Errc::invalid, "patch port " + spec.name + " needs the name of another patch port (options:peer)");
   const auto no = free_number();
   if (!no) return no;
   PortEntry& p = ports_[*no];
@@ -63,7 +67,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
       ports_.erase(*no);
       return std::unexpected(ok.error());
     }
-  } else {
+  } else if (has_device(p)) {
     open_device(p);
   }
   by_name_[spec.name] = *no;
@@ -72,6 +76,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
     known_ports_[*no] = {p.path, spec.kind == PortKind::vxlan && !spec.vxlan.remote};
     learners_[*no] = p.shared.get();
   }
+  meet_peer(p);
   put_conf(p);
   draft_->publish();
   return no;
@@ -82,6 +87,7 @@ Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
   if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
   if (policy.bridge != BridgeId::none && static_cast<std::size_t>(policy.bridge) >= limits::kBridges)
     return fail(Errc::invalid, "bridge number out of range");
+  if (p->policy.policing != policy.policing) p->shared->policed.reset();
   p->policy = policy;
   put_conf(*p);
   draft_->publish();
@@ -99,15 +105,17 @@ Result<> UserDatapath::remove_port(PortNo no) {
     for (std::size_t b = 0; b < bridges_.size(); ++b) bridges_[b].fdb.load(std::memory_order_relaxed)->remove_port(no);
   }
   draft_->remove_port(no);
-  if (p->spec.kind == PortKind::vxlan) {
+  by_name_.erase(p->spec.name);
+  meet_peer(*p);
+  if (!has_device(*p)) {
     draft_->publish();
-    remove_tunnel(*p);
+    if (p->spec.kind == PortKind::vxlan) remove_tunnel(*p);
   } else {
     close_device(*p, "");
     draft_->publish();
     if (p->spec.kind == PortKind::internal) TapPort::remove(p->spec.name);
   }
-  by_name_.erase(p->spec.name);
+  met_.erase(no);
   ports_.erase(no);
   return {};
 }
@@ -207,6 +215,7 @@ void UserDatapath::open_device(PortEntry& p) {
     return;
   }
   p.slot = *slot;
+  if (p.qos) draft_->set_qos(p.slot, p.qos);
   if (p.spec.kind != PortKind::netdev) {
     (void)kernel_->set_up(p.link.index, true);
     if (auto info = netlink::ethtool_info(p.spec.name)) p.ethtool = *info;
@@ -248,6 +257,7 @@ PortState UserDatapath::port_state(PortNo no) const {
     return s;
   }
   if (p->spec.kind == PortKind::vxlan) return tunnel_state(*p);
+  if (p->spec.kind == PortKind::patch) return patch_state(*p);
   s.present = p->slot != kNoIo;
   s.error = p->error;
   s.ifindex = p->link.index;

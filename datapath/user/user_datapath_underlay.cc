@@ -214,7 +214,7 @@ void UserDatapath::update_filters() {
 
 void UserDatapath::on_link(const netlink::Link& link, std::set<PortNo>& changed) {
   for (auto& [no, p] : ports_) {
-    if (p.spec.kind == PortKind::vxlan) continue;
+    if (!has_device(p)) continue;
     const bool ours = p.link.index == link.index && p.link.index != 0;
     if (ours && p.spec.name != link.name) {
       close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
@@ -333,6 +333,8 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
     paths_dirty_ = true;
     arm_timer();
   }
+  patched_.clear();
+  touched.merge(std::exchange(met_, {}));
   for (const PortNo no : touched) changed(no);
 }
 

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace heddle::dp {
@@ -10,12 +11,17 @@ namespace {
 
 // Descriptors that need a system call are asked once in so many rounds while others keep the worker busy.
 constexpr unsigned kRoundsPerLook = 8;
-constexpr int kPendingRetryMs = 1;
+constexpr std::chrono::milliseconds kPendingRetry{1};
 // Descriptors up to which a sleeping worker uses poll(2).
 constexpr std::size_t kFew = 64;
 // What woke the worker, beside slots.
 constexpr std::uint32_t kBell = 0xffffffff;
 constexpr std::uint32_t kSlow = 0xfffffffe;
+
+timespec to_timespec(std::chrono::nanoseconds t) {
+  const auto whole = std::chrono::duration_cast<std::chrono::seconds>(t);
+  return {whole.count(), (t - whole).count()};
+}
 
 }  // namespace
 
@@ -103,8 +109,7 @@ bool Worker::round(bool& pending) {
   const RcuGuard guard;
   const Config& config = *config_.read();
   if (version_ != config.version) adopt(config);
-  const auto now = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start_).count();
-  forwarder_.begin(config, static_cast<std::uint32_t>(now));
+  forwarder_.begin(config, Clock::now() - start_);
   bool worked = false;
   for (const Config::RxQueue& rx : config.rx[index_]) {
     if (!rx.cheap && !ready_[rx.io]) continue;
@@ -136,13 +141,20 @@ void Worker::see_ready() {
 
 // The bell is cleared only after waking and before the next round, so a hand-over put in between rings again.
 void Worker::sleep(bool pending) {
-  const int timeout = pending ? kPendingRetryMs : -1;
+  std::optional<std::chrono::nanoseconds> limit;
+  if (pending) limit = kPendingRetry;
+  if (const auto due = forwarder_.next_release()) {
+    const auto wait = std::max(*due - (Clock::now() - start_), std::chrono::nanoseconds(0));
+    limit = std::min(limit.value_or(wait), wait);
+  }
   if (!use_many_) {
-    if (poll(few_.data(), few_.size(), timeout) <= 0) return;
+    const timespec time = to_timespec(limit.value_or(std::chrono::nanoseconds(0)));
+    if (ppoll(few_.data(), few_.size(), limit ? &time : nullptr, nullptr) <= 0) return;
     if (few_[0].revents != 0) mail_.bell(index_).clear();
     if (few_[1].revents != 0) see_ready();
     return;
   }
+  const int timeout = limit ? static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*limit).count()) : -1;
   std::array<epoll_event, 8> events;
   const int n = epoll_wait(many_.get(), events.data(), static_cast<int>(events.size()), timeout);
   for (int i = 0; i < n; ++i) {

@@ -218,6 +218,31 @@ TEST_P(Workers, PortsComeAndGoUnderTraffic) {
   EXPECT_GE(ends(b), before);
 }
 
+// Frames that wait for their rate leave although nothing else wakes the worker that has them; it is not the one that
+// received them.
+TEST_P(Workers, ShapedFramesLeaveWhileEverybodySleeps) {
+  Port a = add(1);
+  Port b = add(2);
+  const std::size_t length = frame(mac(99), mac(1)).size();
+  constexpr std::size_t kFrames = 200;
+  const QosSpec spec{kFrames * length * 8 * 10, {{0, {}}}};  // all of them in 100 ms
+  const auto qos = QosConf::make(spec, nullptr);
+  draft_->set_qos(b.slot, qos);
+  draft_->publish();
+  for (std::size_t i = 0; i < kFrames; ++i) a.io->deliver(frame(mac(99), mac(1)));
+  EXPECT_TRUE(b.io->await_sent(kFrames));
+  EXPECT_EQ(qos->queues.at(0)->packets.get(), kFrames);
+  // With rates that change under traffic, none is lost and none counted twice.
+  for (std::size_t i = 1; i <= 50; ++i) {
+    draft_->set_qos(b.slot, QosConf::make({spec.max_rate * i, {{0, {}}}}, qos.get()));
+    draft_->publish();
+    for (std::size_t n = 0; n < 10; ++n) a.io->deliver(frame(mac(99), mac(1)));
+  }
+  draft_->set_qos(b.slot, nullptr);
+  draft_->publish();
+  EXPECT_TRUE(b.io->await_sent(kFrames + 500));
+}
+
 TEST_P(Workers, StopWhileFramesAreUnderWay) {
   Port a = add(1);
   Port b = add(2);

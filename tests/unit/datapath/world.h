@@ -96,6 +96,15 @@ class World {
     ports[no].vxlan = spec;
     return no;
   }
+  // Two ends of one link; the policies may be of two bridges.
+  std::pair<PortNo, PortNo> patch(const PortPolicy& one, const PortPolicy& other) {
+    const PortNo a = make_port(one, PortKind::patch);
+    const PortNo b = make_port(other, PortKind::patch);
+    ports[a].peer = b;
+    ports[b].peer = a;
+    shared_[a]->up = shared_[b]->up = true;
+    return {a, b};
+  }
   std::uint32_t underlay(std::uint8_t worker = 0) {
     underlays_.push_back(std::make_unique<PortShared>(workers_));
     return make_io(PortNo::none, underlays_.back().get(), worker);
@@ -147,7 +156,7 @@ class World {
   }
   void begin() {
     if (std::exchange(dirty_, false)) build();
-    forwarder.begin(config, now);
+    forwarder.begin(config, std::chrono::seconds(now) + fraction);
   }
   void arrive_at_slot(std::uint32_t slot, const Bytes& bytes, const Arrival& how = {}) {
     begin();
@@ -226,7 +235,9 @@ class World {
   std::map<PortNo, PortConf> ports;  // edit, then commit()
   std::vector<std::shared_ptr<FakeIo>> ios;
   Config config;
-  std::uint32_t now = 1;
+  std::uint32_t now = 1;                   // seconds
+  std::chrono::nanoseconds fraction{0};    // beside them
+  std::map<unsigned, BridgePolicy> rules;  // by bridge; edit, then commit()
 
  private:
   static std::unique_ptr<FramePool> make_pool() {
@@ -261,12 +272,15 @@ class World {
     ++config.version;
     config.tunnels.clear();
     for (auto& members : config.bridges) members.clear();
+    std::map<std::size_t, std::shared_ptr<const BridgeRules>> made;
+    for (const auto& [bridge, policy] : rules) made[bridge] = BridgeRules::make(policy, nullptr, workers_);
     for (auto& [no, port] : ports) {
       const auto bridge = static_cast<std::size_t>(port.policy.bridge);
       port.bridge = bridge < bridges.size() ? &bridges[bridge] : nullptr;
       auto conf = std::make_shared<PortConf>(port);
+      conf->rules = made[bridge];
       conf->settle();
-      if (port.bridge != nullptr) config.bridges[bridge].push_back(conf);
+      if (conf->bridge != nullptr) config.bridges[bridge].push_back(conf);
       if (port.tunnel()) {
         const IpAddr any = port.vxlan.v6 ? *IpAddr::parse("::") : IpAddr{};
         config.tunnels[{port.vxlan.vni, port.vxlan.dst_port, port.vxlan.remote.value_or(any)}].push_back(conf.get());
