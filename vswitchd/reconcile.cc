@@ -58,6 +58,7 @@ void Reconciler::run() {
   ensure_root();
   want_ = read_desired(db_, {offer_, [this](const std::string& name) { return current(name); }});
   errors_ = want_.remarks;
+  settled_.clear();
   for (const auto& [row, broken] : want_.broken)
     errors_[row] = keeps_working(want_, broken) ? broken.error + "; the port keeps its former settings" : broken.error;
   // All of the old goes before any of the new comes: a device or tunnel may move from one switch to another.
@@ -186,8 +187,9 @@ Result<> Reconciler::settle_qos(const DesiredPort& want, Switch& sw) {
 // for last.
 Result<> Reconciler::settle_device(const SwitchPort& port, Switch& sw) {
   const dp::PortSpec& spec = port.config.spec;
-  if (!set_device_ || !ofproto::has_device(spec.kind)) return {};
   const dp::PortState state = sw.state(port);
+  settled_[spec.name] = state.ifindex;
+  if (!set_device_ || !ofproto::has_device(spec.kind)) return {};
   const auto mac = spec.mac && *spec.mac != state.mac ? spec.mac : std::nullopt;
   const auto mtu = spec.mtu && *spec.mtu != state.mtu ? spec.mtu : std::nullopt;
   if (!state.present || state.ifindex == 0 || (!mac && !mtu)) return {};
@@ -284,13 +286,27 @@ void Reconciler::write_status(bool statistics, bool done) {
   write(updates);
 }
 
+// A device that has come in the place of another wants the same MTU; its driver may refuse what the other took.
+void Reconciler::settle_again(dp::PortNo number, Switch& sw) {
+  const std::string* const name = sw.port_name(number);
+  const auto want = name != nullptr ? want_.ports.find(*name) : want_.ports.end();
+  if (want == want_.ports.end() || settled_[*name] == sw.state(*sw.port(*name)).ifindex) return;
+  if (const auto remark = want_.remarks.find(want->second.row); remark != want_.remarks.end())
+    errors_[want->second.row] = remark->second;
+  else
+    errors_.erase(want->second.row);
+  apply_port(want->second, sw);
+}
+
 void Reconciler::run_control(const std::string& type, dp::Datapath& datapath) {
-  bool any = false;
+  Switch& sw = *switches_.at(type);
+  std::vector<dp::PortNo> ports;
   datapath.run_control([&](dp::PortNo number) {
-    switches_.at(type)->refresh(number);
-    any = true;
+    sw.refresh(number);
+    ports.push_back(number);
   });
-  if (any) write_status(false, false);
+  for (const dp::PortNo number : ports) settle_again(number, sw);
+  if (!ports.empty()) write_status(false, false);
 }
 
 void Reconciler::refresh_statistics() { write_status(true, false); }

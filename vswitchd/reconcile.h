@@ -51,6 +51,7 @@ class Reconciler {
   void apply_bridges(const Desired& want, const std::string& type, ofproto::Switch& sw);
   void apply_port(const DesiredPort& want, ofproto::Switch& sw);
   Result<> settle_device(const ofproto::SwitchPort& port, ofproto::Switch& sw);
+  void settle_again(dp::PortNo number, ofproto::Switch& sw);
   Result<> settle_qos(const DesiredPort& want, ofproto::Switch& sw);
   [[nodiscard]] const ofproto::SwitchPort* current(const std::string& name) const;
   void log_warnings(std::set<std::string> warnings);
@@ -69,6 +70,7 @@ class Reconciler {
   Desired want_;
   std::map<ovsdb::Uuid, std::string> errors_;         // of Interface rows, from the last run()
   std::map<std::string, std::string> bridge_errors_;  // by bridge, from the last run()
+  std::map<std::string, int> settled_;                // port: ifindex of the device that settle_device() saw
   std::set<std::string> warned_;
   std::set<ovsdb::Uuid> idle_ports_;  // Port rows whose status says that columns have no effect
   ovsdb::Database::ObserverId observer_ = 0;

@@ -71,6 +71,13 @@ def lab(request, datapath, tmp_path):
 
 
 @pytest.fixture
+def outliving(lab):
+    """The same, for a datapath that forwards while there is no daemon."""
+    lab.needs("outlive its daemon")
+    return lab
+
+
+@pytest.fixture
 def in_kernel(lab):
     """The same, for tests of what only the kernel datapath has."""
     lab.needs("leave frames to the kernel")

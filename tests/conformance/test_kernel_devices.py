@@ -5,8 +5,8 @@ import json
 import pytest
 from far_end import KernelVtep
 from lab import untagged, wait_until, who_gets
+from lives import cleanup, known, left_overs
 from net import mac, run
-from test_takeover import cleanup, known, left_overs
 
 SRC = mac(1)
 LARGEST_MTU = 65535

@@ -145,6 +145,49 @@ def test_link_state_is_told(host):
     assert host.get("Interface", "vm1", "mtu") == "1500"
 
 
+def row_error(host, interface):
+    text = host.get("Interface", interface, "error")
+    return "" if text == "[]" else text
+
+
+def device_mtu(host, device):
+    return int(host.ns.run("cat", f"/sys/class/net/{device}/mtu").stdout)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("mtu", [1400, 2000])
+def test_mtu_request_of_a_device_that_is_not_ours(host, mtu):
+    guest = host.guest("br0", "vm1")
+    host.vsctl(f"set Interface vm1 mtu_request={mtu}")
+    assert device_mtu(host, "vm1") == mtu
+    wait_until(lambda: host.get("Interface", "vm1", "mtu") == str(mtu), 5, "the row follows")
+    assert row_error(host, "vm1") == ""
+    guest.unplug()
+    guest.plug()
+    wait_until(lambda: device_mtu(host, "vm1") == mtu, 5, "another device of that name gets it, too")
+    host.vsctl("clear Interface vm1 mtu_request")
+    assert device_mtu(host, "vm1") == mtu, "not wanted any more is not unwanted"
+
+
+def test_mtu_request_that_cannot_be_had(host):
+    one, two = host.guest("br0", "vm1"), host.guest("br0", "vm2")
+    settle(host, "br0", [one, two])
+    host.vsctl("set Interface vm1 mtu_request=70000", check=False)
+    wait_until(lambda: "mtu_request" in row_error(host, "vm1") and "70000" in row_error(host, "vm1"), 5, "the error says what")
+    assert device_mtu(host, "vm1") == 1500
+    assert who_gets(one, [two], SRC) == untagged(two), "the port forwards all the same"
+    host.vsctl("set Interface vm1 mtu_request=1500")
+    wait_until(lambda: row_error(host, "vm1") == "", 5, "put right")
+
+
+@pytest.mark.parametrize("kind", ["internal", "tap"])
+def test_mtu_request_of_our_devices(host, kind):
+    host.vsctl(f"add-port br0 own0 -- set Interface own0 type={kind} mtu_request=1400")
+    assert device_mtu(host, "own0") == 1400
+    host.vsctl("set Interface own0 mtu_request=1450")
+    wait_until(lambda: device_mtu(host, "own0") == 1450 and host.get("Interface", "own0", "mtu") == "1450", 5, "changed live")
+
+
 def test_statistics_count(host):
     one, two = host.guest("br0", "vm1"), host.guest("br0", "vm2")
     host.vsctl("set", "Open_vSwitch", ".", "other_config:stats-update-interval=1000")

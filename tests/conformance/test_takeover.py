@@ -1,87 +1,14 @@
 """A datapath that outlives its daemon: nothing is lost while the daemon is away, what it left is taken over, and all of
 it can be removed. And one that shares its devices with other people's programs."""
 import shutil
-import socket
-import struct
-import threading
-import time
 
 import pytest
 from bpf import pin_xdp, tc_programs
 from lab import BIN, Guest, untagged, wait_until, who_gets
+from lives import Stream, cleanup, known, left_overs, restart_under
 from net import TEST_TYPE, frame, mac
 
 SRC, DST = mac(1), mac(2)
-
-
-class Stream:
-    """Numbered UDP packets from one guest to another, `rate` in a second, whatever becomes of them."""
-
-    def __init__(self, source, sink, rate=1000):
-        # The neighbours are known: it is the switch that is tested, not ARP.
-        source.ns.ip(f"neigh replace {sink.address} lladdr {sink.mac} dev eth0 nud permanent")
-        self._out = source.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._in = sink.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._in.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
-        self._in.bind((sink.address, 0))
-        self._to, self._interval = self._in.getsockname(), 1 / rate
-        self.sent, self._seen = 0, set()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
-
-    def _send(self):
-        due = time.monotonic()
-        while not self._stop.is_set():
-            self._out.sendto(struct.pack("!Q", self.sent), self._to)
-            self.sent += 1
-            due += self._interval
-            if (wait := due - time.monotonic()) > 0:
-                time.sleep(wait)
-
-    def _receive(self):
-        self._in.settimeout(0.5)
-        while True:
-            try:
-                self._seen.add(struct.unpack("!Q", self._in.recv(64))[0])
-            except TimeoutError:
-                if self._stop.is_set():  # and nothing has come for half a second since
-                    return
-
-    def __enter__(self):
-        for t in self._threads:
-            t.start()
-        self.goes_on()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for t in self._threads:
-            t.join()
-        self._in.close()
-        self._out.close()
-
-    def goes_on(self, packets=300):
-        """Waits until so many more packets were sent."""
-        mark = self.sent + packets
-        wait_until(lambda: self.sent >= mark, 30, f"{packets} packets were sent")
-
-    def unharmed(self):
-        lost = sorted(set(range(self.sent)) - self._seen)
-        assert not lost, f"{len(lost)} of {self.sent} packets lost: {lost[:10]}..."
-
-
-def known(*guests):
-    """Every guest's MAC is learned on its port."""
-    guests[0].reaches(guests[1].address)
-    for g in guests:
-        g.send(frame(g.mac))
-        g.host.wait_learned(g.mac, g.device)
-
-
-@pytest.fixture
-def outliving(lab):
-    lab.needs("outlive its daemon")
-    return lab
 
 
 @pytest.fixture
@@ -97,14 +24,6 @@ def pair(host):
 
 
 # --- nothing is lost ---
-
-def restart_under(stream, host, times=3, **how):
-    for _ in range(times):
-        host.kill()
-        stream.goes_on()
-        host.start(**how)
-        stream.goes_on()
-
 
 def test_maps_of_another_layout_are_replaced(host, pair):
     """An upgrade to a version with other maps: what the old one left forwards until the new one has it all, then goes."""
@@ -283,17 +202,6 @@ def test_port_left_the_configuration_meanwhile(host, pair):
 
 # --- nothing is left ---
 
-def left_overs(host):
-    """What a daemon may have left in the namespace and the BPF file system of its host."""
-    kinds = ("tun", "vxlan", "veth")
-    devices = {k: [line.split(": ")[1].split("@")[0] for line in host.ns.ip(f"-o link show type {k}").splitlines()]
-               for k in kinds}
-    guests = set(host.guests) | {"ul0"}
-    made = [d for k in kinds for d in devices[k] if d not in guests]
-    return {what: found for what, found in (("devices", made), ("programs", host.programs()), ("pins", host.pins()),
-                                            ("xdp", host.xdp_devices())) if found}
-
-
 @pytest.fixture
 def tunnelled(lab):
     """A host with all that may be left: ports, a bridge with an address, a second internal port, tunnels."""
@@ -319,10 +227,6 @@ def test_exit_with_cleanup(tunnelled):
     assert not guests[0].ping("10.0.0.2", timeout=0.3)
     host.start()  # the database has all of it still
     guests[0].reaches("10.0.0.2")
-
-
-def cleanup(host, **kw):
-    return host.ns.run(BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--bpffs", host.bpffs, "--cleanup", **kw)
 
 
 @pytest.mark.parametrize("ended", ["killed", "SIGTERM"])

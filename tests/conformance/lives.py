@@ -1,0 +1,95 @@
+"""For tests in which a daemon dies and another comes: traffic that goes on meanwhile, and what a daemon leaves behind."""
+import socket
+import struct
+import threading
+import time
+
+from lab import BIN
+from net import frame, wait_until
+
+
+class Stream:
+    """Numbered UDP packets from one guest to another, `rate` in a second, whatever becomes of them."""
+
+    def __init__(self, source, sink, rate=1000):
+        # The neighbours are known: it is the switch that is tested, not ARP.
+        source.ns.ip(f"neigh replace {sink.address} lladdr {sink.mac} dev eth0 nud permanent")
+        self._out = source.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._in = sink.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._in.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)  # SO_RCVBUFFORCE
+        self._in.bind((sink.address, 0))
+        self._to, self._interval = self._in.getsockname(), 1 / rate
+        self.sent, self._seen = 0, set()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=f, daemon=True) for f in (self._send, self._receive)]
+
+    def _send(self):
+        due = time.monotonic()
+        while not self._stop.is_set():
+            self._out.sendto(struct.pack("!Q", self.sent), self._to)
+            self.sent += 1
+            due += self._interval
+            if (wait := due - time.monotonic()) > 0:
+                time.sleep(wait)
+
+    def _receive(self):
+        self._in.settimeout(0.5)
+        while True:
+            try:
+                self._seen.add(struct.unpack("!Q", self._in.recv(64))[0])
+            except TimeoutError:
+                if self._stop.is_set():  # and nothing has come for half a second since
+                    return
+
+    def __enter__(self):
+        for t in self._threads:
+            t.start()
+        self.goes_on()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for t in self._threads:
+            t.join()
+        self._in.close()
+        self._out.close()
+
+    def goes_on(self, packets=300):
+        """Waits until so many more packets were sent."""
+        mark = self.sent + packets
+        wait_until(lambda: self.sent >= mark, 30, f"{packets} packets were sent")
+
+    def unharmed(self):
+        lost = sorted(set(range(self.sent)) - self._seen)
+        assert not lost, f"{len(lost)} of {self.sent} packets lost: {lost[:10]}..."
+
+
+def known(*guests):
+    """Every guest's MAC is learned on its port."""
+    guests[0].reaches(guests[1].address)
+    for g in guests:
+        g.send(frame(g.mac))
+        g.host.wait_learned(g.mac, g.device)
+
+
+def restart_under(stream, host, times=3, **how):
+    for _ in range(times):
+        host.kill()
+        stream.goes_on()
+        host.start(**how)
+        stream.goes_on()
+
+
+def left_overs(host):
+    """What a daemon may have left in the namespace and the BPF file system of its host."""
+    kinds = ("tun", "vxlan", "veth")
+    devices = {k: [line.split(": ")[1].split("@")[0] for line in host.ns.ip(f"-o link show type {k}").splitlines()]
+               for k in kinds}
+    guests = set(host.guests) | {"ul0"}
+    made = [d for k in kinds for d in devices[k] if d not in guests]
+    return {what: found for what, found in (("devices", made), ("programs", host.programs()), ("pins", host.pins()),
+                                            ("xdp", host.xdp_devices())) if found}
+
+
+def cleanup(host, **kw):
+    return host.ns.run(BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--bpffs", host.bpffs, "--cleanup", **kw)

@@ -1,0 +1,220 @@
+"""ingress_policing_*: what a port may bring. Frames are counted against the token bucket's own arithmetic; no clock decides."""
+import pytest
+from bursts import OVERSHOOT, burst
+from lab import settle, transfer, untagged, wait_until, who_gets
+from net import TIME_SCALE, frame, mac
+
+SRC = mac(1)
+KBIT = 1000
+LOST = ("policed", "rx_queue_full", "no_frame", "tx_queue_full", "mailbox_full")
+
+
+def police(host, interface="vm1", **columns):
+    """ingress_policing_rate, _burst (kbit/s, kbit) and _kpkts_rate, _kpkts_burst."""
+    host.vsctl("set", "Interface", interface, *[f"ingress_policing_{k}={v}" for k, v in columns.items()])
+
+
+@pytest.fixture
+def host(lab):
+    host = lab.host("h").start()
+    host.add_br("br0")
+    return host
+
+
+@pytest.fixture
+def guests(host):
+    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
+    settle(host, "br0", [one, two])
+    for g, port in ((one, "vm1"), (two, "vm2")):
+        g.send(frame(g.mac))
+        host.wait_learned(g.mac, port)
+    return one, two
+
+
+def lost(host):
+    return {reason: host.drops("", reason) for reason in LOST}
+
+
+def accounted(host, result, before):
+    """Every frame that did not come is counted, as policed (or as one that the machine was too busy for)."""
+    missing = result.sent - result.received
+
+    def all_told():
+        now = lost(host)
+        return sum(now.values()) - sum(before.values()) == missing
+    wait_until(all_told, 5, f"{missing} frames are counted as lost; before {before}, now {lost(host)}")
+    return host.drops("vm1", "policed") - before["policed"]
+
+
+@pytest.mark.core
+def test_rate_and_burst(host, guests):
+    police(host, rate=1000, burst=400)
+    before = lost(host)
+    result = burst(*guests, 400)
+    result.within(1000 * KBIT, 400 * KBIT)
+    policed = accounted(host, result, before)
+    assert policed > 0
+    assert result.bits(result.received) * OVERSHOOT >= 400 * KBIT, "a full bucket lets its burst through"
+    assert host.drops("vm2", "policed") == 0, "counted at the port that brought them"
+
+
+def test_the_average_holds(host, guests):
+    """Twice the burst and more goes through in the end: the bucket fills again."""
+    police(host, rate=2000, burst=200)
+    passed = 0
+
+    def three_bursts():
+        nonlocal passed
+        result = burst(*guests, 50, quiet=0.1)
+        result.within(2000 * KBIT, 200 * KBIT)
+        passed += result.bits(result.received)
+        return passed > 3 * 200 * KBIT
+    wait_until(three_bursts, 20, "three times the burst")
+
+
+def test_frame_longer_than_the_burst(host, guests):
+    """It passes when the bucket is not empty, and is paid for afterwards."""
+    police(host, rate=100, burst=2)
+
+    def passes():
+        return burst(*guests, 1, size=1500, quiet=0.2).received == 1
+    wait_until(passes, 10, "a frame passes")
+    result = burst(*guests, 50, size=1500)
+    result.within(100 * KBIT, 2 * KBIT)
+    assert result.received < 50
+
+
+def test_burst_of_none_is_the_usual_one(host, guests):
+    """8,000 kbit when the column is 0 (ovs-vswitchd.conf.db(5))."""
+    police(host, rate=1000)
+    result = burst(*guests, 700)
+    assert result.received == 700, "5,600 kbit"
+    result = burst(*guests, 1000)
+    assert 0 < result.received < 1000
+
+
+@pytest.mark.core
+def test_packets(host, guests):
+    police(host, kpkts_rate=1, kpkts_burst=1)
+    before = lost(host)
+    result = burst(*guests, 3000, size=60)
+    for n, (when, _) in enumerate(result.came, 1):
+        assert n <= (1000 + 1000 * when) * OVERSHOOT + 1
+    assert result.received >= 900
+    assert accounted(host, result, before) > 0
+
+
+def test_both_kinds(host, guests):
+    """Whichever bucket is empty."""
+    police(host, rate=100000, burst=100000, kpkts_rate=1, kpkts_burst=1)
+    assert burst(*guests, 1500, size=60).received < 1500
+    police(host, rate=100, burst=100, kpkts_rate=1000, kpkts_burst=1000)
+    result = burst(*guests, 100)
+    assert result.received < 100
+    result.within(100 * KBIT, 100 * KBIT)
+
+
+@pytest.mark.core
+def test_removed(host, guests):
+    police(host, rate=100, burst=100)
+    assert burst(*guests, 100).received < 100
+    police(host, rate=0)
+    before = host.drops("vm1", "policed")
+    assert burst(*guests, 300).received == 300
+    assert host.drops("vm1", "policed") == before
+
+
+def test_changed_live(host, guests):
+    police(host, rate=100, burst=100)
+    assert burst(*guests, 100).received < 100
+    police(host, rate=1000000, burst=80000)
+    assert burst(*guests, 500).received == 500
+
+
+def test_other_ports_and_the_way_back_are_free(host, guests):
+    one, two = guests
+    police(host, rate=100, burst=100)
+    assert burst(two, one, 300).received == 300
+
+
+def test_after_a_restart(host, guests):
+    police(host, rate=100, burst=100)
+    host.kill()
+    if host.lab.can("outlive its daemon"):
+        assert burst(*guests, 100).received < 100
+    host.start()
+    guests[1].reaches("10.0.0.1")
+    result = burst(*guests, 100)
+    result.within(100 * KBIT, 100 * KBIT)
+    police(host, rate=0)
+    host.kill()
+    host.start()
+    guests[1].reaches("10.0.0.1")
+    assert burst(*guests, 100).received == 100
+
+
+@pytest.mark.core
+def test_tcp_keeps_to_it(host, guests):
+    """Segments of 64 kB are as many bytes as they will be on the wire."""
+    rate, size = 20_000 * KBIT, 2_000 * KBIT
+    police(host, rate=rate // KBIT, burst=size // KBIT)
+    one, two = guests
+    one.reaches("10.0.0.2")
+    megabytes = max(1, round(3 / TIME_SCALE))
+    seconds = transfer(one, two, "10.0.0.2", megabytes)
+    assert (megabytes << 20) * 8 <= (size + rate * seconds) * OVERSHOOT
+    fast = transfer(two, one, "10.0.0.1", megabytes)
+    print(f"{seconds:.2f} s policed, {fast:.2f} s the other way")
+
+
+def test_a_segment_is_as_many_packets_as_it_will_be(host, guests):
+    rate = 1000
+    police(host, kpkts_rate=1, kpkts_burst=1)
+    one, two = guests
+    one.reaches("10.0.0.2")
+    seconds = transfer(one, two, "10.0.0.2", 3)
+    assert (3 << 20) // 1448 <= (1000 + rate * seconds) * OVERSHOOT
+
+
+def test_of_the_host(host, guests):
+    """The bridge's own port is a port like the others: what the host sends is policed."""
+    two = guests[1]
+    host.ns.ip("addr add 10.0.0.9/24 dev br0")
+    host.ns.ip("link set br0 up")
+    two.reaches("10.0.0.9")
+    police(host, "br0", rate=8000, burst=800)
+    seconds = transfer(host, two, "10.0.0.2", 1)
+    assert (1 << 20) * 8 <= (800 * KBIT + 8000 * KBIT * seconds) * OVERSHOOT
+    assert host.drops("br0", "policed") > 0
+
+
+def test_of_a_tunnel(lab):
+    """What the other host sends is policed after the outer header is gone."""
+    a, b = lab.host("a"), lab.host("b")
+    lab.underlay(a, b)
+    guests = []
+    for n, (host, other) in enumerate(((a, b), (b, a)), 1):
+        host.start()
+        host.add_br("br0")
+        host.vxlan("br0", "vx", remote_ip=other.address[4], key=10)
+        guests.append(host.guest("br0", f"vm{n}", f"10.0.0.{n}/24"))
+    guests[0].reaches("10.0.0.2")
+    police(b, "vx", rate=1000, burst=100)
+    result = burst(*guests, 200)
+    result.within(1000 * KBIT, 100 * KBIT)
+    b.wait_drop("vx", "policed")
+    assert burst(*reversed(guests), 200).received == 200
+
+
+def test_of_a_patch_port(host):
+    host.add_br("br1")
+    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br1", "vm2", "10.0.0.2/24")
+    host.vsctl("add-port br0 patch0 -- set Interface patch0 type=patch options:peer=patch1 -- "
+               "add-port br1 patch1 -- set Interface patch1 type=patch options:peer=patch0")
+    wait_until(lambda: who_gets(one, [two], SRC) == untagged(two), 10, "frames pass")
+    one.reaches("10.0.0.2")
+    police(host, "patch1", rate=1000, burst=100)
+    result = burst(one, two, 200)
+    result.within(1000 * KBIT, 100 * KBIT)
+    host.wait_drop("patch1", "policed")
+    assert burst(two, one, 200).received == 200
