@@ -47,6 +47,12 @@ def known(host, *guests):
         host.wait_learned(g.mac, g.device)
 
 
+def fill(source, sink, count=300):
+    """Leaves so many frames waiting at a slow port."""
+    for _ in range(count):
+        source.send(frame(source.mac, sink.mac, size=1000))
+
+
 def error(host, port):
     text = host.get("Interface", port, "error")
     return "" if text == "[]" else text
@@ -175,7 +181,7 @@ def test_port_goes_while_frames_wait(host, guests):
     one, two = guests
     for _ in range(3):
         shape(host, "vm2", 100_000, {"max_rate": 100_000})
-        burst(one, two, 300, quiet=0.05)
+        fill(one, two)
         host.vsctl("del-port vm2 -- add-port br0 vm2")
         known(host, two)
         assert burst(one, two, 100).received == 100
@@ -184,7 +190,7 @@ def test_port_goes_while_frames_wait(host, guests):
 def test_qos_goes_while_frames_wait(host, guests):
     one, two = guests
     shape(host, "vm2", 100_000, {"max_rate": 100_000})
-    burst(one, two, 300, quiet=0.05)
+    fill(one, two)
     unshape(host, "vm2")
     result = burst(one, two, 100)
     assert result.received == 100
