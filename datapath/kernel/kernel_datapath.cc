@@ -117,6 +117,7 @@ void KernelDatapath::forget_ports() {
 void KernelDatapath::forget_bridges() {
   for (const auto& [name, id] : former_bridges_) {
     fdb_->remove_bridge(id);
+    forget_policy(id);
     programs_->names.erase({static_cast<__u16>(id), 1});
   }
   former_bridges_.clear();
@@ -183,6 +184,8 @@ void KernelDatapath::settle() {
   std::set<BridgeId> numbers;
   for (const auto& [name, id] : bridges_) {
     numbers.insert(id);
+    if (!policies_.contains(id))
+      if (auto ok = set_bridge(id, {}); !ok) spdlog::error("kernel datapath: bridge {}: {}", name, ok.error().text);
     flood(id);
   }
   floods_->drop_others(numbers);
@@ -231,6 +234,7 @@ void KernelDatapath::remove_bridge(BridgeId bridge) {
   if (std::erase_if(bridges_, [&](const auto& b) { return b.second == bridge; }) == 0) return;
   if (auto ok = floods_->update(bridge, {}); !ok) spdlog::warn("{}", ok.error().text);
   fdb_->remove_bridge(bridge);
+  forget_policy(bridge);
   programs_->names.erase({static_cast<__u16>(bridge), 1});
 }
 

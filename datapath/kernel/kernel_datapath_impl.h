@@ -95,6 +95,11 @@ class KernelDatapath final : public Datapath {
   void flood(BridgeId bridge);
   void begin_number(PortNo no);
 
+  // Bridge policies: kernel_datapath_policy.cc
+  void apply_bridge(const PortEntry& p, hd_port& next) const;
+  Result<> rewrite_ports(BridgeId bridge);
+  void forget_policy(BridgeId bridge);
+
   // Devices: kernel_datapath_devices.cc
   void open_device(PortEntry& p);
   Result<> open_netdev(PortEntry& p);
@@ -159,6 +164,7 @@ class KernelDatapath final : public Datapath {
   std::map<std::string, PortNo> by_name_;
   std::map<std::string, Former> former_ports_;
   std::map<std::string, BridgeId> bridges_, former_bridges_;
+  std::map<BridgeId, BridgePolicy> policies_;   // of bridges that set_bridge() was called for
   std::map<std::uint16_t, VxlanDevice> vxlan_;  // by UDP port
   std::uint16_t last_number_ = 0;
   PortNo last_refreshed_ = PortNo::none;

@@ -141,6 +141,7 @@ Result<> KernelDatapath::set_port(PortNo no, const PortPolicy& policy) {
     return fail(Errc::invalid, "bridge number out of range");
   hd_port next = p->conf;
   apply_policy(next, policy);
+  apply_bridge(*p, next);
   if (auto ok = write_conf(*p, next); !ok) return ok;
   const BridgeId before = std::exchange(p->policy, policy).bridge;
   flood(policy.bridge);

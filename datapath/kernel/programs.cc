@@ -157,6 +157,7 @@ void Programs::bind() {
   const auto& m = skeleton_->maps;
   ports = {bpf_map__fd(m.ports), "ports"};
   devices = {bpf_map__fd(m.devices), "devices"};
+  bridges = {bpf_map__fd(m.bridges), "bridges"};
   fdbs = {bpf_map__fd(m.fdbs), "fdbs"};
   vlan_sets = {bpf_map__fd(m.vlan_sets), "vlan_sets"};
   flood_sets = {bpf_map__fd(m.flood_sets), "flood_sets"};

@@ -33,6 +33,7 @@ class Programs {
 
   BpfMap<__u32, hd_port> ports;
   BpfMap<__u32, __u32> devices;
+  BpfMap<__u32, hd_bridge> bridges;
   BpfMap<__u32, __u32> fdbs;  // value: descriptor of a map made with make_fdb()
   BpfMap<hd_vlan, __u32> vlan_sets;
   BpfMap<hd_flood_key, hd_flood> flood_sets;

@@ -9,7 +9,7 @@
 
 #include "base/drop_list.h"
 
-#define HD_LAYOUT 1
+#define HD_LAYOUT 2
 
 #define HD_PORTS 4096     /* limits::kPorts */
 #define HD_BRIDGES 256    /* limits::kBridges */
@@ -43,6 +43,8 @@ enum {
   HD_SPLIT_HORIZON = 1 << 7, /* no frames from other tunnels */
   HD_TOS_INHERIT = 1 << 8,
   HD_TTL_INHERIT = 1 << 9,
+  HD_SECURE = 1 << 10,      /* of the bridge: nothing is forwarded */
+  HD_FLOOD_VLANS = 1 << 11, /* of the bridge: `bridges` has VLANs without look-ups */
 };
 
 /* `ports`: by number. ifindex 0: nothing can leave by it. */
@@ -62,6 +64,11 @@ struct hd_port {
   __u32 tunnel_flags; /* BPF_F_* of bpf_skb_set_tunnel_key() */
   __u32 reserved3;
   __u64 vlans[64]; /* VLANs carried, one bit each */
+};
+
+/* `bridges`: by number. Looked at for ports with HD_FLOOD_VLANS alone. */
+struct hd_bridge {
+  __u64 flood_vlans[64]; /* one bit each */
 };
 
 /* `devices`: ifindex -> port number (__u32). */

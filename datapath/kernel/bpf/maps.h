@@ -17,6 +17,13 @@ struct {
   __type(value, __u32);
 } devices SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, HD_BRIDGES);
+  __type(key, __u32);
+  __type(value, struct hd_bridge);
+} bridges SEC(".maps");
+
 /* Each bridge's FDB has room for as many stations as the bridge; this one stands for the form. */
 struct fdb {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -32,7 +32,8 @@ struct walk {
   struct hd_port* in;
   __u8 source[16]; /* from_remote: the outer source address */
   __u32 in_no;
-  hd_target held; /* flooding: the target that waits for the next one to be found; 0: none yet */
+  __u32 blame;    /* the port at which a drop counts */
+  hd_target held; /* where the frame itself goes; flooding: so far; 0: not known yet */
   __u32 set;      /* flooding */
   __u16 vlan;
   __u16 tci;     /* of the tag the frame has now */
@@ -236,8 +237,7 @@ static __noinline int flood(struct walk* w) {
     w->set = *set;
     bpf_loop(HD_TARGETS, flood_one, w, 0);
   }
-  if (!w->held) return drop(w->in_no, HD_DROP_no_destination);
-  return deliver(w, w->held, 0);
+  return w->held ? FINE : HD_DROP_no_destination;
 }
 
 /* --- the walk --- */
@@ -291,21 +291,24 @@ static __noinline int forward(struct walk* w, hd_target target) {
   struct hd_port* out = port_at(no);
   if (!out || out->bridge != w->in->bridge) return flood(w);
   int why = blocked(w, target);
-  if (why == FINE) return deliver(w, target, 0);
-  return drop(why == HD_DROP_egress_vlan || why == HD_DROP_port_down ? no : w->in_no, why);
+  if (why == FINE) w->held = target;
+  if (why == HD_DROP_egress_vlan || why == HD_DROP_port_down) w->blame = no;
+  return why;
 }
 
-static __always_inline int bridge(struct walk* w) {
+static __always_inline int in_flood_vlan(const struct walk* w) {
+  __u32 number = w->in->bridge;
+  struct hd_bridge* b = bpf_map_lookup_elem(&bridges, &number);
+  return b && (b->flood_vlans[(w->vlan >> 6) & 63] >> (w->vlan & 63) & 1);
+}
+
+/* Where an admitted frame goes: in `held`, when FINE. */
+static __always_inline int route(struct walk* w, void* table) {
   struct hd_port* in = w->in;
-  int why = read_l2(w);
-  if (why != FINE) return drop(w->in_no, why);
-  __u32 number = in->bridge;
-  void* table = bpf_map_lookup_elem(&fdbs, &number);
-  if (!table) return drop(w->in_no, HD_DROP_no_bridge);
-  if (w->src[0] & 1) return drop(w->in_no, HD_DROP_source_multicast);
-  if (is_reserved(w->dst)) return drop(w->in_no, HD_DROP_reserved_multicast);
-  why = admit(w);
-  if (why != FINE) return drop(w->in_no, why);
+  if (in->flags & (HD_SECURE | HD_FLOOD_VLANS)) {
+    if (in->flags & HD_SECURE) return HD_DROP_fail_secure;
+    if (in_flood_vlan(w)) return flood(w);
+  }
   if ((in->flags & HD_LEARN) && !is_zero(w->src)) look_at_source(w, table);
   if (w->dst[0] & 1) return flood(w);
   struct hd_station key;
@@ -313,6 +316,21 @@ static __always_inline int bridge(struct walk* w) {
   key.vlan = w->vlan;
   struct hd_entry* entry = bpf_map_lookup_elem(table, &key);
   return entry ? forward(w, entry->target) : flood(w);
+}
+
+static __always_inline int bridge(struct walk* w) {
+  int why = read_l2(w);
+  if (why != FINE) return drop(w->in_no, why);
+  __u32 number = w->in->bridge;
+  void* table = bpf_map_lookup_elem(&fdbs, &number);
+  if (!table) return drop(w->in_no, HD_DROP_no_bridge);
+  if (w->src[0] & 1) return drop(w->in_no, HD_DROP_source_multicast);
+  if (is_reserved(w->dst)) return drop(w->in_no, HD_DROP_reserved_multicast);
+  why = admit(w);
+  if (why != FINE) return drop(w->in_no, why);
+  w->blame = w->in_no;
+  why = route(w, table);
+  return why == FINE ? deliver(w, w->held, 0) : drop(w->blame, why);
 }
 
 /* At the ingress of a port's device. */
