@@ -43,6 +43,7 @@ enum {
   HD_SPLIT_HORIZON = 1 << 7, /* no frames from other tunnels */
   HD_TOS_INHERIT = 1 << 8,
   HD_TTL_INHERIT = 1 << 9,
+  HD_SHAPED = 1 << 20, /* the device has queues of ours, which count what they drop */
 };
 
 /* `ports`: by number. ifindex 0: nothing can leave by it. */
