@@ -234,13 +234,16 @@ PortState KernelDatapath::port_state(PortNo no) const {
                        : (p->conf.flags & HD_PEER) != 0 ? "peer"
                                                         : "device";
   s.details = {{"tc_hook", p->hook.kind()}, {"output", output}};
+  if (p->shaped) s.details.emplace_back("qos", "htb");
+  if (!p->qos_error.empty()) s.details.emplace_back("qos_error", p->qos_error);
   if (p->moved) s.details.emplace_back("moved", "the device is in another network namespace");
   return s;
 }
 
 PortCounters KernelDatapath::port_counters(PortNo no) const {
   PortCounters sum;
-  if (find(no) == nullptr) return sum;
+  const PortEntry* p = find(no);
+  if (p == nullptr) return sum;
   const auto key = static_cast<__u32>(no);
   std::vector<hd_traffic> traffic(static_cast<std::size_t>(libbpf_num_possible_cpus()));
   if (bpf_map_lookup_elem(programs_->traffic(), &key, traffic.data()) == 0) {
@@ -252,6 +255,7 @@ PortCounters KernelDatapath::port_counters(PortNo no) const {
     }
   }
   if (const auto drops = programs_->drops.get(key)) std::copy_n(drops->count, kDropCount, sum.drops.begin());
+  sum.drops[static_cast<std::size_t>(Drop::shaped)] += shaped_drops(*p);
   sum.learn_dropped = events_->learn_dropped(no);
   sum.icmp_too_big = events_->answered(no);
   return sum;

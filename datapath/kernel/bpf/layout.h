@@ -45,6 +45,7 @@ enum {
   HD_TTL_INHERIT = 1 << 9,
   HD_SECURE = 1 << 10,      /* of the bridge: nothing is forwarded */
   HD_FLOOD_VLANS = 1 << 11, /* of the bridge: `bridges` has VLANs without look-ups */
+  HD_SHAPED = 1 << 20, /* the device has queues of ours, which count what they drop */
 };
 
 /* `ports`: by number. ifindex 0: nothing can leave by it. */

@@ -198,7 +198,8 @@ static __noinline int deliver(struct walk* w, hd_target target, int copy) {
   }
   __u64 flags = out->flags & HD_INWARD ? BPF_F_INGRESS : 0;
   if (copy) {
-    if (bpf_clone_redirect(skb, out->ifindex, flags)) return drop(no, HD_DROP_tx_error);
+    long err = bpf_clone_redirect(skb, out->ifindex, flags);
+    if (err < 0 || (err && !(out->flags & HD_SHAPED))) return drop(no, HD_DROP_tx_error);
     count_tx(no, skb);
     return TC_ACT_SHOT;
   }
