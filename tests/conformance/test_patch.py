@@ -226,9 +226,12 @@ def test_peer_that_is_missing(host):
     patch(host, "br0", "patch0", "patch1")
     settle(host, "br0", guests[:2])
     wait_until(lambda: link(host, "patch0") == "down", 5, "no link without a peer")
-    before = host.drops("patch0", "port_down")
     assert apart(host, guests)
+    host.vsctl("fdb-add", "br0", "patch0", "0", DST)
+    before = host.drops("patch0", "port_down")
+    assert who_gets(guests[0], guests, SRC, DST) == {}
     host.wait_drop("patch0", "port_down", before)
+    host.vsctl("fdb-del", "br0", "0", DST)
     patch(host, "br1", "patch1", "patch0")
     wait_until(lambda: link(host, "patch0") == link(host, "patch1") == "up", 5, "both ends have a link")
     wait_until(lambda: joined(guests), 5, "frames pass")
