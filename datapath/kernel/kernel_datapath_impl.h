@@ -98,10 +98,12 @@ class KernelDatapath final : public Datapath {
   void remember(const PortEntry& p);
   void flood(BridgeId bridge);
   void begin_number(PortNo no);
+  Result<> put_policer(PortNo no, const Policing& policing);
 
   // Bridge policies: kernel_datapath_policy.cc
   void apply_bridge(const PortEntry& p, hd_port& next) const;
   Result<> rewrite_ports(BridgeId bridge);
+  Result<> put_mirrors(BridgeId bridge, const BridgePolicy& policy);
   void forget_policy(BridgeId bridge);
 
   // Devices: kernel_datapath_devices.cc

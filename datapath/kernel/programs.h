@@ -42,6 +42,8 @@ class Programs {
   BpfMap<hd_tunnel, __u32> tunnels;
   BpfMap<__u32, hd_drop_counts> drops;
   BpfMap<__u32, hd_drop_counts> strays;
+  BpfMap<__u32, hd_policer> policers;
+  BpfMap<hd_mirror_key, hd_mirror> mirrors;
   BpfMap<hd_name_key, hd_name> names;
   [[nodiscard]] int traffic() const;   // of each CPU: see Traffic in kernel_datapath_ports.cc
   [[nodiscard]] int learning() const;  // for mmap()

@@ -110,6 +110,21 @@ struct {
 } learning SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, HD_PORTS);
+  __type(key, __u32);
+  __type(value, struct hd_policer);
+} policers SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 8192); /* HD_BRIDGES times HD_MIRRORS */
+  __type(key, struct hd_mirror_key);
+  __type(value, struct hd_mirror);
+} mirrors SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, HD_RING);
 } events SEC(".maps");

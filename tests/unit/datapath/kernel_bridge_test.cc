@@ -142,12 +142,138 @@ TEST_F(KernelBridge, PoliciesOfAFormerLife) {
   reaches("a", fresh(), {"b"});
 }
 
+// What is dropped shows that the rate holds; so slow a one that time does not matter (a frame in two minutes).
+TEST_F(KernelBridge, Policing) {
+  constexpr std::size_t kLarge = 1014;
+  const auto large = [&] {
+    Bytes f = fresh();
+    f.resize(kLarge);
+    return f;
+  };
+  PortPolicy policed = trunk();
+  policed.policing = {.bits_per_second = 1, .burst_bits = kLarge * 8 + 8, .packets_per_second = 0, .burst_packets = 0};
+  const PortNo a = add("a", policed);
+  add("b");
+  reaches("a", large(), {"b"});  // eight bits are left
+  reaches("a", large(), {"b"});
+  refused("a", large(), a, Drop::policed);
+  policed.protected_port = true;
+  must(dp_->set_port(a, policed));
+  refused("a", large(), a, Drop::policed);  // nothing of it is new
+  open();
+  add("a", policed);
+  add("b");
+  dp_->settle();
+  refused("a", large(), a, Drop::policed);
+  policed.policing.burst_bits = 500;
+  must(dp_->set_port(a, policed));
+  reaches("a", large(), {"b"});  // another rate, a full bucket
+  refused("a", large(), a, Drop::policed);
+  must(dp_->set_port(a, trunk()));
+  reaches("a", large(), {"b"});
+  policed.policing = {.bits_per_second = 0, .burst_bits = 0, .packets_per_second = 1, .burst_packets = 1'000'000};
+  must(dp_->set_port(a, policed));
+  for (int i = 0; i < 20; ++i) reaches("a", large(), {"b"});
+}
+
+TEST_F(KernelBridge, Mirrors) {
+  const PortNo a = add("a");
+  add("b");
+  const PortNo d = add("d");
+  BridgePolicy policy;
+  policy.mirrors[5].from = {a, static_cast<PortNo>(4000)};
+  policy.mirrors[5].output = d;
+  must(dp_->set_bridge(kBridge, policy));
+  Bytes f = fresh();
+  reaches("a", f, {"b", "d"});
+  reaches("b", fresh(), {"a"});
+  refused("d", fresh(), d, Drop::mirror_port);
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_packets, 1U);
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_bytes, f.size());
+
+  // Its counters go on until it is another; a second one is another's affair.
+  policy.mirrors[0].to = {a};
+  policy.mirrors[0].output = d;
+  policy.secure = true;
+  must(dp_->set_bridge(kBridge, policy));
+  policy.secure = false;
+  must(dp_->set_bridge(kBridge, policy));
+  reaches("b", fresh(), {"a", "d"});
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_packets, 1U);
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 0).tx_packets, 1U);
+  policy.mirrors[5].all = true;
+  policy.mirrors.erase(0);
+  must(dp_->set_bridge(kBridge, policy));
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_packets, 0U);
+  reaches("b", fresh(), {"a", "d"});
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 0).tx_packets, 0U);
+
+  // A port that comes is of "all"; without the mirror the output is a port as any other.
+  add("c");
+  reaches("c", fresh(), {"a", "b", "d"});
+  must(dp_->set_bridge(kBridge, {}));
+  reaches("d", fresh(), {"a", "b", "c"});
+  reaches("b", fresh(), {"a", "c", "d"});
+}
+
+TEST_F(KernelBridge, MirrorsThatCannotBe) {
+  const PortNo a = add("a");
+  add("b");
+  BridgePolicy policy;
+  policy.mirrors[limits::kMirrors].all = true;
+  EXPECT_EQ(dp_->set_bridge(kBridge, policy).error().code, Errc::limit);
+  policy.mirrors.clear();
+  policy.mirrors[0].all = true;  // to nowhere
+  policy.mirrors[1].all = true;
+  policy.mirrors[1].output = static_cast<PortNo>(4000);
+  policy.mirrors[2].all = true;
+  policy.mirrors[2].output = a;
+  must(dp_->set_bridge(kBridge, policy));
+  PortPolicy other = trunk();
+  ASSERT_EQ(dp_->add_bridge("other"), static_cast<BridgeId>(1));
+  other.bridge = static_cast<BridgeId>(1);
+  must(dp_->set_port(a, other));  // and is the mirror's no more
+  add("c");
+  reaches("b", fresh(), {"c"});
+  add("e", other);
+  reaches("e", fresh(), {"a"});
+}
+
+TEST_F(KernelBridge, MirrorsOfAFormerLife) {
+  const PortNo a = add("a");
+  add("b");
+  const PortNo d = add("d");
+  BridgePolicy policy;
+  policy.mirrors[1].all = true;
+  policy.mirrors[1].output = d;
+  must(dp_->set_bridge(kBridge, policy));
+  reaches("a", fresh(), {"b", "d"});
+  dp_.reset();
+  reaches("a", fresh(), {"b", "d"});
+  open();
+  for (const std::string n : {"a", "b", "d"}) add(n);
+  reaches("a", fresh(), {"b", "d"});
+  refused("d", fresh(), d, Drop::mirror_port);
+  must(dp_->set_bridge(kBridge, policy));
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 1).tx_packets, 3U);
+  dp_->settle();
+  reaches("a", fresh(), {"b", "d"});
+  open();
+  for (const std::string n : {"a", "b", "d"}) add(n);
+  dp_->settle();  // nobody asked for it
+  EXPECT_EQ(dp_->mirror_counters(kBridge, 1).tx_packets, 0U);
+  reaches("d", fresh(), {"a", "b"});
+  EXPECT_EQ(a, static_cast<PortNo>(1));
+}
+
 // A bridge's number is another bridge's later.
 TEST_F(KernelBridge, PoliciesGoWithTheBridge) {
   const PortNo a = add("a");
   add("b");
   BridgePolicy policy{.secure = true, .flood_vlans = {}, .mirrors = {}};
   policy.flood_vlans.set(10);
+  policy.mirrors[0].all = true;
+  policy.mirrors[0].output = a;
   must(dp_->set_bridge(kBridge, policy));
   PortPolicy nowhere = trunk();
   nowhere.bridge = BridgeId::none;
