@@ -12,7 +12,7 @@ constexpr unsigned kBits = 8;
 // two of Ethernet's frames.
 std::uint64_t burst_for(std::uint64_t bits_per_second) {
   constexpr std::uint64_t kShare = 200;  // of a second: 5 ms
-  constexpr std::uint64_t kTwoFrames = 2 * 1518;
+  constexpr std::uint64_t kTwoFrames = std::uint64_t{2} * 1518;
   return std::max(bits_per_second / kBits / kShare, kTwoFrames);
 }
 
