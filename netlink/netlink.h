@@ -10,6 +10,7 @@
 // Errc::system for all else (no permission, time-out). After a failure the object is as good as new.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,6 +75,24 @@ class Netlink {
   // has.)
   Result<bool> egress_filters(int index);
   Result<bool> has_clsact(int index);
+
+  // --- egress shaping: netlink/qdisc.cc ---
+  // Nothing when the device has none that shows (it is down and was never up).
+  Result<std::optional<Qdisc>> root_qdisc(int index);
+  // HTB at the root, as `major`, in the place of the kernel's own choice. What belongs to no class goes to that with
+  // minor `fallback`; while there is none it is not held back, with up to `direct` frames waiting. Errc::exists:
+  // somebody's is there. Errc::unsupported: the kernel has no HTB.
+  Result<> add_htb(int index, std::uint16_t major, std::uint16_t fallback, std::uint32_t direct);
+  // Removes the root's if it is `major`, with all that waits in it; else Errc::invalid or Errc::not_found.
+  Result<> remove_root_qdisc(int index, std::uint16_t major);
+  // Adds the class to HTB `major`, or changes it, with nothing lost of what waits there.
+  Result<> put_htb_class(int index, std::uint16_t major, const HtbClass& c);
+  // A class without classes below it, with what waits there.
+  Result<> remove_class(int index, std::uint16_t major, std::uint16_t minor);
+  // How many frames may wait in a class without classes below it.
+  Result<> set_class_limit(int index, std::uint16_t major, std::uint16_t minor, std::uint32_t frames);
+  // Of all classes of `major`, by minor number; empty when there is no such discipline.
+  Result<std::map<std::uint16_t, ClassStatistics>> classes(int index, std::uint16_t major);
 
  private:
   bool is_ours(const IpAddr& addr);

@@ -62,6 +62,34 @@ struct VxlanDeviceSpec {
   unsigned mtu = 65485;  // 65535 less the 50 bytes of outer headers over IPv4
 };
 
+// The queueing discipline at a device's root. Major 0: the kernel's own choice, nobody asked for it.
+struct Qdisc {
+  std::uint16_t major = 0;
+  std::string kind;
+  bool operator==(const Qdisc&) const = default;
+};
+
+// A class of a hierarchical token bucket (HTB, tc-htb(8)), called by its minor number. Rates in bytes a second, sizes
+// in bytes.
+struct HtbClass {
+  std::uint16_t minor = 0;
+  std::uint16_t parent = 0;    // 0, or a class that is not there: the discipline itself
+  std::uint64_t rate = 0;      // what it may always send; the kernel takes no 0
+  std::uint64_t ceil = 0;      // what it may send when classes beside it leave something
+  std::uint64_t burst = 0;     // sent at once at most within `rate`, and
+  std::uint64_t cburst = 0;    // within `ceil`
+  std::uint32_t quantum = 0;   // sent in a turn when several share what is left; 0: the kernel derives it from the rate
+  std::uint32_t priority = 0;  // 0 to 7; lower ones get first what is left
+};
+
+// What a class has counted since it was made.
+struct ClassStatistics {
+  std::uint64_t tx_packets = 0;  // segments of GSO packets each
+  std::uint64_t tx_bytes = 0;
+  std::uint64_t dropped = 0;  // found the class's queue full; a GSO packet is one
+  bool operator==(const ClassStatistics&) const = default;
+};
+
 // An address of a device. A tentative IPv6 address is still in duplicate address detection (RFC 4862 5.4) and must not
 // be used as a source.
 struct Address {

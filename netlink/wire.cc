@@ -1,5 +1,6 @@
 #include "netlink/wire.h"
 
+#include <linux/gen_stats.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
@@ -204,6 +205,29 @@ std::string qdisc_kind(nlmsghdr* message) {
   std::array<nlattr*, TCA_MAX + 1> tb{};
   if (nlmsg_parse(message, sizeof(tcmsg), tb.data(), TCA_MAX, policy.data()) < 0 || tb[TCA_KIND] == nullptr) return {};
   return nla_get_string(tb[TCA_KIND]);
+}
+
+std::optional<ClassStatistics> class_statistics(nlmsghdr* message) {
+  if (nlmsg_valid_hdr(message, sizeof(tcmsg)) == 0) return std::nullopt;
+  const nlattr* stats = nlmsg_find_attr(message, sizeof(tcmsg), TCA_STATS2);
+  std::array<nlattr*, TCA_STATS_MAX + 1> tb{};
+  if (stats == nullptr || nla_parse_nested(tb.data(), TCA_STATS_MAX, const_cast<nlattr*>(stats), nullptr) < 0)
+    return std::nullopt;
+  constexpr int kBasic = offsetof(gnet_stats_basic, packets) + sizeof(gnet_stats_basic::packets);
+  if (tb[TCA_STATS_BASIC] == nullptr || nla_len(tb[TCA_STATS_BASIC]) < kBasic) return std::nullopt;
+  gnet_stats_basic basic{};
+  std::memcpy(&basic, nla_data(tb[TCA_STATS_BASIC]), kBasic);
+  ClassStatistics s{basic.packets, basic.bytes, 0};
+  // The 32 bits overflow; kernel 5.5 has 64 beside them.
+  if (const nlattr* all = tb[TCA_STATS_PKT64];
+      all != nullptr && nla_len(all) >= static_cast<int>(sizeof(std::uint64_t)))
+    s.tx_packets = nla_get_u64(all);
+  gnet_stats_queue queue{};
+  if (const nlattr* q = tb[TCA_STATS_QUEUE]; q != nullptr && nla_len(q) >= static_cast<int>(sizeof queue)) {
+    std::memcpy(&queue, nla_data(q), sizeof queue);
+    s.dropped = queue.drops;
+  }
+  return s;
 }
 
 }  // namespace heddle::netlink::wire

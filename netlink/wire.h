@@ -29,6 +29,8 @@ std::optional<Neighbour> neighbour(nlmsghdr* message);
 std::optional<Route> route(nlmsghdr* message);
 // TCA_KIND of a qdisc message; empty when it has none.
 std::string qdisc_kind(nlmsghdr* message);
+// TCA_STATS2 of a class message.
+std::optional<ClassStatistics> class_statistics(nlmsghdr* message);
 
 inline unsigned char family(const IpAddr& a) { return a.is_v6() ? AF_INET6 : AF_INET; }
 inline bool put(nl_msg* m, int type, const IpAddr& a) {

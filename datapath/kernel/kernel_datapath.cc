@@ -93,7 +93,13 @@ void KernelDatapath::recall() {
 void KernelDatapath::take_off(const Former& former) {
   const auto uses = [&](const auto& e) { return e.second.hook.ifindex() == former.ifindex; };
   if (former.ifindex == 0 || std::ranges::any_of(ports_, uses)) return;
-  Hook::remove_left_over(*pins_, *kernel_, former.ifindex, former.made_clsact);
+  free_device(former.ifindex, former.made_clsact);
+}
+
+// Takes off what an earlier daemon left on a device that is no port.
+void KernelDatapath::free_device(int ifindex, bool made_clsact) const {
+  drop_qdisc(ifindex);
+  Hook::remove_left_over(*pins_, *kernel_, ifindex, made_clsact);
 }
 
 // The qdisc that an earlier daemon made goes with our filter, whichever port's name the device had then.
@@ -117,6 +123,7 @@ void KernelDatapath::forget_ports() {
 void KernelDatapath::forget_bridges() {
   for (const auto& [name, id] : former_bridges_) {
     fdb_->remove_bridge(id);
+    forget_policy(id);
     programs_->names.erase({static_cast<__u16>(id), 1});
   }
   former_bridges_.clear();
@@ -141,7 +148,7 @@ void KernelDatapath::forget_devices() {
   for (const std::string& pin : pins_->names()) {
     if (!pin.starts_with("link-")) continue;
     const int ifindex = std::atoi(pin.c_str() + 5);  // NOLINT(cert-err34-c): our own file names; 0 is no device
-    if (!ours.contains(ifindex)) Hook::remove_left_over(*pins_, *kernel_, ifindex, false);
+    if (!ours.contains(ifindex)) free_device(ifindex, false);
   }
   programs_->devices.for_each([&](__u32 ifindex, __u32 /*port*/) {
     if (!ours.contains(static_cast<int>(ifindex))) programs_->devices.erase(ifindex);
@@ -172,17 +179,19 @@ void KernelDatapath::forget_filters(const std::set<int>& ours) {
   const auto links = kernel_->links();
   if (!links) return;
   for (const auto& link : *links)
-    if (!ours.contains(link.index) && Hook::has_filter(*pins_, link.index))
-      Hook::remove_left_over(*pins_, *kernel_, link.index, false);
+    if (!ours.contains(link.index) && Hook::has_filter(*pins_, link.index)) free_device(link.index, false);
 }
 
 void KernelDatapath::settle() {
   if (std::exchange(settled_, true)) return;
   forget_ports();
   forget_devices();
+  settle_qos();
   std::set<BridgeId> numbers;
   for (const auto& [name, id] : bridges_) {
     numbers.insert(id);
+    if (!policies_.contains(id))
+      if (auto ok = set_bridge(id, {}); !ok) spdlog::error("kernel datapath: bridge {}: {}", name, ok.error().text);
     flood(id);
   }
   floods_->drop_others(numbers);
@@ -231,6 +240,7 @@ void KernelDatapath::remove_bridge(BridgeId bridge) {
   if (std::erase_if(bridges_, [&](const auto& b) { return b.second == bridge; }) == 0) return;
   if (auto ok = floods_->update(bridge, {}); !ok) spdlog::warn("{}", ok.error().text);
   fdb_->remove_bridge(bridge);
+  forget_policy(bridge);
   programs_->names.erase({static_cast<__u16>(bridge), 1});
 }
 

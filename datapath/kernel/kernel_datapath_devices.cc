@@ -51,14 +51,18 @@ std::optional<MacAddr> KernelDatapath::station(const netlink::Link& veth) const 
 // What the programs need to know of the port's device, from what we know of it.
 void KernelDatapath::write_device(PortEntry& p) {
   hd_port next = p.conf;
-  next.flags &= ~(HD_UP | HD_INWARD | HD_PEER);
+  next.flags &= ~(HD_UP | HD_INWARD | HD_PEER | HD_SHAPED);
   std::fill_n(next.station, sizeof next.station, __u8{0});
   const bool attached = p.hook.ifindex() != 0;
-  const netlink::Link& out = p.internal() && p.moved ? p.back : p.link;
+  const bool by_back = p.internal() && (p.moved || p.shaped);
+  const netlink::Link& out = by_back ? p.back : p.link;
   next.ifindex = attached ? static_cast<__u32>(out.index) : 0;
   next.mtu = attached && !p.moved ? p.link.mtu : 0;
-  if (attached && out.admin_up && out.lower_up) next.flags |= HD_UP;
-  if (p.internal() && !p.moved) {
+  const netlink::Link& seen = p.moved ? p.back : p.link;
+  if (attached && seen.admin_up && seen.lower_up) next.flags |= HD_UP;
+  if (p.shaped) {
+    next.flags |= HD_SHAPED;
+  } else if (p.internal() && !p.moved) {
     next.flags |= HD_INWARD;
   } else if (const auto mac = attached ? station(out) : std::nullopt) {
     next.flags |= HD_PEER;
@@ -181,6 +185,8 @@ void KernelDatapath::open_device(PortEntry& p) {
   see_link(p, link ? *link : p.link);
   if (p.internal() && !p.moved)
     if (auto info = netlink::ethtool_info(p.spec.name)) p.ethtool = *info;
+  if (p.qos || (settled_ && way_out(p).qdisc == "htb"))
+    if (auto ok = apply_qos(p); !ok) spdlog::warn("{}", ok.error().text);
   spdlog::info("port {}: device {} taken over ({})", p.spec.name, p.link.index, p.hook.kind());
 }
 
@@ -190,6 +196,7 @@ void KernelDatapath::close_device(PortEntry& p, const std::string& why) {
   const int ifindex = p.hook.ifindex();
   if (ifindex == 0) return write_device(p);
   answer_device_[static_cast<std::size_t>(p.no)].store(0, std::memory_order_relaxed);
+  lift_qos(p);
   p.hook.detach(*pins_, *kernel_);
   programs_->devices.erase(static_cast<__u32>(ifindex));
   p.link = {};

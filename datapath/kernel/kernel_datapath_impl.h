@@ -67,6 +67,10 @@ class KernelDatapath final : public Datapath {
     Hook hook;
     netlink::EthtoolInfo ethtool;
     std::string error;
+    std::optional<QosSpec> qos;        // asked for
+    bool shaped = false;               // and in force, at the device
+    std::string qos_error;             // why not, where there is a device
+    std::uint64_t shaped_before = 0;   // frames that queues dropped which are gone
     std::uint32_t remote = 0;          // point-to-point tunnel
     std::vector<std::uint32_t> flood;  // multipoint tunnel
     [[nodiscard]] bool tunnel() const { return spec.kind == PortKind::vxlan; }
@@ -94,6 +98,13 @@ class KernelDatapath final : public Datapath {
   void remember(const PortEntry& p);
   void flood(BridgeId bridge);
   void begin_number(PortNo no);
+  Result<> put_policer(PortNo no, const Policing& policing);
+
+  // Bridge policies: kernel_datapath_policy.cc
+  void apply_bridge(const PortEntry& p, hd_port& next) const;
+  Result<> rewrite_ports(BridgeId bridge);
+  Result<> put_mirrors(BridgeId bridge, const BridgePolicy& policy);
+  void forget_policy(BridgeId bridge);
 
   // Devices: kernel_datapath_devices.cc
   void open_device(PortEntry& p);
@@ -108,6 +119,19 @@ class KernelDatapath final : public Datapath {
   void remove_internal(const std::string& name, const std::string& back);
   [[nodiscard]] std::optional<MacAddr> station(const netlink::Link& veth) const;
   void silence(const std::string& device) const;
+
+  // QoS: kernel_datapath_qos.cc
+  static netlink::Link& way_out(PortEntry& p);
+  void see_way_out(PortEntry& p);
+  [[nodiscard]] bool has_our_qdisc(int ifindex) const;
+  void drop_qdisc(int ifindex) const;
+  void lift_qos(PortEntry& p);
+  Result<> add_qdisc(const PortEntry& p, const netlink::Link& out) const;
+  Result<> shape(PortEntry& p);
+  Result<> apply_qos(PortEntry& p);
+  [[nodiscard]] std::uint64_t shaped_drops(const PortEntry& p) const;
+  void on_qdisc(PortEntry& p);
+  void settle_qos();
 
   // Tunnels: kernel_datapath_tunnels.cc
   Result<> add_tunnel(PortEntry& p);
@@ -136,6 +160,7 @@ class KernelDatapath final : public Datapath {
   void recall();
   void forget_ports();
   void take_off(const Former& former);
+  void free_device(int ifindex, bool made_clsact) const;
   [[nodiscard]] bool made_clsact_before(int ifindex) const;
   void forget_bridges();
   void forget_devices();
@@ -159,6 +184,7 @@ class KernelDatapath final : public Datapath {
   std::map<std::string, PortNo> by_name_;
   std::map<std::string, Former> former_ports_;
   std::map<std::string, BridgeId> bridges_, former_bridges_;
+  std::map<BridgeId, BridgePolicy> policies_;   // of bridges that set_bridge() was called for
   std::map<std::uint16_t, VxlanDevice> vxlan_;  // by UDP port
   std::uint16_t last_number_ = 0;
   PortNo last_refreshed_ = PortNo::none;

@@ -152,10 +152,10 @@ void KernelDatapath::reread_links(std::set<PortNo>& changed) {
 // A queue or filter at a port's device came or went: see watched().
 void KernelDatapath::on_traffic(int ifindex, std::set<PortNo>& changed) {
   for (auto& [no, p] : ports_) {
-    if (p.tunnel() || p.hook.ifindex() == 0 || (p.internal() && !p.moved) || p.link.index != ifindex) continue;
-    if (auto now = kernel_->link(ifindex)) p.link = *now;
+    if (p.tunnel() || p.hook.ifindex() == 0 || way_out(p).index != ifindex) continue;
     const auto before = p.conf.flags;
-    write_device(p);
+    see_way_out(p);
+    on_qdisc(p);
     if (p.conf.flags != before) changed.insert(no);
   }
 }

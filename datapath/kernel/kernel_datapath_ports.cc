@@ -10,7 +10,7 @@
 namespace heddle::dp {
 namespace {
 
-constexpr __u32 kPolicyFlags = HD_LEARN | HD_PROTECTED;
+constexpr __u32 kPolicyFlags = HD_LEARN | HD_PROTECTED | HD_POLICED;
 
 void apply_policy(hd_port& conf, const PortPolicy& policy) {
   conf.bridge = static_cast<__u16>(policy.bridge);
@@ -19,9 +19,24 @@ void apply_policy(hd_port& conf, const PortPolicy& policy) {
   conf.flags &= ~kPolicyFlags;
   if (policy.learning) conf.flags |= HD_LEARN;
   if (policy.protected_port) conf.flags |= HD_PROTECTED;
+  if (policy.policing.bits_per_second != 0 || policy.policing.packets_per_second != 0) conf.flags |= HD_POLICED;
   std::memset(conf.vlans, 0, sizeof conf.vlans);
   for (unsigned vlan = 0; vlan < limits::kVlanMax + 1U; ++vlan)
     if (policy.carries(static_cast<VlanId>(vlan))) conf.vlans[vlan / 64] |= 1ULL << vlan % 64;
+}
+
+// `rate` and `burst` are in bits or frames, `unit` of which have one cost. What costs more than `most`, and a burst of
+// more than half a year, is taken as that: the programs multiply in 64 bits.
+hd_bucket bucket(std::uint64_t rate, std::uint64_t burst, double unit, double most) {
+  if (rate == 0) return {};
+  constexpr double kSecond = 1e9 * (1U << HD_TIME_SHIFT);
+  constexpr double kFraction = 1U << HD_COST_SHIFT;
+  constexpr double kMostBurst = 1ULL << 60;
+  const double cost = std::clamp(kSecond / static_cast<double>(rate) * unit * kFraction, 1.0, most);
+  hd_bucket b{};
+  b.cost = static_cast<__u64>(cost);
+  b.burst = static_cast<__u64>(std::min(cost / unit / kFraction * static_cast<double>(burst), kMostBurst));
+  return b;
 }
 
 bool same_vlans(const hd_port& a, const hd_port& b) {
@@ -59,9 +74,24 @@ void KernelDatapath::begin_number(PortNo no) {
   nobody.bridge = HD_NO_BRIDGE;
   (void)programs_->ports.put(key, nobody);
   (void)programs_->drops.put(key, {});
+  (void)programs_->policers.put(key, {});
   const std::vector<hd_traffic> zeros(static_cast<std::size_t>(libbpf_num_possible_cpus()));
   bpf_map_update_elem(programs_->traffic(), &key, zeros.data(), BPF_ANY);
   events_->reset(no);
+}
+
+// Only another rate begins with a full bucket.
+Result<> KernelDatapath::put_policer(PortNo no, const Policing& policing) {
+  constexpr double kBits = 8;
+  constexpr double kMostOfByte = 1ULL << 43;   // 60 bit/s; packets of up to 2^20 bytes
+  constexpr double kMostOfFrame = 1ULL << 47;  // 0.5 frames a second; packets of up to 2^16 frames
+  const hd_policer next{bucket(policing.bits_per_second, policing.burst_bits, kBits, kMostOfByte),
+                        bucket(policing.packets_per_second, policing.burst_packets, 1, kMostOfFrame)};
+  const auto key = static_cast<__u32>(no);
+  const auto same = [](const hd_bucket& a, const hd_bucket& b) { return a.cost == b.cost && a.burst == b.burst; };
+  const auto now = programs_->policers.get(key);
+  if (now && same(now->bytes, next.bytes) && same(now->frames, next.frames)) return {};
+  return programs_->policers.put(key, next);
 }
 
 void KernelDatapath::remember(const PortEntry& p) {
@@ -141,6 +171,8 @@ Result<> KernelDatapath::set_port(PortNo no, const PortPolicy& policy) {
     return fail(Errc::invalid, "bridge number out of range");
   hd_port next = p->conf;
   apply_policy(next, policy);
+  apply_bridge(*p, next);
+  if (auto ok = put_policer(no, policy.policing); !ok) return ok;
   if (auto ok = write_conf(*p, next); !ok) return ok;
   const BridgeId before = std::exchange(p->policy, policy).bridge;
   flood(policy.bridge);
@@ -153,7 +185,7 @@ void KernelDatapath::flood(BridgeId bridge) {
   if (bridge == BridgeId::none || (!settled_ && programs_->taken_over())) return;
   std::vector<FloodSets::Member> members;
   for (const auto& [no, p] : ports_) {
-    if (p.policy.bridge != bridge) continue;
+    if (p.policy.bridge != bridge || (p.conf.flags & HD_RESERVED) != 0) continue;
     FloodSets::Member m{p.policy, {}};
     const auto number = static_cast<hd_target>(no);
     if (!p.multipoint()) m.targets.push_back(number | p.remote << 16);
@@ -233,13 +265,16 @@ PortState KernelDatapath::port_state(PortNo no) const {
                        : (p->conf.flags & HD_PEER) != 0 ? "peer"
                                                         : "device";
   s.details = {{"tc_hook", p->hook.kind()}, {"output", output}};
+  if (p->shaped) s.details.emplace_back("qos", "htb");
+  if (!p->qos_error.empty()) s.details.emplace_back("qos_error", p->qos_error);
   if (p->moved) s.details.emplace_back("moved", "the device is in another network namespace");
   return s;
 }
 
 PortCounters KernelDatapath::port_counters(PortNo no) const {
   PortCounters sum;
-  if (find(no) == nullptr) return sum;
+  const PortEntry* p = find(no);
+  if (p == nullptr) return sum;
   const auto key = static_cast<__u32>(no);
   std::vector<hd_traffic> traffic(static_cast<std::size_t>(libbpf_num_possible_cpus()));
   if (bpf_map_lookup_elem(programs_->traffic(), &key, traffic.data()) == 0) {
@@ -251,6 +286,7 @@ PortCounters KernelDatapath::port_counters(PortNo no) const {
     }
   }
   if (const auto drops = programs_->drops.get(key)) std::copy_n(drops->count, kDropCount, sum.drops.begin());
+  sum.drops[static_cast<std::size_t>(Drop::shaped)] += shaped_drops(*p);
   sum.learn_dropped = events_->learn_dropped(no);
   sum.icmp_too_big = events_->answered(no);
   return sum;

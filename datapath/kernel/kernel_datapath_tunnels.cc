@@ -119,6 +119,7 @@ Result<> KernelDatapath::put_tunnel(PortEntry& p) {
   next.tos = v.tos;
   next.ttl = v.ttl;
   next.vni = v.vni;
+  next.remote = p.remote;
   next.tunnel_flags = 0;
   if (v.df) next.tunnel_flags |= BPF_F_DONT_FRAGMENT;
   if (!v.csum) next.tunnel_flags |= BPF_F_ZERO_CSUM_TX;

@@ -18,6 +18,7 @@ namespace heddle::dp {
 
 static_assert(HD_PORTS == limits::kPorts && HD_BRIDGES == limits::kBridges && HD_REMOTES == limits::kTunnelRemotes);
 static_assert(HD_TARGETS >= limits::kPorts + limits::kFloodList);
+static_assert(HD_MIRRORS == limits::kMirrors && HD_MIRRORS == 32, "a bit each in hd_port");
 static_assert(HD_DROPS == static_cast<int>(kDropCount));
 static_assert(HD_ACCESS == static_cast<int>(VlanMode::access) && HD_TRUNK == static_cast<int>(VlanMode::trunk) &&
               HD_NATIVE_TAGGED == static_cast<int>(VlanMode::native_tagged) &&
@@ -157,6 +158,7 @@ void Programs::bind() {
   const auto& m = skeleton_->maps;
   ports = {bpf_map__fd(m.ports), "ports"};
   devices = {bpf_map__fd(m.devices), "devices"};
+  bridges = {bpf_map__fd(m.bridges), "bridges"};
   fdbs = {bpf_map__fd(m.fdbs), "fdbs"};
   vlan_sets = {bpf_map__fd(m.vlan_sets), "vlan_sets"};
   flood_sets = {bpf_map__fd(m.flood_sets), "flood_sets"};
@@ -165,6 +167,8 @@ void Programs::bind() {
   tunnels = {bpf_map__fd(m.tunnels), "tunnels"};
   drops = {bpf_map__fd(m.drops), "drops"};
   strays = {bpf_map__fd(m.strays), "strays"};
+  policers = {bpf_map__fd(m.policers), "policers"};
+  mirrors = {bpf_map__fd(m.mirrors), "mirrors"};
   names = {bpf_map__fd(m.names), "names"};
 }
 

@@ -33,6 +33,7 @@ class Programs {
 
   BpfMap<__u32, hd_port> ports;
   BpfMap<__u32, __u32> devices;
+  BpfMap<__u32, hd_bridge> bridges;
   BpfMap<__u32, __u32> fdbs;  // value: descriptor of a map made with make_fdb()
   BpfMap<hd_vlan, __u32> vlan_sets;
   BpfMap<hd_flood_key, hd_flood> flood_sets;
@@ -41,6 +42,8 @@ class Programs {
   BpfMap<hd_tunnel, __u32> tunnels;
   BpfMap<__u32, hd_drop_counts> drops;
   BpfMap<__u32, hd_drop_counts> strays;
+  BpfMap<__u32, hd_policer> policers;
+  BpfMap<hd_mirror_key, hd_mirror> mirrors;
   BpfMap<hd_name_key, hd_name> names;
   [[nodiscard]] int traffic() const;   // of each CPU: see Traffic in kernel_datapath_ports.cc
   [[nodiscard]] int learning() const;  // for mmap()

@@ -6,6 +6,7 @@ busy machine makes it longer and never wrong. What is below, a bucket may owe to
 import time
 from dataclasses import dataclass, field
 
+from lab import quiet as usual_quiet
 from net import TIME_SCALE, frame
 
 OVERSHOOT = 1.1  # of a rate: what link layers count differently (tags, preamble, checksums)
@@ -34,11 +35,12 @@ class Burst:
 
 
 def burst(source, sink, count, size=1000, quiet=0.4, interval=0.0, dst=None):
-    """Sends `count` numbered frames and collects what comes until nothing has come for `quiet` seconds."""
+    """Sends `count` numbered frames and collects what comes until nothing has come for `quiet` seconds (longer when the
+    machine is busy)."""
     result = Burst(size)
     sink.raw.drain()
     mark = b"burst-%d-" % id(result)
-    quiet *= TIME_SCALE
+    quiet = max(quiet * TIME_SCALE, 2 * usual_quiet())
 
     def collect():
         while (data := sink.raw.receive()) is not None:

@@ -226,9 +226,12 @@ def test_peer_that_is_missing(host):
     patch(host, "br0", "patch0", "patch1")
     settle(host, "br0", guests[:2])
     wait_until(lambda: link(host, "patch0") == "down", 5, "no link without a peer")
-    before = host.drops("patch0", "port_down")
     assert apart(host, guests)
+    host.vsctl("fdb-add", "br0", "patch0", "0", DST)
+    before = host.drops("patch0", "port_down")
+    assert who_gets(guests[0], guests, SRC, DST) == {}
     host.wait_drop("patch0", "port_down", before)
+    host.vsctl("fdb-del", "br0", "0", DST)
     patch(host, "br1", "patch1", "patch0")
     wait_until(lambda: link(host, "patch0") == link(host, "patch1") == "up", 5, "both ends have a link")
     wait_until(lambda: joined(guests), 5, "frames pass")
@@ -306,10 +309,10 @@ def test_bridges_on_different_datapaths(host):
     host.vsctl("--no-wait", "add-port", "br0", "patch0", "--", "set", "Interface", "patch0", "type=patch", "options:peer=patch1",
                "--", "add-port", "br1", "patch1", "--", "set", "Interface", "patch1", "type=patch", "options:peer=patch0")
 
-    def told(port):
-        text = error(host, port)
-        return "datapath" in text and "br0" in text and "br1" in text and "datapath_type" in text
-    wait_until(lambda: told("patch0") or told("patch1"), 5, "one end's error names both bridges and the remedy")
+    def told(port, peer, bridge):
+        return all(word in error(host, port) for word in (peer, bridge, "datapath_type"))
+    wait_until(lambda: told("patch0", "patch1", "br1") and told("patch1", "patch0", "br0"), 5,
+               "each end's error names the other, its bridge and the remedy")
     host.vsctl("set", "Bridge", "br1", f"datapath_type={host.lab.datapath_type}")
     wait_until(lambda: link(host, "patch0") == link(host, "patch1") == "up", 10, "the same datapath: a link")
     assert error(host, "patch0") in ("", "[]") and error(host, "patch1") in ("", "[]")

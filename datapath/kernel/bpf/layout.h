@@ -9,7 +9,7 @@
 
 #include "base/drop_list.h"
 
-#define HD_LAYOUT 1
+#define HD_LAYOUT 2
 
 #define HD_PORTS 4096     /* limits::kPorts */
 #define HD_BRIDGES 256    /* limits::kBridges */
@@ -17,6 +17,7 @@
 #define HD_TARGETS 5120   /* in one flood set: every port and the longest flood list */
 #define HD_CHUNK 64       /* targets in one element of `flood_sets` */
 #define HD_RING (1 << 20) /* bytes of events that may wait */
+#define HD_MIRRORS 32     /* limits::kMirrors */
 #define HD_NO_BRIDGE 0xffff
 #define HD_ALL_VLANS 0xffff /* in `vlan_sets`: the set of every VLAN that has none of its own */
 #define HD_FRAME_HEAD 592   /* bytes of a frame in an event: what an ICMP error quotes, with the link headers */
@@ -43,6 +44,11 @@ enum {
   HD_SPLIT_HORIZON = 1 << 7, /* no frames from other tunnels */
   HD_TOS_INHERIT = 1 << 8,
   HD_TTL_INHERIT = 1 << 9,
+  HD_SECURE = 1 << 12,      /* of the bridge: nothing is forwarded */
+  HD_FLOOD_VLANS = 1 << 13, /* of the bridge: `bridges` has VLANs without look-ups */
+  HD_POLICED = 1 << 14,     /* `policers` limits what comes */
+  HD_RESERVED = 1 << 15,    /* the output of a mirror: copies leave by it, and nothing else comes or goes */
+  HD_SHAPED = 1 << 20,      /* the device has queues of ours, which count what they drop */
 };
 
 /* `ports`: by number. ifindex 0: nothing can leave by it. */
@@ -60,8 +66,41 @@ struct hd_port {
   __u8 reserved2[2];
   __u32 vni;
   __u32 tunnel_flags; /* BPF_F_* of bpf_skb_set_tunnel_key() */
-  __u32 reserved3;
-  __u64 vlans[64]; /* VLANs carried, one bit each */
+  __u32 remote;       /* point-to-point tunnel: number of its remote */
+  __u32 mirrors_in;   /* slots of the bridge's mirrors that take what comes by this port, one bit each */
+  __u32 mirrors_out;  /* and what leaves by it */
+  __u64 vlans[64];    /* VLANs carried, one bit each */
+};
+
+/* `bridges`: by number. Looked at for ports with HD_FLOOD_VLANS alone. */
+struct hd_bridge {
+  __u64 flood_vlans[64]; /* one bit each */
+};
+
+/* `policers`: by port. A cost of 0: no limit. Times are in units of 1/64 ns of CLOCK_MONOTONIC: 9 years fit. */
+struct hd_bucket {
+  __u64 cost;  /* of a byte or a frame: time in HD_COST_SHIFT more bits */
+  __u64 burst; /* time that the bucket holds */
+  __u64 full;  /* when it will be full again: the theoretical arrival time of ITU-T I.371 */
+};
+struct hd_policer {
+  struct hd_bucket bytes;
+  struct hd_bucket frames;
+};
+#define HD_TIME_SHIFT 6
+#define HD_COST_SHIFT 10
+
+/* `mirrors`. An element never changes but for the counters. */
+struct hd_mirror_key {
+  __u16 bridge;
+  __u16 slot;
+};
+struct hd_mirror {
+  __u32 output; /* number of the port that gets copies; 0: all that carry `output_vlan` */
+  __u32 output_vlan;
+  __u64 packets; /* copies */
+  __u64 bytes;
+  __u64 vlans[64]; /* of frames that are copied, one bit each */
 };
 
 /* `devices`: ifindex -> port number (__u32). */

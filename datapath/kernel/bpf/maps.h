@@ -17,6 +17,13 @@ struct {
   __type(value, __u32);
 } devices SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, HD_BRIDGES);
+  __type(key, __u32);
+  __type(value, struct hd_bridge);
+} bridges SEC(".maps");
+
 /* Each bridge's FDB has room for as many stations as the bridge; this one stands for the form. */
 struct fdb {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -101,6 +108,21 @@ struct {
   __type(key, __u32);
   __type(value, struct hd_learning);
 } learning SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, HD_PORTS);
+  __type(key, __u32);
+  __type(value, struct hd_policer);
+} policers SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 8192); /* HD_BRIDGES times HD_MIRRORS */
+  __type(key, struct hd_mirror_key);
+  __type(value, struct hd_mirror);
+} mirrors SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);

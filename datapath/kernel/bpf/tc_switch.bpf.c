@@ -26,24 +26,37 @@
 #define LEARN_WINDOW_SHIFT 27
 #define PACKET_TO_US 0 /* PACKET_HOST of linux/if_packet.h */
 
-/* One frame on its way. */
+/* One frame on its way. Numbers alone and no gaps: so the kernel verifies functions that take it, and are not static,
+ * by themselves and once. From every place where they are called, with loops in loops, would be too much for it. */
 struct walk {
-  struct __sk_buff* skb;
-  struct hd_port* in;
-  __u8 source[16]; /* from_remote: the outer source address */
   __u32 in_no;
-  hd_target held; /* flooding: the target that waits for the next one to be found; 0: none yet */
-  __u32 set;      /* flooding */
+  __u32 in_flags;  /* of the port it came by */
+  __u8 source[16]; /* from_remote: the outer source address */
+  __u32 blame;     /* the port at which a drop counts */
+  hd_target held;  /* where the frame itself goes; flooding: so far; 0: not known yet */
+  __u32 set;       /* flooding */
+  __u32 mirrors;   /* slots that want a copy, one bit each */
+  __u32 copies;    /* made for the mirror that is served */
+  __u16 bridge;
   __u16 vlan;
   __u16 tci;     /* of the tag the frame has now */
   __u16 tpid;    /* network order; of that tag or of one to be added */
   __u16 arrived; /* the tag it came with, 0 when it had none */
   __u8 tagged;
   __u8 was_tagged;
-  __u8 from_remote; /* it came through a multipoint tunnel */
-  __u8 v6;
   __u8 dst[ETH_ALEN];
   __u8 src[ETH_ALEN];
+  __u8 from_remote; /* it came through a multipoint tunnel */
+  __u8 v6;
+  __u8 mirroring; /* what leaves is a copy for a mirror */
+  __u8 reserved;
+};
+_Static_assert(sizeof(struct walk) == 72, "a gap");
+
+/* For the functions that are called for each of many. */
+struct pass {
+  struct __sk_buff* skb;
+  struct walk* w;
 };
 
 static __always_inline struct hd_port* port_at(__u32 no) { return bpf_map_lookup_elem(&ports, &no); }
@@ -58,11 +71,13 @@ static __always_inline int same_mac(const __u8* a, const __u8* b) {
   return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3] && a[4] == b[4] && a[5] == b[5];
 }
 
-static __noinline int drop(__u32 port, __u32 why) {
+static __noinline int drop_frames(__u32 port, __u32 why, __u32 frames) {
   struct hd_drop_counts* d = bpf_map_lookup_elem(&drops, &port);
-  if (d && why < HD_DROPS) __sync_fetch_and_add(&d->count[why], 1);
+  if (d && why < HD_DROPS) __sync_fetch_and_add(&d->count[why], frames);
   return TC_ACT_SHOT;
 }
+
+static __always_inline int drop(__u32 port, __u32 why) { return drop_frames(port, why, 1); }
 
 static __always_inline __u32 frames_in(const struct __sk_buff* skb) { return skb->gso_segs ? skb->gso_segs : 1; }
 
@@ -84,98 +99,40 @@ static __always_inline int carries(const struct hd_port* p, __u32 vlan) {
   return p->vlans[(vlan >> 6) & 63] >> (vlan & 63) & 1;
 }
 
-/* --- sources --- */
-
-/* A port may have so many events waiting, and bring so many in a time: one port's new stations are not another's. */
-static __always_inline int may_report(struct hd_learning* l) {
-  __u64 window = bpf_ktime_get_coarse_ns() >> LEARN_WINDOW_SHIFT;
-  if (l->window != window) {
-    l->window = window;
-    l->reported = 0;
-  }
-  return l->pending < HD_LEARN_PENDING && l->reported < HD_LEARN_WINDOW;
-}
-
-static __noinline int report(struct walk* w) {
-  __u32 no = w->in_no;
-  struct hd_learning* l = bpf_map_lookup_elem(&learning, &no);
-  if (!l) return 0;
-  struct hd_learn_event* e = may_report(l) ? bpf_ringbuf_reserve(&events, sizeof *e, 0) : NULL;
-  if (!e) {
-    __sync_fetch_and_add(&l->dropped, 1);
-    return 0;
-  }
-  e->head.type = HD_EVENT_LEARN;
-  e->head.port = no;
-  e->bridge = w->in->bridge;
-  e->from_remote = w->from_remote;
-  e->v6 = w->v6;
-  __builtin_memcpy(e->station.mac, w->src, ETH_ALEN);
-  e->station.vlan = w->vlan;
-  __builtin_memcpy(e->remote, w->source, sizeof e->remote);
-  l->reported++;
-  __sync_fetch_and_add(&l->pending, 1);
-  bpf_ringbuf_submit(e, 0);
-  return 0;
-}
-
-/* An entry is right when it leads to where the frame came from; for a multipoint tunnel to the very remote. */
-static __always_inline int leads_back(const struct walk* w, const struct hd_entry* entry) {
-  __u32 remote = entry->target >> 16;
-  if ((entry->target & 0xffff) != w->in_no) return 0;
-  if (!w->from_remote) return 1;
-  struct hd_remote* r = bpf_map_lookup_elem(&remotes, &remote);
-  return r && same_address(r->addr, w->source);
-}
-
-static __always_inline void look_at_source(struct walk* w, void* table) {
-  struct hd_station key;
-  __builtin_memcpy(key.mac, w->src, ETH_ALEN);
-  key.vlan = w->vlan;
-  /* The kernel may use an element again at once for another station: then one event too many, nothing worse. So at the
-   * destination look-up, where blocked() still holds the frame to its VLAN. */
-  struct hd_entry* entry = bpf_map_lookup_elem(table, &key);
-  if (!entry || !leads_back(w, entry)) {
-    report(w);
-    return;
-  }
-  __u32 now = bpf_ktime_get_coarse_ns() >> TIME_SHIFT;
-  if (entry->used != now) entry->used = now;
-}
+#include "datapath/kernel/bpf/learn.h"
 
 /* --- output --- */
 
-/* Why the frame must not go there, or FINE. A multipoint port without split horizon is a hub: it may send to any remote
- * but the one the frame came from. */
-static __noinline int blocked(struct walk* w, hd_target target) {
+/* Why the frame must not go there; or FINE, and its mirrors take it. A multipoint port without split horizon is a hub:
+ * it may send to any remote but the one the frame came from. */
+__noinline int blocked(struct walk* w, hd_target target) {
   __u32 no = target & 0xffff;
   __u32 remote = target >> 16;
-  struct hd_port* in = w->in;
   struct hd_port* out = port_at(no);
-  if (!out || out->bridge != in->bridge) return HD_DROP_no_destination;
+  if (!w || !out || out->bridge != w->bridge) return HD_DROP_no_destination;
   if (no == w->in_no) {
     if (!(out->flags & HD_MULTIPOINT)) return HD_DROP_same_port;
     if (out->flags & HD_SPLIT_HORIZON) return HD_DROP_split_horizon;
     struct hd_remote* r = bpf_map_lookup_elem(&remotes, &remote);
     if (r && same_address(r->addr, w->source)) return HD_DROP_same_port;
   }
-  if ((out->flags & HD_TUNNEL) && (in->flags & HD_TUNNEL) && (out->flags & HD_SPLIT_HORIZON))
-    return HD_DROP_split_horizon;
-  if (out->flags & in->flags & HD_PROTECTED) return HD_DROP_protected_port;
+  if ((out->flags & w->in_flags & HD_TUNNEL) && (out->flags & HD_SPLIT_HORIZON)) return HD_DROP_split_horizon;
+  if (out->flags & w->in_flags & HD_PROTECTED) return HD_DROP_protected_port;
   if (!carries(out, w->vlan)) return HD_DROP_egress_vlan;
-  if (!(out->flags & HD_UP)) return HD_DROP_port_down;
+  if ((out->flags & (HD_UP | HD_RESERVED)) != HD_UP) return HD_DROP_port_down;
+  w->mirrors |= out->mirrors_out;
   return FINE;
 }
 
 /* Gives the frame the tag it leaves with, or takes it off. */
-static __always_inline int set_tag(struct walk* w, const struct hd_port* out) {
+static __always_inline int set_tag(struct __sk_buff* skb, struct walk* w, const struct hd_port* out) {
   int untagged = out->mode == HD_ACCESS || w->vlan == 0 || (out->mode == HD_NATIVE_UNTAGGED && w->vlan == out->tag);
   __u16 tci = (w->arrived & ~VID_MASK) | w->vlan;
   if (untagged ? !w->tagged : w->tagged && w->tci == tci) return 0;
-  if (w->tagged && bpf_skb_vlan_pop(w->skb)) return -1;
+  if (w->tagged && bpf_skb_vlan_pop(skb)) return -1;
   w->tagged = 0;
   if (untagged) return 0;
-  if (bpf_skb_vlan_push(w->skb, w->tpid, tci)) return -1;
+  if (bpf_skb_vlan_push(skb, w->tpid, tci)) return -1;
   w->tagged = 1;
   w->tci = tci;
   return 0;
@@ -183,23 +140,23 @@ static __always_inline int set_tag(struct walk* w, const struct hd_port* out) {
 
 #include "datapath/kernel/bpf/tunnel_out.h"
 
-/* Sends the frame, or a copy of it; returns the program's verdict. */
-static __noinline int deliver(struct walk* w, hd_target target, int copy) {
-  struct __sk_buff* skb = w->skb;
+/* Sends the frame, or a copy of it; returns the program's verdict. Of a copy: TC_ACT_OK when it has left. */
+__noinline int deliver(struct __sk_buff* skb, struct walk* w, hd_target target, int copy) {
   __u32 no = target & 0xffff;
   struct hd_port* out = port_at(no);
-  if (!out) return TC_ACT_SHOT;
-  if (set_tag(w, out)) return drop(no, HD_DROP_no_frame);
+  if (!w || !out) return TC_ACT_SHOT;
+  if (set_tag(skb, w, out)) return drop(no, HD_DROP_no_frame);
   if (out->flags & HD_TUNNEL) {
-    if (to_tunnel(w, target)) return TC_ACT_SHOT;
+    if (to_tunnel(skb, w, target)) return TC_ACT_SHOT;
   } else if (out->mtu && !skb->gso_size && skb->len > out->mtu + ETH_HLEN) {
     return drop(no, HD_DROP_oversize); /* as the kernel's bridge: one tag does not count */
   }
   __u64 flags = out->flags & HD_INWARD ? BPF_F_INGRESS : 0;
   if (copy) {
-    if (bpf_clone_redirect(skb, out->ifindex, flags)) return drop(no, HD_DROP_tx_error);
+    long err = bpf_clone_redirect(skb, out->ifindex, flags);
+    if (err < 0 || (err && !(out->flags & HD_SHAPED))) return drop(no, HD_DROP_tx_error);
     count_tx(no, skb);
-    return TC_ACT_SHOT;
+    return TC_ACT_OK;
   }
   count_tx(no, skb); /* what becomes of it after the program has ended is the device's to count */
   /* Straight into the guest's receive path, where nobody looks whom the frame is for: only what is the guest's own. */
@@ -214,37 +171,44 @@ static __noinline int deliver(struct walk* w, hd_target target, int copy) {
 /* --- flooding --- */
 
 /* The last target gets the frame itself, the others copies: each waits until the next is known. */
-static long flood_one(__u32 i, struct walk* w) {
+static long flood_one(__u32 i, struct pass* p) {
+  struct walk* w = p->w;
   struct hd_flood_key key = {w->set, i / HD_CHUNK};
   struct hd_flood* chunk = bpf_map_lookup_elem(&flood_sets, &key);
   if (!chunk || i >= chunk->total) return 1;
   hd_target target = chunk->target[i % HD_CHUNK];
   if (blocked(w, target) != FINE) return 0;
-  if (w->held) deliver(w, w->held, 1);
+  if (w->held) deliver(p->skb, w, w->held, 1);
   w->held = target;
   return 0;
 }
 
-static __noinline int flood(struct walk* w) {
-  struct hd_vlan key = {w->in->bridge, w->vlan};
+/* 0: there is none. */
+static __always_inline __u32 flood_set_of(const struct walk* w) {
+  struct hd_vlan key = {w->bridge, w->vlan};
   __u32* set = bpf_map_lookup_elem(&vlan_sets, &key);
   if (!set) {
     key.vlan = HD_ALL_VLANS;
     set = bpf_map_lookup_elem(&vlan_sets, &key);
   }
-  if (set) {
-    w->set = *set;
-    bpf_loop(HD_TARGETS, flood_one, w, 0);
-  }
-  if (!w->held) return drop(w->in_no, HD_DROP_no_destination);
-  return deliver(w, w->held, 0);
+  return set ? *set : 0;
 }
+
+__noinline int flood(struct __sk_buff* skb, struct walk* w) {
+  if (!w) return HD_DROP_no_destination;
+  struct pass p = {skb, w};
+  w->set = flood_set_of(w);
+  if (w->set) bpf_loop(HD_TARGETS, flood_one, &p, 0);
+  return w->held ? FINE : HD_DROP_no_destination;
+}
+
+#include "datapath/kernel/bpf/mirror.h"
+#include "datapath/kernel/bpf/policer.h"
 
 /* --- the walk --- */
 
 /* IEEE 802.1Q 8.6.2 ingress rules; a tag with VLAN 0 carries a priority only. */
-static __always_inline int admit(struct walk* w) {
-  struct hd_port* in = w->in;
+static __always_inline int admit(struct walk* w, const struct hd_port* in) {
   __u16 vid = w->tagged ? w->tci & VID_MASK : 0;
   if (vid && in->mode == HD_ACCESS) return HD_DROP_vlan_tagged_on_access;
   w->vlan = vid || in->mode == HD_TRUNK ? vid : in->tag & VID_MASK;
@@ -252,8 +216,7 @@ static __always_inline int admit(struct walk* w) {
 }
 
 /* Reads addresses and tag. A tag that is still in the frame is put where the kernel keeps tags. */
-static __always_inline int read_l2(struct walk* w) {
-  struct __sk_buff* skb = w->skb;
+static __always_inline int read_l2(struct __sk_buff* skb, struct walk* w) {
   struct {
     __u8 addresses[2 * ETH_ALEN];
     __u16 type;
@@ -286,33 +249,60 @@ static __always_inline int is_reserved(const __u8* m) {
 
 static __always_inline int is_zero(const __u8* m) { return !(m[0] | m[1] | m[2] | m[3] | m[4] | m[5]); }
 
-static __noinline int forward(struct walk* w, hd_target target) {
+static __noinline int forward(struct __sk_buff* skb, struct walk* w, hd_target target) {
   __u32 no = target & 0xffff;
   struct hd_port* out = port_at(no);
-  if (!out || out->bridge != w->in->bridge) return flood(w);
+  if (!out || out->bridge != w->bridge || (out->flags & HD_RESERVED)) return flood(skb, w);
   int why = blocked(w, target);
-  if (why == FINE) return deliver(w, target, 0);
-  return drop(why == HD_DROP_egress_vlan || why == HD_DROP_port_down ? no : w->in_no, why);
+  if (why == FINE) w->held = target;
+  if (why == HD_DROP_egress_vlan || why == HD_DROP_port_down) w->blame = no;
+  return why;
 }
 
-static __always_inline int bridge(struct walk* w) {
-  struct hd_port* in = w->in;
-  int why = read_l2(w);
-  if (why != FINE) return drop(w->in_no, why);
-  __u32 number = in->bridge;
-  void* table = bpf_map_lookup_elem(&fdbs, &number);
-  if (!table) return drop(w->in_no, HD_DROP_no_bridge);
-  if (w->src[0] & 1) return drop(w->in_no, HD_DROP_source_multicast);
-  if (is_reserved(w->dst)) return drop(w->in_no, HD_DROP_reserved_multicast);
-  why = admit(w);
-  if (why != FINE) return drop(w->in_no, why);
-  if ((in->flags & HD_LEARN) && !is_zero(w->src)) look_at_source(w, table);
-  if (w->dst[0] & 1) return flood(w);
+static __always_inline int in_flood_vlan(const struct walk* w) {
+  __u32 number = w->bridge;
+  struct hd_bridge* b = bpf_map_lookup_elem(&bridges, &number);
+  return b && (b->flood_vlans[(w->vlan >> 6) & 63] >> (w->vlan & 63) & 1);
+}
+
+/* Where an admitted frame goes: in `held`, when FINE. */
+static __always_inline int route(struct __sk_buff* skb, struct walk* w, void* table) {
+  if (w->in_flags & (HD_SECURE | HD_FLOOD_VLANS)) {
+    if (w->in_flags & HD_SECURE) return HD_DROP_fail_secure;
+    if (in_flood_vlan(w)) return flood(skb, w);
+  }
+  if ((w->in_flags & HD_LEARN) && !is_zero(w->src)) look_at_source(w, table);
+  if (w->dst[0] & 1) return flood(skb, w);
   struct hd_station key;
   __builtin_memcpy(key.mac, w->dst, ETH_ALEN);
   key.vlan = w->vlan;
   struct hd_entry* entry = bpf_map_lookup_elem(table, &key);
-  return entry ? forward(w, entry->target) : flood(w);
+  return entry ? forward(skb, w, entry->target) : flood(skb, w);
+}
+
+static __always_inline int bridge(struct __sk_buff* skb, struct walk* w, const struct hd_port* in) {
+  w->bridge = in->bridge;
+  barrier(); /* a port's bridge is written last: see write_conf() */
+  w->in_flags = in->flags;
+  count_rx(w->in_no, skb);
+  if (w->in_flags & (HD_RESERVED | HD_POLICED)) {
+    if (w->in_flags & HD_RESERVED) return drop(w->in_no, HD_DROP_mirror_port);
+    if (police(skb, w->in_no) != FINE) return TC_ACT_SHOT;
+  }
+  int why = read_l2(skb, w);
+  if (why != FINE) return drop(w->in_no, why);
+  __u32 number = w->bridge;
+  void* table = bpf_map_lookup_elem(&fdbs, &number);
+  if (!table) return drop(w->in_no, HD_DROP_no_bridge);
+  if (w->src[0] & 1) return drop(w->in_no, HD_DROP_source_multicast);
+  if (is_reserved(w->dst)) return drop(w->in_no, HD_DROP_reserved_multicast);
+  why = admit(w, in);
+  if (why != FINE) return drop(w->in_no, why);
+  w->blame = w->in_no;
+  w->mirrors = in->mirrors_in;
+  why = route(skb, w, table);
+  if (w->mirrors) mirror(skb, w);
+  return why == FINE ? deliver(skb, w, w->held, 0) : drop(w->blame, why);
 }
 
 /* At the ingress of a port's device. */
@@ -321,11 +311,9 @@ int port_ingress(struct __sk_buff* skb) {
   __u32 device = skb->ifindex;
   __u32* no = bpf_map_lookup_elem(&devices, &device);
   if (!no) return PASS_ON;
-  struct walk w = {.skb = skb, .in_no = *no};
-  w.in = port_at(w.in_no);
-  if (!w.in) return PASS_ON;
-  count_rx(w.in_no, skb);
-  return bridge(&w);
+  struct walk w = {.in_no = *no};
+  struct hd_port* in = port_at(w.in_no);
+  return in ? bridge(skb, &w, in) : PASS_ON;
 }
 
 /* RFC 7348 with several tunnel ports of one network: the one that names the packet's remote comes before the one that
@@ -356,7 +344,7 @@ static __noinline int stray(__u32 device, __u32 why) {
 /* At the ingress of a vxlan device: the kernel has taken the outer headers off and checked them. */
 SEC("tc")
 int tunnel_ingress(struct __sk_buff* skb) {
-  struct walk w = {.skb = skb};
+  struct walk w = {};
   struct bpf_tunnel_key outer = {};
   struct hd_tunnel key = {};
   __u32 device = skb->ifindex;
@@ -376,11 +364,10 @@ int tunnel_ingress(struct __sk_buff* skb) {
   key.net.device = device;
   key.net.vni = outer.tunnel_id | (__u32)w.v6 << 24;
   w.in_no = tunnel_for(&key);
-  w.in = w.in_no ? port_at(w.in_no) : NULL;
-  if (!w.in) return stray(device, HD_DROP_unknown_vni);
-  w.from_remote = (w.in->flags & HD_MULTIPOINT) != 0;
-  count_rx(w.in_no, skb);
-  return bridge(&w);
+  struct hd_port* in = w.in_no ? port_at(w.in_no) : NULL;
+  if (!in) return stray(device, HD_DROP_unknown_vni);
+  w.from_remote = (in->flags & HD_MULTIPOINT) != 0;
+  return bridge(skb, &w, in);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -36,11 +36,10 @@ static __always_inline __u32 segment_length(struct __sk_buff* skb) {
 }
 
 /* The guest is told the largest packet that fits; the daemon writes the answer. */
-static __noinline int report_too_big(struct walk* w, __u32 room) {
+static __noinline int report_too_big(struct __sk_buff* skb, const struct walk* w, __u32 room) {
   __u32 no = w->in_no;
-  struct __sk_buff* skb = w->skb;
   struct hd_learning* l = bpf_map_lookup_elem(&learning, &no);
-  if (!l || (w->in->flags & HD_TUNNEL)) return 0;
+  if (!l || (w->in_flags & HD_TUNNEL)) return 0;
   __u32 second = bpf_ktime_get_coarse_ns() >> TIME_SHIFT;
   if (l->too_big_second != second) {
     l->too_big_second = second;
@@ -66,8 +65,7 @@ static __noinline int report_too_big(struct walk* w, __u32 room) {
   return 0;
 }
 
-static __always_inline void inherit(struct walk* w, const struct hd_port* out, struct bpf_tunnel_key* key) {
-  struct __sk_buff* skb = w->skb;
+static __always_inline void inherit(struct __sk_buff* skb, const struct hd_port* out, struct bpf_tunnel_key* key) {
   __u8 head[9] = {};
   if (!(out->flags & (HD_TOS_INHERIT | HD_TTL_INHERIT))) return;
   __u16 type = 0;
@@ -80,8 +78,7 @@ static __always_inline void inherit(struct walk* w, const struct hd_port* out, s
   if (out->flags & HD_TTL_INHERIT) key->tunnel_ttl = v4 ? head[8] : head[7];
 }
 
-static __noinline int to_tunnel(struct walk* w, hd_target target) {
-  struct __sk_buff* skb = w->skb;
+static __noinline int to_tunnel(struct __sk_buff* skb, const struct walk* w, hd_target target) {
   __u32 no = target & 0xffff;
   __u32 number = target >> 16;
   struct hd_port* out = port_at(no);
@@ -95,7 +92,7 @@ static __noinline int to_tunnel(struct walk* w, hd_target target) {
   __u32 outer = (r->v6 ? 40 : 20) + 8 + 8;
   __u32 limit = r->mtu > outer + beside ? r->mtu - outer - beside : 0;
   if (skb->len > limit && (!skb->gso_size || segment_length(skb) > limit)) {
-    report_too_big(w, w->tagged ? limit : limit + beside);
+    if (!w->mirroring) report_too_big(skb, w, w->tagged ? limit : limit + beside);
     drop(no, HD_DROP_tunnel_mtu);
     return -1;
   }
@@ -115,7 +112,7 @@ static __noinline int to_tunnel(struct walk* w, hd_target target) {
     key.remote_ipv4 = bpf_ntohl(remote);
     key.local_ipv4 = bpf_ntohl(local);
   }
-  inherit(w, out, &key);
+  inherit(skb, out, &key);
   if (bpf_skb_set_tunnel_key(skb, &key, sizeof key, flags)) {
     drop(no, HD_DROP_no_frame);
     return -1;
