@@ -17,6 +17,7 @@
 namespace heddle::dp {
 
 static_assert(HD_PORTS == limits::kPorts && HD_BRIDGES == limits::kBridges && HD_REMOTES == limits::kTunnelRemotes);
+static_assert(HD_PATCH_HOPS == limits::kPatchHops);
 static_assert(HD_TARGETS >= limits::kPorts + limits::kFloodList);
 static_assert(HD_DROPS == static_cast<int>(kDropCount));
 static_assert(HD_ACCESS == static_cast<int>(VlanMode::access) && HD_TRUNK == static_cast<int>(VlanMode::trunk) &&

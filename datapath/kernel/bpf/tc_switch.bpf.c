@@ -40,6 +40,7 @@ struct walk {
   __u16 arrived; /* the tag it came with, 0 when it had none */
   __u8 tagged;
   __u8 was_tagged;
+  __u8 hops;        /* patch ports that it has passed */
   __u8 from_remote; /* it came through a multipoint tunnel */
   __u8 v6;
   __u8 dst[ETH_ALEN];
@@ -189,6 +190,7 @@ static __noinline int deliver(struct walk* w, hd_target target, int copy) {
   __u32 no = target & 0xffff;
   struct hd_port* out = port_at(no);
   if (!out) return TC_ACT_SHOT;
+  if (out->flags & HD_PATCH) skb->tc_index = w->hops + 1;
   if (set_tag(w, out)) return drop(no, HD_DROP_no_frame);
   if (out->flags & HD_TUNNEL) {
     if (to_tunnel(w, target)) return TC_ACT_SHOT;
@@ -326,6 +328,10 @@ int port_ingress(struct __sk_buff* skb) {
   w.in = port_at(w.in_no);
   if (!w.in) return PASS_ON;
   count_rx(w.in_no, skb);
+  if (w.in->flags & HD_PATCH) {
+    if (skb->tc_index > HD_PATCH_HOPS) return drop(w.in_no, HD_DROP_patch_loop);
+    w.hops = skb->tc_index;
+  }
   return bridge(&w);
 }
 
