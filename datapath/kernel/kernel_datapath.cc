@@ -15,15 +15,15 @@
 namespace heddle::dp {
 namespace {
 
-// hdvx and a UDP port, or hd and eight hexadecimal digits.
+// hdvx and a UDP port, or hd or hp and eight hexadecimal digits.
 bool named_by_us(const std::string& name) {
   constexpr std::size_t kHash = 8;
   const auto only = [](std::string_view text, std::string_view allowed) {
     return !text.empty() && text.find_first_not_of(allowed) == std::string_view::npos;
   };
   const std::string_view rest = std::string_view(name).substr(std::min<std::size_t>(2, name.size()));
-  if (!name.starts_with("hd")) return false;
-  if (rest.starts_with("vx")) return only(rest.substr(2), "0123456789");
+  if (!name.starts_with("hd") && !name.starts_with("hp")) return false;
+  if (name.starts_with("hdvx")) return only(rest.substr(2), "0123456789");
   return rest.size() == kHash && only(rest, "0123456789abcdef");
 }
 
@@ -99,6 +99,7 @@ void KernelDatapath::take_off(const Former& former) {
 // Takes off what an earlier daemon left on a device that is no port.
 void KernelDatapath::free_device(int ifindex, bool made_clsact) const {
   drop_qdisc(ifindex);
+  shut(ifindex);
   Hook::remove_left_over(*pins_, *kernel_, ifindex, made_clsact);
 }
 
@@ -132,10 +133,11 @@ void KernelDatapath::forget_bridges() {
 // Devices of ours that nobody uses, attachments to devices that are no ports, and what maps say of either.
 void KernelDatapath::forget_devices() {
   std::set<int> ours;                // devices with a program
-  std::set<std::string> configured;  // pairs of internal ports, also of those in error
+  std::set<std::string> configured;  // pairs of internal and patch ports, also of those in error
   for (const auto& [no, p] : ports_) {
     ours.insert(p.hook.ifindex());
     if (p.internal()) configured.insert({p.spec.name, back_name(p.spec.name)});
+    if (p.patch()) configured.insert({p.device(), patch_name(p.spec.peer, p.spec.name)});
   }
   for (const auto& [port, device] : vxlan_) ours.insert(device.link.index);
   if (auto links = kernel_->links()) {

@@ -51,7 +51,8 @@ std::optional<MacAddr> KernelDatapath::station(const netlink::Link& veth) const 
 // What the programs need to know of the port's device, from what we know of it.
 void KernelDatapath::write_device(PortEntry& p) {
   hd_port next = p.conf;
-  next.flags &= ~(HD_UP | HD_INWARD | HD_PEER | HD_SHAPED);
+  next.flags &= ~(HD_UP | HD_INWARD | HD_PEER | HD_SHAPED | HD_PATCH);
+  if (p.patch()) next.flags |= HD_PATCH;
   std::fill_n(next.station, sizeof next.station, __u8{0});
   const bool attached = p.hook.ifindex() != 0;
   const bool by_back = p.internal() && (p.moved || p.shaped);
@@ -80,8 +81,8 @@ void KernelDatapath::see_link(PortEntry& p, const netlink::Link& link) {
 Result<> KernelDatapath::attach(PortEntry& p, const netlink::Link& hooked, bool made_clsact) {
   const auto ifindex = static_cast<__u32>(hooked.index);
   if (auto ok = programs_->devices.put(ifindex, static_cast<__u32>(p.no)); !ok) return ok;
-  auto hook =
-      Hook::attach(*pins_, *kernel_, {hooked.index, hooked.name, made_clsact, p.internal()}, programs_->port_ingress());
+  auto hook = Hook::attach(*pins_, *kernel_, {hooked.index, hooked.name, made_clsact, p.internal() || p.patch()},
+                           programs_->port_ingress());
   if (!hook) {
     programs_->devices.erase(ifindex);
     return std::unexpected(hook.error());
@@ -174,7 +175,7 @@ Result<> KernelDatapath::open_internal(PortEntry& p) {
 // Tries to take the device over; p.error says why that failed.
 void KernelDatapath::open_device(PortEntry& p) {
   p.error.clear();
-  const auto opened = p.internal() ? open_internal(p) : open_netdev(p);
+  const auto opened = p.internal() ? open_internal(p) : p.patch() ? open_patch(p) : open_netdev(p);
   if (!opened) {
     close_device(p, opened.error().text);
     spdlog::warn("port {}: {}", p.spec.name, p.error);
@@ -197,6 +198,7 @@ void KernelDatapath::close_device(PortEntry& p, const std::string& why) {
   if (ifindex == 0) return write_device(p);
   answer_device_[static_cast<std::size_t>(p.no)].store(0, std::memory_order_relaxed);
   lift_qos(p);
+  if (p.patch()) shut(ifindex);
   p.hook.detach(*pins_, *kernel_);
   programs_->devices.erase(static_cast<__u32>(ifindex));
   p.link = {};

@@ -23,6 +23,8 @@ namespace heddle::dp {
 
 // The other end of an internal port's pair. Interface names have 15 characters: a hash stands for the port's.
 std::string back_name(const std::string& port);
+// The device of patch port `port` whose other end is patch port `peer`: for the same reason a hash of both.
+std::string patch_name(const std::string& port, const std::string& peer);
 
 class KernelDatapath final : public Datapath {
  public:
@@ -75,6 +77,9 @@ class KernelDatapath final : public Datapath {
     std::vector<std::uint32_t> flood;  // multipoint tunnel
     [[nodiscard]] bool tunnel() const { return spec.kind == PortKind::vxlan; }
     [[nodiscard]] bool multipoint() const { return tunnel() && !spec.vxlan.remote; }
+    [[nodiscard]] bool patch() const { return spec.kind == PortKind::patch; }
+    // The name by which its device is known.
+    [[nodiscard]] std::string device() const { return patch() ? patch_name(spec.name, spec.peer) : spec.name; }
     [[nodiscard]] bool internal() const { return spec.kind == PortKind::internal || spec.kind == PortKind::tap; }
   };
   struct VxlanDevice {
@@ -119,6 +124,15 @@ class KernelDatapath final : public Datapath {
   void remove_internal(const std::string& name, const std::string& back);
   [[nodiscard]] std::optional<MacAddr> station(const netlink::Link& veth) const;
   void silence(const std::string& device) const;
+
+  // Patch ports: kernel_datapath_patch.cc
+  static Result<> check_patch(const PortSpec& spec);
+  Result<> make_patch(const std::string& near, const std::string& far, const std::string& port);
+  Result<> open_patch(PortEntry& p);
+  [[nodiscard]] bool peer_is_here(const PortEntry& p) const;
+  void remove_patch(const PortEntry& p);
+  void shut(int ifindex) const;
+  [[nodiscard]] PortState patch_state(const PortEntry& p) const;
 
   // QoS: kernel_datapath_qos.cc
   static netlink::Link& way_out(PortEntry& p);

@@ -61,7 +61,7 @@ void KernelDatapath::on_vxlan(const netlink::Link& link) {
 // A device that is not the port's any more is let go of, before another port takes it up.
 void KernelDatapath::on_renamed(const netlink::Link& link, std::set<PortNo>& changed) {
   for (auto& [no, p] : ports_) {
-    if (p.tunnel() || p.internal() || p.hook.ifindex() != link.index || p.spec.name == link.name) continue;
+    if (p.tunnel() || p.internal() || p.hook.ifindex() != link.index || p.device() == link.name) continue;
     close_device(p, "network device " + p.spec.name + " was renamed to " + link.name);
     spdlog::warn("port {}: {}", p.spec.name, p.error);
     remember(p);
@@ -87,7 +87,7 @@ void KernelDatapath::on_link(const netlink::Link& link, std::set<PortNo>& change
       if (p.link == link) continue;
       see_link(p, link);
       changed.insert(no);
-    } else if (p.spec.name == link.name && (hooked || link.master == 0)) {
+    } else if (p.device() == link.name && (hooked || link.master == 0)) {
       close_device(p, "replaced");
       open_device(p);
       remember(p);
@@ -109,7 +109,7 @@ void KernelDatapath::on_link_gone(const netlink::Link& link, std::set<PortNo>& c
     if (p.hook.ifindex() != link.index) continue;
     close_device(p, "network device " + p.spec.name + " is gone: it is taken up again as soon as it appears");
     spdlog::warn("port {}: {}", p.spec.name, p.error);
-    if (p.internal()) open_device(p);  // our own device: make it anew
+    if (p.internal() || p.patch()) open_device(p);  // our own device: make it anew
     remember(p);
     changed.insert(no);
   }

@@ -128,6 +128,8 @@ Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
   if (spec.name.size() >= HD_NAME)
     return fail(Errc::limit, fmt::format("port names have at most {} characters", HD_NAME - 1));
+  if (spec.kind == PortKind::patch)
+    if (auto ok = check_patch(spec); !ok) return std::unexpected(ok.error());
   const auto former = former_ports_.find(spec.name);
   const bool known = former != former_ports_.end() && former->second.kind == spec.kind;
   const auto no = known ? Result<PortNo>(former->second.no) : free_number();
@@ -233,6 +235,7 @@ Result<> KernelDatapath::remove_port(PortNo no) {
     const std::string back = p->back.name;
     close_device(*p, "");
     if (p->internal()) remove_internal(p->spec.name, back);
+    if (p->patch()) remove_patch(*p);
   }
   begin_number(no);
   programs_->names.erase({static_cast<__u16>(no), 0});
@@ -249,6 +252,7 @@ PortState KernelDatapath::port_state(PortNo no) const {
     return s;
   }
   if (p->tunnel()) return tunnel_state(*p);
+  if (p->patch()) return patch_state(*p);
   s.present = p->hook.ifindex() != 0;
   s.error = p->error;
   // A device in another namespace is that one's to look after; we see its address at most.

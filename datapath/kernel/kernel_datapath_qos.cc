@@ -146,10 +146,10 @@ Result<> KernelDatapath::apply_qos(PortEntry& p) {
 Result<> KernelDatapath::set_qos(PortNo no, const std::optional<QosSpec>& qos) {
   PortEntry* p = find(no);
   if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
-  if (p->tunnel()) {
+  if (p->tunnel() || p->patch()) {
     if (!qos) return {};
-    return fail(Errc::unsupported, "QoS of port " + p->spec.name +
-                                       ": a tunnel has no device of its own: shape the ports whose traffic it carries");
+    return fail(Errc::unsupported, "QoS of port " + p->spec.name + ": a " + (p->patch() ? "patch port" : "tunnel") +
+                                       " has no queues of its own: shape the ports behind it");
   }
   if (qos)
     if (auto ok = check(p->spec.name, *qos); !ok) return ok;

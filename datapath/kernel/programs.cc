@@ -17,6 +17,7 @@
 namespace heddle::dp {
 
 static_assert(HD_PORTS == limits::kPorts && HD_BRIDGES == limits::kBridges && HD_REMOTES == limits::kTunnelRemotes);
+static_assert(HD_PATCH_HOPS == limits::kPatchHops);
 static_assert(HD_TARGETS >= limits::kPorts + limits::kFloodList);
 static_assert(HD_MIRRORS == limits::kMirrors && HD_MIRRORS == 32, "a bit each in hd_port");
 static_assert(HD_DROPS == static_cast<int>(kDropCount));

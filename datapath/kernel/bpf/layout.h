@@ -18,6 +18,7 @@
 #define HD_CHUNK 64       /* targets in one element of `flood_sets` */
 #define HD_RING (1 << 20) /* bytes of events that may wait */
 #define HD_MIRRORS 32     /* limits::kMirrors */
+#define HD_PATCH_HOPS 8   /* limits::kPatchHops */
 #define HD_NO_BRIDGE 0xffff
 #define HD_ALL_VLANS 0xffff /* in `vlan_sets`: the set of every VLAN that has none of its own */
 #define HD_FRAME_HEAD 592   /* bytes of a frame in an event: what an ICMP error quotes, with the link headers */
@@ -49,6 +50,7 @@ enum {
   HD_POLICED = 1 << 14,     /* `policers` limits what comes */
   HD_RESERVED = 1 << 15,    /* the output of a mirror: copies leave by it, and nothing else comes or goes */
   HD_SHAPED = 1 << 20,      /* the device has queues of ours, which count what they drop */
+  HD_PATCH = 1 << 21,       /* one end of a link between bridges */
 };
 
 /* `ports`: by number. ifindex 0: nothing can leave by it. */

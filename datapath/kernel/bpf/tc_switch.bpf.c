@@ -49,7 +49,7 @@ struct walk {
   __u8 from_remote; /* it came through a multipoint tunnel */
   __u8 v6;
   __u8 mirroring; /* what leaves is a copy for a mirror */
-  __u8 reserved;
+  __u8 hops;      /* patch ports that it has passed */
 };
 _Static_assert(sizeof(struct walk) == 72, "a gap");
 
@@ -145,6 +145,7 @@ __noinline int deliver(struct __sk_buff* skb, struct walk* w, hd_target target, 
   __u32 no = target & 0xffff;
   struct hd_port* out = port_at(no);
   if (!w || !out) return TC_ACT_SHOT;
+  if (out->flags & HD_PATCH) skb->tc_index = w->hops + 1;
   if (set_tag(skb, w, out)) return drop(no, HD_DROP_no_frame);
   if (out->flags & HD_TUNNEL) {
     if (to_tunnel(skb, w, target)) return TC_ACT_SHOT;
@@ -285,9 +286,13 @@ static __always_inline int bridge(struct __sk_buff* skb, struct walk* w, const s
   barrier(); /* a port's bridge is written last: see write_conf() */
   w->in_flags = in->flags;
   count_rx(w->in_no, skb);
-  if (w->in_flags & (HD_RESERVED | HD_POLICED)) {
+  if (w->in_flags & (HD_RESERVED | HD_POLICED | HD_PATCH)) {
     if (w->in_flags & HD_RESERVED) return drop(w->in_no, HD_DROP_mirror_port);
-    if (police(skb, w->in_no) != FINE) return TC_ACT_SHOT;
+    if (w->in_flags & HD_PATCH) {
+      if (skb->tc_index > HD_PATCH_HOPS) return drop(w->in_no, HD_DROP_patch_loop);
+      w->hops = skb->tc_index;
+    }
+    if ((w->in_flags & HD_POLICED) && police(skb, w->in_no) != FINE) return TC_ACT_SHOT;
   }
   int why = read_l2(skb, w);
   if (why != FINE) return drop(w->in_no, why);
