@@ -14,11 +14,30 @@ History::History(Database& database)
 
 History::~History() { database_.remove_observer(observer_); }
 
+namespace {
+
+constexpr std::size_t kMostAtoms = limits::kHistoryRows * 32;
+
+// Each version of a bridge with a thousand ports holds a thousand references.
+std::size_t atoms_in(const Change& change) {
+  std::size_t sum = 0;
+  for (const RowChange& row : change.rows)
+    for (const RowRef& version : {row.before, row.after})
+      if (version)
+        for (const ColumnSchema& column : row.table->columns) sum += version->at(column.index).size();
+  return sum;
+}
+
+}  // namespace
+
 void History::record(const Change& change) {
   changes_.push_back(change);
   rows_ += change.rows.size();
-  while (!changes_.empty() && (changes_.size() > limits::kHistory || rows_ > limits::kHistoryRows)) {
+  atoms_ += atoms_in(change);
+  while (!changes_.empty() &&
+         (changes_.size() > limits::kHistory || rows_ > limits::kHistoryRows || atoms_ > kMostAtoms)) {
     rows_ -= changes_.front().rows.size();
+    atoms_ -= atoms_in(changes_.front());
     start_ = changes_.front().id;
     changes_.pop_front();
   }

@@ -2,7 +2,8 @@
 // not everything (monitor_cond_since, ovsdb-server(7) section 4.1.15).
 //
 // Observes the Database, which must outlive it. Bounds: limits::kHistory transactions with limits::kHistoryRows row
-// changes together; what is older is forgotten. Transaction ids are of this process: after a restart none is known.
+// changes together, of 32 column elements each (some 10 MB); what is older is forgotten. Transaction ids are of
+// this process: after a restart none is known.
 #pragma once
 
 #include <deque>
@@ -30,6 +31,7 @@ class History {
   Uuid start_;  // the state before changes_
   std::deque<Change> changes_;
   std::size_t rows_ = 0;
+  std::size_t atoms_ = 0;
 };
 
 }  // namespace heddle::ovsdb
