@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Compares Heddle with other switches: suite `user`, the user-space datapath beside Debian's Open vSwitch and a bare
-AF_XDP forwarder; suite `kernel`, the kernel datapath beside the Linux bridge. See docs/performance.md; tools/bench
+AF_XDP forwarder; suite `kernel`, the kernel datapath beside the Linux bridge; suite `scale`, the daemons with large configurations beside Open vSwitch's. See docs/performance.md; tools/bench
 builds what this needs and starts it. Needs root."""
 
 import argparse
@@ -24,7 +24,7 @@ USER_ONLY = {"sizes": "64,1500", "flows": "1,1000,100000", "sink": "xdp"}  # opt
 def parse():
     p = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
     p.add_argument("suite", nargs="?", choices=SUITES, default="user", help="what is compared (default user)")
-    p.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
+    p.add_argument("--rounds", type=int, help="interleaved rounds (default 5; scale: 3)")
     p.add_argument("--seconds", type=float, default=1.5, help="measured time of each cell (default 1.5)")
     for suite in SUITES.values():
         p.add_argument_group(f"suite {suite.name}",
@@ -56,6 +56,7 @@ def complete(options, error):
     suite = options.suite = SUITES[options.suite]
     switches.BIN = ROOT / options.build / "bin"
     options.groups = chosen((options.only or ",".join(suite.groups)).split(","), suite.groups, "rows")
+    options.rounds = suite.rounds if options.rounds is None else options.rounds
     names = options.switches.split(",") if options.switches else suite.default
     options.kinds = [suite.kinds[name] for name in chosen(names, suite.kinds, "switch")]
     for option, default in USER_ONLY.items():
@@ -88,6 +89,7 @@ def collect(options):
     lab = Lab()
     try:
         for number in range(options.rounds):
+            options.round = number
             kinds = options.kinds[number % len(options.kinds):] + options.kinds[:number % len(options.kinds)]
             for group in options.groups:
                 for kind in kinds:
@@ -132,7 +134,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.favour:
         favour()
-    if OpenVSwitch in options.kinds:
+    if any(issubclass(kind, OpenVSwitch) for kind in options.kinds):
         OpenVSwitch.fetch()
     results, failures = collect(options)
     suite = options.suite

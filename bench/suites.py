@@ -3,12 +3,14 @@ datapath beside the Linux bridge. A suite knows its kinds of switches by name (t
 its groups of rows, the ratios that are shown, and how to measure a group."""
 
 from heddle import Heddle, HeddleKernel, HeddleKernelDevice, HeddleUser
+from scale_switches import ScaleKernel, ScaleOpenVSwitch, ScaleUser
 from switches import Floor, LinuxBridge, OpenVSwitch
 
 import fdb
 import latency
 import restart
 import rows
+import scale
 from rows import RATES, TCP, Cell
 
 
@@ -21,6 +23,7 @@ class UserSuite:
     ratios = (("heddle", "ovs"), ("heddle", "floor"), ("ovs", "floor"))
     ranges = False
     groups = (*RATES, *TCP, "idle")
+    rounds = 5
     streams = (1, 4)
 
     def measure(self, lab, kind, group, options):
@@ -52,6 +55,7 @@ class KernelSuite:
     ranges = True
     rates = ("local", "vxlan")
     groups = (*rates, *TCP, *latency.GROUPS, *restart.GROUPS, fdb.GROUP)
+    rounds = 5
     streams = (1, 8)
     cpus = "0,1"  # sender and receiver of TCP
     cells = (Cell("64 B 1 flow", 64), Cell("64 B 1000 MACs", 64, flows=1000, macs=1000))
@@ -82,4 +86,23 @@ class KernelSuite:
         return 8
 
 
-SUITES = {suite.name: suite for suite in (UserSuite(), KernelSuite())}
+class ScaleSuite:
+    """Large configurations: vswitchd with each of its datapaths, and ovsdb-server with ovs-vswitchd."""
+
+    name = "scale"
+    kinds = {kind.name: kind for kind in (ScaleKernel, ScaleUser, ScaleOpenVSwitch)}
+    default = tuple(kinds)
+    ratios = (("kernel", "ovs"), ("user", "ovs"))
+    ranges = False
+    groups = scale.GROUPS
+    rounds = 3
+
+    def measure(self, lab, kind, group, options):
+        if options.round == 0 or group not in scale.ONCE:
+            yield from scale.measure(lab, kind, group)
+
+    def seconds(self, kind, group, options):
+        return scale.SECONDS[group] / (options.rounds if group in scale.ONCE else 1)
+
+
+SUITES = {suite.name: suite for suite in (UserSuite(), KernelSuite(), ScaleSuite())}

@@ -128,21 +128,29 @@ class OpenVSwitch(Switch):
         self.database = f"unix:{directory}/db.sock"
         run(str(tree / "usr/bin/ovsdb-tool"), "create", str(directory / "conf.db"),
             str(tree / "usr/share/openvswitch/vswitch.ovsschema"))
-        self.spawn((tree / "usr/sbin/ovsdb-server", directory / "conf.db", f"--remote=p{self.database}",
-                    f"--pidfile={directory}/ovsdb-server.pid", f"--unixctl={directory}/ovsdb.ctl"), env=self.env)
+        self.spawn_server()
         self.wait_alive("ovsdb-server", (directory / "db.sock").exists)
         core = 1 if pin is None else pin
         self.vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", f"other_config:pmd-cpu-mask={1 << core:#x}")
         if self.relaxed:
             self.vsctl("--no-wait", "set", "Open_vSwitch", ".", "other_config:pmd-maxsleep=50")
-        self.spawn((tree / "usr/lib/openvswitch-switch/ovs-vswitchd", self.database,
-                    f"--pidfile={directory}/ovs-vswitchd.pid", f"--unixctl={directory}/vswitchd.ctl"), env=self.env)
+        self.spawn_switch()
         self.vsctl("add-br", "br0", "--", "set", "Bridge", "br0", "datapath_type=netdev")
         for port in ports:
             self.vsctl("add-port", "br0", port, "--", "set", "Interface", port, "type=afxdp")
         self.underlay = "u0"
         if tunnel:
             self.add_tunnel()
+
+    def spawn_server(self):
+        self.spawn((PEER / "root/usr/sbin/ovsdb-server", self.directory / "conf.db", f"--remote=p{self.database}",
+                    f"--pidfile={self.directory}/ovsdb-server.pid", f"--unixctl={self.directory}/ovsdb.ctl"),
+                   env=self.env)
+
+    def spawn_switch(self):
+        self.spawn((PEER / "root/usr/lib/openvswitch-switch/ovs-vswitchd", self.database,
+                    f"--pidfile={self.directory}/ovs-vswitchd.pid", f"--unixctl={self.directory}/vswitchd.ctl"),
+                   env=self.env)
 
     def add_tunnel(self):
         self.vsctl("add-br", "brphy", "--", "set", "Bridge", "brphy", "datapath_type=netdev",

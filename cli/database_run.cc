@@ -101,12 +101,18 @@ class Attempt {
   }
 
   Result<State> commit() {
-    const auto t = session_.model.transaction();
-    auto ops = with_trailer(t.ops);
+    auto t = session_.model.transaction();
+    auto ops = with_trailer(std::move(t.ops));
+    const auto selects = [&ops] {
+      std::vector<std::size_t> out;
+      for (std::size_t i = 0; i < ops.size(); ++i)
+        if (ops[i]["op"] == "select") out.push_back(i);
+      return out;
+    }();
     if (options_.verbose) {
       for (const auto& op : ops) trace_ << "vsctl: sends " << ovsdb::dump_json(op) << "\n";
     }
-    auto results = send_operations(client_, ops, deadline_);
+    auto results = send_operations(client_, std::move(ops), deadline_);
     if (!results) {
       return fail(results.error().code, results.error().text + "; whether the change was made is not known");
     }
@@ -118,12 +124,12 @@ class Attempt {
       return fail(Errc::invalid,
                   fmt::format("the database refuses the change, all of it: {}", ovsdb::error_text(*error)));
     }
-    finish(t, ops, *results);
+    finish(t, selects, *results);
     return State::done;
   }
 
   // After the commit: the database's own UUIDs take the place of those made up here.
-  void finish(const Transaction& t, const Json& ops, const Json& results) {
+  void finish(const Transaction& t, const std::vector<std::size_t>& selects, const Json& results) {
     std::map<Uuid, Uuid> real;
     for (const auto& [position, uuid] : t.inserts) {
       const auto datum = from_json(results[position].value("uuid", Json()), Catalog::uuid_column().type);
@@ -137,8 +143,7 @@ class Attempt {
       for (const auto& [column, value] : record->changes) touched.columns.insert(column);
       result_.touched.push_back(std::move(touched));
     }
-    for (std::size_t i = 0; i < ops.size(); ++i) {
-      if (ops[i]["op"] != "select") continue;
+    for (const std::size_t i : selects) {
       const auto rows = results[i].value("rows", Json::array());
       if (!rows.empty()) result_.next_cfg = rows[0].value("next_cfg", std::int64_t{0});
     }

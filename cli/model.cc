@@ -39,8 +39,10 @@ Result<> Model::load(const Interest& interest, const Json& results) {
   for (const auto& [name, columns] : interest) {
     const auto table = catalog_.need(name);
     if (!table) return std::unexpected(table.error());
-    const Json rows = results.at(i++).value("rows", Json::array());
-    for (const Json& row : rows) {
+    const Json& result = results.at(i++);
+    const auto rows = result.find("rows");
+    if (rows == result.end()) continue;
+    for (const Json& row : *rows) {
       auto record = std::make_unique<Record>();
       record->table = *table;
       for (const auto& [column_name, value] : row.items()) {

@@ -34,9 +34,14 @@ std::optional<OfPort> OfPortNumbers::take(std::optional<OfPort> wish) {
     return number;
   };
   if (wish && *wish > 0 && *wish <= limits::kOfportMax && !used_.contains(*wish)) return use(*wish);
-  const std::set<OfPort> resting(resting_.begin(), resting_.end());
-  for (OfPort n = 1; n <= limits::kOfportMax; ++n)
-    if (!used_.contains(n) && !resting.contains(n)) return use(n);
+  OfPort lowest = 1;
+  for (const OfPort used : used_) {
+    while (lowest < used && std::ranges::find(resting_, lowest) != resting_.end()) ++lowest;
+    if (lowest < used) break;
+    ++lowest;
+  }
+  while (lowest <= limits::kOfportMax && std::ranges::find(resting_, lowest) != resting_.end()) ++lowest;
+  if (lowest <= limits::kOfportMax) return use(lowest);
   if (resting_.empty()) return std::nullopt;
   return use(resting_.front());
 }

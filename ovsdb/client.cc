@@ -248,7 +248,8 @@ Result<Json> Client::call(std::string_view method, Json params, Deadline deadlin
     if (message->contains("error") && !message->at("error").is_null()) {
       return fail(Errc::invalid, error_text(message->at("error")));
     }
-    return message->value("result", Json());
+    const auto result = message->find("result");
+    return result == message->end() ? Json() : std::move(*result);
   }
 }
 

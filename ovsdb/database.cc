@@ -36,7 +36,7 @@ class DatabaseImpl final : public Database {
  private:
   Result<> stage(Transaction& transaction, const RowUpdate& update) const;
   // True when something changed.
-  Expect<bool> commit(Transaction& transaction);
+  Expect<bool> commit(Transaction& transaction, Store::Sync sync);
   void notify(Change change);
 
   std::unique_ptr<const Schema> schema_;
@@ -136,7 +136,8 @@ TransactOutcome DatabaseImpl::try_transact(const Json& operations, const Transac
             .to_json());
     return out;
   }
-  if (auto committed = commit(transaction); !committed) out.reply.push_back(committed.error().to_json());
+  if (auto committed = commit(transaction, Store::Sync::now); !committed)
+    out.reply.push_back(committed.error().to_json());
   return out;
 }
 
@@ -147,13 +148,13 @@ Result<> DatabaseImpl::stage(Transaction& transaction, const RowUpdate& update) 
   if (!row) return {};
   for (const auto& [name, value] : update.columns) {
     const ColumnSchema* column = table->find(name);
+    if (column != nullptr && row->at(column->index) == value) continue;  // most of the status, most of the time
     const std::string place = "table " + table->name + ", column " + name + ": ";
     if (column == nullptr) return fail(Errc::invalid, place + "there is no such column");
     if (!column->is_mutable) return fail(Errc::invalid, place + "it cannot be changed after the insert");
     auto ok = check_atoms(column->type, value);
     if (ok) ok = check_size(column->type, value);
     if (!ok) return fail(Errc::invalid, place + ok.error().details);
-    if (row->at(column->index) == value) continue;
     auto edited = transaction.edit(*table, update.uuid);
     if (!edited) return fail(Errc::limit, edited.error().details);
     (*edited)->edit(column->index) = value;
@@ -165,12 +166,12 @@ Result<bool> DatabaseImpl::update(std::span<const RowUpdate> updates) {
   Transaction transaction(*schema_, tables_);
   for (const RowUpdate& one : updates)
     if (auto ok = stage(transaction, one); !ok) return std::unexpected(ok.error());
-  auto committed = commit(transaction);
+  auto committed = commit(transaction, Store::Sync::later);
   if (!committed) return fail(Errc::invalid, committed.error().details);
   return *committed;
 }
 
-Expect<bool> DatabaseImpl::commit(Transaction& transaction) {
+Expect<bool> DatabaseImpl::commit(Transaction& transaction, Store::Sync sync) {
   if (auto ok = enforce_integrity(transaction); !ok) return std::unexpected(ok.error());
   Change change{transaction.changes(), Uuid::random()};
   if (change.rows.empty()) return false;
@@ -178,7 +179,7 @@ Expect<bool> DatabaseImpl::commit(Transaction& transaction) {
     std::vector<StoredRow> rows;
     for (const RowChange& row : change.rows)
       if (Change{{row}, {}}.durable()) rows.push_back(to_stored(row));
-    if (auto written = store_->write(rows); !written) {
+    if (auto written = store_->write(rows, sync); !written) {
       spdlog::error("{}", written.error().text);
       return failure("I/O error", written.error().text);
     }

@@ -153,7 +153,16 @@ Result<> Store::transaction(const std::string* schema, std::span<const StoredRow
   return execute("COMMIT");
 }
 
-Result<> Store::write(std::span<const StoredRow> rows) {
+// In WAL mode FULL syncs the log after each transaction, NORMAL leaves that to the next (sqlite.org/pragma.html).
+Result<> Store::set_sync(Sync sync) {
+  if (sync == sync_) return {};
+  if (auto ok = execute(sync == Sync::now ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"); !ok) return ok;
+  sync_ = sync;
+  return {};
+}
+
+Result<> Store::write(std::span<const StoredRow> rows, Sync sync) {
+  if (auto ok = set_sync(sync); !ok) return ok;
   if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
   auto done = transaction(nullptr, rows);
   if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
@@ -161,6 +170,7 @@ Result<> Store::write(std::span<const StoredRow> rows) {
 }
 
 Result<> Store::replace(const std::string& schema, std::span<const StoredRow> rows) {
+  if (auto ok = set_sync(Sync::now); !ok) return ok;
   if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
   auto done = transaction(&schema, rows);
   if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);

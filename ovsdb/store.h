@@ -34,8 +34,10 @@ class Store {
   // The schema under which the rows were written; empty in a new file.
   Result<std::string> schema();
   Result<std::vector<StoredRow>> load();
-  // One transaction, on disk when it returns.
-  Result<> write(std::span<const StoredRow> rows);
+  // One transaction. `now`: on disk when it returns. `later`: it outlives this process, and is on disk no later than
+  // the next one that is written `now`.
+  enum class Sync : bool { now, later };
+  Result<> write(std::span<const StoredRow> rows, Sync sync = Sync::now);
   // One transaction: replaces the schema and all rows.
   Result<> replace(const std::string& schema, std::span<const StoredRow> rows);
 
@@ -49,6 +51,7 @@ class Store {
   Result<> initialize();
   Result<> execute(const char* sql);
   Result<Statement> prepare(const char* sql);
+  Result<> set_sync(Sync sync);
   Result<> run(sqlite3_stmt* statement);
   Result<> write_row(const StoredRow& row);
   Result<> transaction(const std::string* schema, std::span<const StoredRow> rows);
@@ -56,6 +59,7 @@ class Store {
 
   std::string path_;
   sqlite3* db_ = nullptr;
+  Sync sync_ = Sync::now;
   Statement put_;
   Statement remove_;
 };

@@ -17,11 +17,21 @@ namespace {
 using ovsdb::Row;
 using ovsdb::RowRef;
 
+std::string_view name_of(const Row& row) {
+  const ovsdb::Datum& name = row.get("name");
+  const auto* text = name.empty() ? nullptr : std::get_if<std::string>(&name.keys().front());
+  return text == nullptr ? std::string_view{} : std::string_view(*text);
+}
+
 std::vector<RowRef> by_name(const ovsdb::Database& db, std::string_view table, const std::vector<ovsdb::Uuid>& uuids) {
-  std::vector<RowRef> rows;
+  std::vector<std::pair<std::string_view, RowRef>> named;  // thousands: each name is looked up once
+  named.reserve(uuids.size());
   for (const ovsdb::Uuid& uuid : uuids)
-    if (auto row = db.find(table, uuid)) rows.push_back(std::move(row));
-  std::ranges::stable_sort(rows, {}, [](const RowRef& row) { return row->get("name").string_or(""); });
+    if (auto row = db.find(table, uuid)) named.emplace_back(name_of(*row), std::move(row));
+  std::ranges::stable_sort(named, {}, [](const auto& entry) { return entry.first; });
+  std::vector<RowRef> rows;
+  rows.reserve(named.size());
+  for (auto& [name, row] : named) rows.push_back(std::move(row));
   return rows;
 }
 

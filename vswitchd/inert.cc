@@ -64,7 +64,9 @@ bool is_key(std::string_view pattern, std::string_view key) {
 
 bool is_set(const ovsdb::Row& row, std::string_view column) {
   const auto* schema = row.table().find(column);
-  return schema != nullptr && row.at(schema->index) != ovsdb::default_datum(schema->type);
+  if (schema == nullptr) return false;
+  const ovsdb::Datum& value = row.at(schema->index);
+  return schema->type.min == 0 ? !value.empty() : value != ovsdb::default_datum(schema->type);
 }
 
 }  // namespace

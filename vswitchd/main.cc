@@ -54,7 +54,7 @@ DeviceSetter device_setter(netlink::Netlink& netlink) {
 class Loop {
  public:
   Loop(asio::io_context& io, Reconciler& reconciler, const std::map<std::string, dp::Datapath*>& datapaths)
-      : io_(io), reconciler_(reconciler), signals_(io, SIGTERM, SIGINT), timer_(io) {
+      : io_(io), reconciler_(reconciler), signals_(io, SIGTERM, SIGINT), timer_(io), rest_(io) {
     for (const auto& [type, datapath] : datapaths)
       sources_.push_back({type, *datapath, asio::posix::stream_descriptor(io, datapath->control_fd())});
   }
@@ -70,9 +70,7 @@ class Loop {
       spdlog::info("ending on signal {}", number);
       io_.stop();
     });
-    reconciler_.watch([this] {
-      if (!std::exchange(wanted_, true)) asio::post(io_, [this] { reconcile(); });
-    });
+    reconciler_.watch([this] { want(); });
     for (Source& source : sources_) wait_for_devices(source);
     wait_for_statistics();
   }
@@ -80,6 +78,7 @@ class Loop {
   void end() {
     ended_ = true;
     timer_.cancel();
+    rest_.cancel();
     for (Source& source : sources_) source.news.cancel();
   }
 
@@ -90,9 +89,24 @@ class Loop {
     asio::posix::stream_descriptor news;
   };
 
+  // At once when somebody waits for it, or when it is quick. With thousands of ports it is not: then it rests for as
+  // long as it took, so that a client that sends one transaction after the other has its turn.
+  void want() {
+    const bool at_once = took_ < std::chrono::milliseconds(10) || reconciler_.awaited();
+    if (at_once && !std::exchange(posted_, true)) return asio::post(io_, [this] { reconcile(); });
+    if (at_once || std::exchange(resting_, true)) return;
+    rest_.expires_after(std::min<Duration>(took_, std::chrono::milliseconds(200)));
+    rest_.async_wait([this](const boost::system::error_code& /*stopped*/) {
+      if (std::exchange(resting_, false)) reconcile();
+    });
+  }
   void reconcile() {
-    wanted_ = false;
-    if (!ended_) reconciler_.run();
+    posted_ = resting_ = false;
+    rest_.cancel();
+    if (ended_) return;
+    const TimePoint begin = Clock::now();
+    reconciler_.run();
+    took_ = Clock::now() - begin;
   }
   void wait_for_devices(Source& source) {
     source.news.async_wait(asio::posix::stream_descriptor::wait_read,
@@ -116,7 +130,10 @@ class Loop {
   std::vector<Source> sources_;
   asio::signal_set signals_;
   asio::steady_timer timer_;
-  bool wanted_ = false;
+  asio::steady_timer rest_;
+  Duration took_{};  // the last reconcile()
+  bool posted_ = false;
+  bool resting_ = false;
   bool ended_ = false;
 };
 

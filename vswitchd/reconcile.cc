@@ -17,6 +17,26 @@ namespace {
 using ofproto::Switch;
 using ofproto::SwitchPort;
 
+// Whether anything differs that the switches may depend on: external_ids are other programs' notes.
+bool concerns_switches(const ovsdb::Change& change) {
+  return std::ranges::any_of(change.rows, [](const ovsdb::RowChange& row) {
+    if (!row.before || !row.after) return true;
+    return std::ranges::any_of(row.table->columns, [&](const ovsdb::ColumnSchema& column) {
+      return !column.ephemeral && column.name != "external_ids" &&
+             row.before->at(column.index) != row.after->at(column.index);
+    });
+  });
+}
+
+// Whether the row says already what absent_interface() would make it say: true of most that have an error.
+bool says_absent(const ovsdb::Row& row, const std::string& error, const ovsdb::Datum& status) {
+  if (row.get("error") != (error.empty() ? ovsdb::Datum{} : ovsdb::Datum::of(error))) return false;
+  if (row.get("ofport").integer() != -1 || row.get("status") != status) return false;
+  return std::ranges::all_of(std::initializer_list<const char*>{"mac_in_use", "mtu", "ifindex", "admin_state",
+                                                                "link_state", "link_speed", "duplex", "statistics"},
+                             [&](const char* column) { return row.get(column).empty(); });
+}
+
 }  // namespace
 
 Reconciler::Reconciler(ovsdb::Database& db, std::map<std::string, Switch*> switches, DeviceSetter set_device,
@@ -32,9 +52,14 @@ Reconciler::~Reconciler() {
 
 void Reconciler::watch(std::function<void()> wanted) {
   observer_ = db_.add_observer([this, wanted = std::move(wanted)](const ovsdb::Change& change) {
-    if (!writing_ && change.durable()) wanted();
+    if (!writing_ && concerns_switches(change)) wanted();
   });
   watching_ = true;
+}
+
+bool Reconciler::awaited() const {
+  return std::ranges::any_of(db_.rows("Open_vSwitch"),
+                             [](const auto& root) { return root->get("next_cfg") != root->get("cur_cfg"); });
 }
 
 std::chrono::milliseconds Reconciler::statistics_interval() const {
@@ -74,7 +99,7 @@ void Reconciler::run() {
   });
   for (const DesiredPort* port : ports) apply_port(*port, *switches_.at(port->datapath));
   log_warnings(want_.warnings);
-  write_status(true, true);
+  write_status(false, true);
 }
 
 void Reconciler::ensure_root() {
@@ -245,6 +270,10 @@ void Reconciler::write_status(bool statistics, bool done) {
     const auto it = errors_.find(row);
     return it == errors_.end() ? std::string{} : it->second;
   };
+  const auto counted = [this](const ovsdb::Uuid& uuid) {
+    const auto row = db_.find("Interface", uuid);
+    return row && !row->get("statistics").empty();
+  };
   const auto report = [&](const ovsdb::Uuid& row, const std::string& name, const std::string& bridge) {
     for (const auto& [type, sw] : switches_) {
       const SwitchPort* port = sw->port(name);
@@ -252,9 +281,11 @@ void Reconciler::write_status(bool statistics, bool done) {
       updates.push_back(interface_status(row, *port, sw->state(*port), error_of(row)));
       auto& status = updates.back().columns["status"];
       status = with_idle(row, status);
-      if (statistics) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
+      if (statistics || !counted(row)) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
       return;
     }
+    const auto now = db_.find("Interface", row);
+    if (now && says_absent(*now, error_of(row), with_idle(row, {}))) return;
     updates.push_back(absent_interface(row, error_of(row)));
     updates.back().columns["status"] = with_idle(row, {});
   };

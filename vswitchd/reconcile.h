@@ -39,6 +39,8 @@ class Reconciler {
   // `wanted` is called after every commit that did not come from here and touches configuration. It should see to it
   // that run() is called soon, not call it at once: several commits may be served by one run.
   void watch(std::function<void()> wanted);
+  // Whether somebody asked to be told (cur_cfg) when what is in the database now has been applied.
+  [[nodiscard]] bool awaited() const;
   // The time between two refresh_statistics(), as other_config:stats-update-interval asks.
   [[nodiscard]] std::chrono::milliseconds statistics_interval() const;
 
@@ -55,7 +57,7 @@ class Reconciler {
   Result<> settle_qos(const DesiredPort& want, ofproto::Switch& sw);
   [[nodiscard]] const ofproto::SwitchPort* current(const std::string& name) const;
   void log_warnings(std::set<std::string> warnings);
-  // `statistics`: with counters. `done`: next_cfg is applied.
+  // `statistics`: with counters; without, only those of ports that have none yet. `done`: next_cfg is applied.
   void write_status(bool statistics, bool done);
   [[nodiscard]] ovsdb::Datum with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
   void report_idle_ports(std::vector<ovsdb::RowUpdate>& updates);

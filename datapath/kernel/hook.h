@@ -4,6 +4,9 @@
 // among them. A device that has ingress filters gets ours as a filter too, behind them (preference 65000), so that they
 // see the frames first. XDP programs run before TC and are not touched.
 //
+// The kernel waits for a grace period of RCU for each tcx program that comes or goes (about 12 ms), holding the lock of
+// all network devices; for filters it does not. So a device that is one of many gets a filter.
+//
 // Filters bear the owner's mark as handle, so that two daemons do not take each other's for their own.
 //
 // Owner: the kernel datapath, one Hook for each device. Control thread. A Hook that is destroyed without detach()
@@ -26,6 +29,7 @@ class Hook {
     std::string name;
     bool made_clsact = false;  // by an earlier daemon of ours
     bool ours = false;         // a device that we made: no frame may ever pass its ingress without the program
+    bool one_of_many = false;  // a filter, unless it has tcx already: see above
   };
   // Attaches `program`, or puts it in the place of the one that an earlier daemon left on the device.
   static Result<Hook> attach(const Pins& pins, netlink::Netlink& kernel, const Target& target, int program);

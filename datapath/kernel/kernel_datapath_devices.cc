@@ -81,8 +81,15 @@ void KernelDatapath::see_link(PortEntry& p, const netlink::Link& link) {
 Result<> KernelDatapath::attach(PortEntry& p, const netlink::Link& hooked, bool made_clsact) {
   const auto ifindex = static_cast<__u32>(hooked.index);
   if (auto ok = programs_->devices.put(ifindex, static_cast<__u32>(p.no)); !ok) return ok;
-  auto hook = Hook::attach(*pins_, *kernel_, {hooked.index, hooked.name, made_clsact, p.internal() || p.patch()},
-                           programs_->port_ingress());
+  // Four a second are had by tcx, and up to 32 at once.
+  constexpr auto pace = std::chrono::milliseconds(250);
+  const TimePoint now = (options_.time != nullptr ? *options_.time : steady_).now();
+  slow_hooks_ = std::max(slow_hooks_, now);
+  const bool one_of_many = slow_hooks_ - now > 31 * pace;
+  if (!one_of_many) slow_hooks_ += pace;
+  auto hook =
+      Hook::attach(*pins_, *kernel_, {hooked.index, hooked.name, made_clsact, p.internal() || p.patch(), one_of_many},
+                   programs_->port_ingress());
   if (!hook) {
     programs_->devices.erase(ifindex);
     return std::unexpected(hook.error());
@@ -188,6 +195,7 @@ void KernelDatapath::open_device(PortEntry& p) {
     if (auto info = netlink::ethtool_info(p.spec.name)) p.ethtool = *info;
   if (p.qos || (settled_ && way_out(p).qdisc == "htb"))
     if (auto ok = apply_qos(p); !ok) spdlog::warn("{}", ok.error().text);
+  flood(p.policy.bridge);
   spdlog::info("port {}: device {} taken over ({})", p.spec.name, p.link.index, p.hook.kind());
 }
 

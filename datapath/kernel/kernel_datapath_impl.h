@@ -194,6 +194,7 @@ class KernelDatapath final : public Datapath {
   Fd control_, timer_;
   bool routes_changed_ = false;  // and the timer runs for it
   bool settled_ = false;
+  TimePoint slow_hooks_{};  // when all that were attached by tcx have been paid for: see attach()
   std::map<PortNo, PortEntry> ports_;
   std::map<std::string, PortNo> by_name_;
   std::map<std::string, Former> former_ports_;

@@ -58,14 +58,19 @@ const KernelDatapath::PortEntry* KernelDatapath::find(PortNo no) const {
 
 // Round and round, so that a number is not soon another port's.
 Result<PortNo> KernelDatapath::free_number() {
+  constexpr std::size_t most = limits::kPorts - 1;
+  const auto full = [] {
+    return fail(Errc::limit, "the switch has its most ports, " + std::to_string(limits::kPorts - 1));
+  };
+  if (ports_.size() + former_ports_.size() >= most) return full();
   std::set<PortNo> taken;
   for (const auto& [name, former] : former_ports_) taken.insert(former.no);
   for (std::size_t tries = 1; tries < limits::kPorts; ++tries) {
-    last_number_ = static_cast<std::uint16_t>(last_number_ % (limits::kPorts - 1) + 1);
+    last_number_ = static_cast<std::uint16_t>(last_number_ % most + 1);
     const auto no = static_cast<PortNo>(last_number_);
     if (!ports_.contains(no) && !taken.contains(no)) return no;
   }
-  return fail(Errc::limit, "the switch has its most ports, " + std::to_string(limits::kPorts - 1));
+  return full();
 }
 
 void KernelDatapath::begin_number(PortNo no) {
@@ -188,6 +193,7 @@ void KernelDatapath::flood(BridgeId bridge) {
   std::vector<FloodSets::Member> members;
   for (const auto& [no, p] : ports_) {
     if (p.policy.bridge != bridge || (p.conf.flags & HD_RESERVED) != 0) continue;
+    if (!p.tunnel() && p.hook.ifindex() == 0) continue;  // until there is a device: open_device()
     FloodSets::Member m{p.policy, {}};
     const auto number = static_cast<hd_target>(no);
     if (!p.multipoint()) m.targets.push_back(number | p.remote << 16);

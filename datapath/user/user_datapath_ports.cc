@@ -19,7 +19,7 @@ const UserDatapath::PortEntry* UserDatapath::find(PortNo no) const {
 
 // Round and round, so that a number is not soon another port's.
 Result<PortNo> UserDatapath::free_number() {
-  for (std::size_t tries = 1; tries < limits::kPorts; ++tries) {
+  while (ports_.size() < limits::kPorts - 1) {
     last_number_ = static_cast<std::uint16_t>(last_number_ % (limits::kPorts - 1) + 1);
     if (!ports_.contains(static_cast<PortNo>(last_number_))) return static_cast<PortNo>(last_number_);
   }
@@ -111,8 +111,9 @@ Result<> UserDatapath::remove_port(PortNo no) {
     draft_->publish();
     if (p->spec.kind == PortKind::vxlan) remove_tunnel(*p);
   } else {
-    close_device(*p, "");
-    draft_->publish();
+    const bool open = p->slot != kNoIo;
+    close_device(*p, "");  // publishes
+    if (!open) draft_->publish();
     if (p->spec.kind == PortKind::internal) TapPort::remove(p->spec.name);
   }
   met_.erase(no);

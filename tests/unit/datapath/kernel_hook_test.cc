@@ -164,8 +164,9 @@ class KernelHook : public KernelWorldTest {
     mounts_.reset();
     KernelWorldTest::TearDown();
   }
-  Result<Hook> attach(const Pins& pins) {
-    return Hook::attach(pins, *w().kernel, {.ifindex = ifindex_, .name = "p1"}, w().programs->port_ingress());
+  Result<Hook> attach(const Pins& pins, bool one_of_many = false) {
+    return Hook::attach(pins, *w().kernel, {.ifindex = ifindex_, .name = "p1", .one_of_many = one_of_many},
+                        w().programs->port_ingress());
   }
   // How many programs of ours see a frame that arrives. A second, short frame tells when the first has been through: on
   // one processor they keep their order.
@@ -240,6 +241,23 @@ TEST_F(KernelHook, AttachesByTcxWhereThatIsToBeHad) {
   EXPECT_TRUE(pins_->names().empty());
   EXPECT_FALSE(must(w().kernel->has_clsact(ifindex_)));
   hook.detach(*pins_, *w().kernel);
+}
+
+TEST_F(KernelHook, OneOfManyGetsAFilterUnlessItHasTcx) {
+  {
+    const Hook first = must(attach(*pins_, true));
+    EXPECT_STREQ(first.kind(), "clsact");
+  }
+  Hook filter = must(attach(*pins_));
+  EXPECT_STREQ(filter.kind(), "clsact") << "what is there stays of its kind";
+  EXPECT_EQ(seen(), 1U);
+  filter.detach(*pins_, *w().kernel);
+  EXPECT_EQ(seen(), 0U);
+  { const Hook first = must(attach(*pins_)); }
+  Hook again = must(attach(*pins_, true));
+  EXPECT_STREQ(again.kind(), has_tcx() ? "tcx" : "clsact");
+  EXPECT_EQ(seen(), 1U) << "not exactly one program";
+  again.detach(*pins_, *w().kernel);
 }
 
 TEST_F(KernelHook, SurvivesItsOwnerAndIsReplacedInPlace) {

@@ -50,6 +50,16 @@ TEST(OfPortNumbers, LowestFreeAndRested) {
   EXPECT_EQ(numbers.take(0xfff0), 6) << "reserved numbers are not given";
 }
 
+TEST(OfPortNumbers, RestedNumbersComeBackFirst) {
+  OfPortNumbers numbers;
+  constexpr auto many = static_cast<OfPort>(limits::kOfportRest + 10);
+  for (OfPort n = 1; n <= many; ++n) ASSERT_EQ(numbers.take({}), n);
+  for (OfPort n = 2; n <= limits::kOfportRest + 3; ++n) numbers.give_back(n);
+  EXPECT_EQ(numbers.take({}), 2) << "it was freed before kOfportRest others";
+  EXPECT_EQ(numbers.take({}), 3);
+  EXPECT_EQ(numbers.take({}), many + 1) << "the others rest";
+}
+
 TEST(OfPortNumbers, RestedNumbersServeWhenAllElseIsUsed) {
   OfPortNumbers numbers;
   for (unsigned n = 1; n <= limits::kOfportMax; ++n) ASSERT_EQ(numbers.take(static_cast<OfPort>(n)), n);

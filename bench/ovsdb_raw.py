@@ -1,0 +1,101 @@
+"""OVSDB (RFC 7047) spoken by hand over a unix socket: what a benchmark asks of a database must not be slowed down by the
+tool that asks, and must be the same for both sides."""
+
+import json
+import selectors
+import socket
+import time
+
+DATABASE = "Open_vSwitch"
+
+
+class Connection:
+    """Requests one after the other; notifications in between are thrown away."""
+
+    def __init__(self, path, seconds=120):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(seconds)
+        self.socket.connect(str(path))
+        self.text = ""
+        self.number = 0
+        self.decoder = json.JSONDecoder()
+
+    def call(self, method, *params):
+        self.number += 1
+        self.socket.sendall(json.dumps({"method": method, "params": params, "id": self.number}).encode())
+        while True:
+            message = self._next()
+            if message.get("method") == "echo":
+                answer = {"result": message["params"], "error": None, "id": message["id"]}
+                self.socket.sendall(json.dumps(answer).encode())
+            elif message.get("id") == self.number:
+                if message.get("error"):
+                    raise RuntimeError(f"{method}: {message['error']}")
+                return message["result"]
+
+    def transact(self, *operations):
+        """The results; an operation that failed is an exception."""
+        results = self.call("transact", DATABASE, *operations)
+        for result in results:
+            if result is None or "error" in result:
+                raise RuntimeError(f"transact: {results}")
+        return results
+
+    def close(self):
+        self.socket.close()
+
+    def _next(self):
+        while True:
+            self.text = self.text.lstrip()
+            if self.text:
+                try:
+                    message, end = self.decoder.raw_decode(self.text)
+                    self.text = self.text[end:]
+                    return message
+                except json.JSONDecodeError:
+                    pass
+            piece = self.socket.recv(1 << 20).decode()
+            if not piece:
+                raise RuntimeError("the database closed the connection")
+            self.text += piece
+
+
+class Watchers:
+    """Many monitoring clients in one process. They look for a word in what they are sent and parse nothing, so that the
+    time measured is the server's."""
+
+    def __init__(self, path, count, tables):
+        self.poll = selectors.DefaultSelector()
+        self.sockets = []
+        request = {"method": "monitor_cond", "id": 0, "params": [DATABASE, "m", {t: [{"columns": c}] for t, c in tables}]}
+        for number in range(count):
+            connection = Connection(path)
+            connection.call("monitor_cond", *request["params"])
+            connection.socket.setblocking(False)
+            self.poll.register(connection.socket, selectors.EVENT_READ, number)
+            self.sockets.append(connection.socket)
+        self.tails = [b""] * count
+
+    def drain(self, word, seen, seconds):
+        """Takes what has come in `seconds`; adds to `seen` who was sent `word`."""
+        for key, _ in self.poll.select(seconds):
+            piece = key.fileobj.recv(1 << 20)
+            if not piece:
+                raise RuntimeError(f"watcher {key.data} was cut off")
+            text = self.tails[key.data] + piece
+            if word in text:
+                seen.add(key.data)
+            self.tails[key.data] = text[-len(word):]
+
+    def wait_for(self, word, seconds=120):
+        seen = set()
+        give_up = time.monotonic() + seconds
+        while len(seen) < len(self.sockets):
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"{len(seen)} of {len(self.sockets)} watchers were told in {seconds} s")
+            self.drain(word, seen, 0.2)
+
+    def close(self):
+        self.poll.close()
+        for one in self.sockets:
+            one.close()

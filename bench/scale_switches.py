@@ -1,0 +1,123 @@
+"""The switches that scale.py compares: what starts, ends, asks and weighs their daemons, alike for all."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import switches
+from heddle import HeddleKernel, HeddleUser
+from switches import PEER, OpenVSwitch, wait_for
+from ovsdb_raw import Connection
+
+FRAME = 4096  # bytes of a packet buffer
+
+
+class Weight(NamedTuple):
+    """Bytes."""
+
+    resident: int  # physical memory of the daemons
+    packets: int = 0  # of that: packet buffers
+    maps: int = 0  # in the kernel: BPF maps
+
+
+def resident(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE).group(1)) * 1024
+
+
+def mapped(pid, size):
+    """Physical memory in mappings of exactly this size."""
+    total = 0
+    found = False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key == "Size":
+            found = int(value.split()[0]) * 1024 == size
+        elif key == "Rss" and found:
+            total += int(value.split()[0]) * 1024
+    return total
+
+
+def answers(path):
+    """Whether a database is served there."""
+    try:
+        connection = Connection(path)
+        connection.call("list_dbs")
+        connection.close()
+        return True
+    except OSError:
+        return False
+
+
+class Scale:
+    """Mixed into a Switch."""
+
+    patience = 300  # seconds that a call may take
+
+    def socket(self):
+        return self.directory / "db.sock"
+
+    def pids(self):
+        return [process.pid for process in self.processes]
+
+    def weigh(self):
+        return Weight(sum(resident(pid) for pid in self.pids()))
+
+    def tool_line(self, words):
+        return " ".join([*self.tool(), *words])
+
+    def vsctl(self, *words):
+        switches.run(*self.tool(), *words)
+
+    def end_daemons(self):
+        for process in reversed(self.processes):
+            process.terminate()
+            process.wait(60)
+        self.processes.clear()
+
+    def wait_for_database(self):
+        wait_for("the database", lambda: answers(self.socket()), 120)
+
+
+class ScaleHeddle(Scale):
+    frames = 32768  # as vswitchd has it by default
+
+    def tool(self):
+        return (str(switches.BIN / "vsctl"), "--rundir", str(self.directory), f"--timeout={self.patience}")
+
+    def start_daemons(self):
+        self.launch()
+        self.wait_for_database()
+
+    def weigh(self):
+        pid = self.pids()[0]
+        return Weight(resident(pid), mapped(pid, self.frames * FRAME), self.memory()["maps"])
+
+
+class ScaleKernel(ScaleHeddle, HeddleKernel):
+    name = "kernel"
+
+    def tear_down(self):
+        self.devices = ()  # del-br has taken the programs off; one `tc` for each of a thousand devices takes long
+        super().tear_down()
+
+
+class ScaleUser(ScaleHeddle, HeddleUser):
+    name = "user"
+    frames = 131072  # enough for a thousand AF_XDP ports
+
+    def more_options(self):
+        return ("--frames", self.frames)
+
+
+class ScaleOpenVSwitch(Scale, OpenVSwitch):
+    name = "ovs"
+
+    def tool(self):
+        return (str(PEER / "root/usr/bin/ovs-vsctl"), f"--db=unix:{self.directory}/db.sock",
+                f"--timeout={self.patience}")
+
+    def start_daemons(self):
+        self.spawn_server()
+        self.wait_for_database()
+        self.spawn_switch()
