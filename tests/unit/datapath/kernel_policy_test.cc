@@ -1,4 +1,6 @@
 // What policies mean for frames, by BPF_PROG_TEST_RUN: fail mode, VLANs that are flooded, policing, mirrors.
+#include <sys/ioctl.h>
+
 #include <ctime>
 
 #include "tests/unit/datapath/kernel_world.h"
@@ -13,6 +15,19 @@ using Sent = std::map<PortNo, std::uint64_t>;
 
 class KernelPolicy : public KernelWorldTest {
  protected:
+  // The kernel refuses to send by a device until its link watch has seen the carrier, a moment after the device is up;
+  // that done, whatever changes the device comes after it.
+  PortNo device(const PortPolicy& policy, __u32 more = 0) {
+    const PortNo no = w().device(policy, more);
+    const auto& port = w().ports[no];
+    ifreq request{};
+    std::strncpy(request.ifr_name, port.near.c_str(), sizeof request.ifr_name - 1);
+    const Fd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    EXPECT_TRUE(eventually(
+        [&] { return ioctl(any.get(), SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_RUNNING) != 0; }));
+    must(w().kernel->set_up(static_cast<int>(port.conf.ifindex), true));
+    return no;
+  }
   void flags(PortNo no, __u32 more) {
     w().ports[no].more_flags = more;
     w().commit();
@@ -58,8 +73,8 @@ class KernelPolicy : public KernelWorldTest {
 // --- fail mode ---
 
 TEST_F(KernelPolicy, SecureBridgesForwardNothing) {
-  const PortNo a = w().device(access(), HD_SECURE);
-  const PortNo b = w().device(access(), HD_SECURE);
+  const PortNo a = device(access(), HD_SECURE);
+  const PortNo b = device(access(), HD_SECURE);
   w().know(0, mac(2), b);
   for (const unsigned n : {2U, 3U}) {
     EXPECT_EQ(w().run(a, frame(mac(n), mac(1))).action, TC_ACT_SHOT);
@@ -75,9 +90,9 @@ TEST_F(KernelPolicy, SecureBridgesForwardNothing) {
 // --- flooded VLANs ---
 
 TEST_F(KernelPolicy, FloodedVlansNeitherLearnNorLookUp) {
-  const PortNo a = w().device(trunk(), HD_FLOOD_VLANS);
-  const PortNo b = w().device(trunk(), HD_FLOOD_VLANS);
-  const PortNo c = w().device(trunk(), HD_FLOOD_VLANS);
+  const PortNo a = device(trunk(), HD_FLOOD_VLANS);
+  const PortNo b = device(trunk(), HD_FLOOD_VLANS);
+  const PortNo c = device(trunk(), HD_FLOOD_VLANS);
   flood_vlans({10, 4095});
   for (const VlanId vlan : {10, 11, 4095}) w().know(vlan, mac(2), b);
   for (const VlanId vlan : {10, 4095}) {
@@ -92,9 +107,9 @@ TEST_F(KernelPolicy, FloodedVlansNeitherLearnNorLookUp) {
 
 // Another bridge's VLANs are its own, and without the flag nobody looks.
 TEST_F(KernelPolicy, FloodedVlansAreOfOneBridge) {
-  const PortNo a = w().device(access(10), HD_FLOOD_VLANS);
-  const PortNo b = w().device(access(10));
-  w().device(access(10));
+  const PortNo a = device(access(10), HD_FLOOD_VLANS);
+  const PortNo b = device(access(10));
+  device(access(10));
   w().know(10, mac(2), b);
   flood_vlans({10}, 1);
   EXPECT_EQ(w().run(a, frame(mac(2), mac(1))).action, TC_ACT_REDIRECT);
@@ -109,8 +124,8 @@ TEST_F(KernelPolicy, FloodedVlansAreOfOneBridge) {
 
 // A frame passes while the bucket is not empty, also one that is more than is left.
 TEST_F(KernelPolicy, PolicedByBytes) {
-  const PortNo a = w().device(access());
-  const PortNo b = w().device(access());
+  const PortNo a = device(access());
+  const PortNo b = device(access());
   const Bytes f = frame(mac(2), mac(1));
   police(a, {hours(1.5, 1.0 / static_cast<double>(f.size())), {}});
   for (int i = 0; i < 2; ++i) EXPECT_EQ(sent(a, f), (Sent{{b, 1}})) << i;
@@ -125,8 +140,8 @@ TEST_F(KernelPolicy, PolicedByBytes) {
 }
 
 TEST_F(KernelPolicy, PolicedByFramesAndBytes) {
-  const PortNo a = w().device(access());
-  const PortNo b = w().device(access());
+  const PortNo a = device(access());
+  const PortNo b = device(access());
   police(a, {hours(1000, 0.001), hours(2.5)});
   for (int i = 0; i < 3; ++i) EXPECT_EQ(sent(a, frame(mac(2), mac(1))), (Sent{{b, 1}})) << i;
   const auto before = policer(a);
@@ -139,8 +154,8 @@ TEST_F(KernelPolicy, PolicedByFramesAndBytes) {
 
 // An idle port's bucket is full, never fuller.
 TEST_F(KernelPolicy, IdleTimeIsNotSaved) {
-  const PortNo a = w().device(access());
-  w().device(access());
+  const PortNo a = device(access());
+  device(access());
   police(a, {{}, hours(0.5)});
   EXPECT_EQ(sent(a, frame(mac(2), mac(1))).size(), 1U);
   EXPECT_EQ(sent(a, frame(mac(2), mac(1))).size(), 0U);
@@ -153,8 +168,8 @@ TEST_F(KernelPolicy, IdleTimeIsNotSaved) {
 
 // A GSO packet is charged, and dropped, as the frames that it will be, each with its headers.
 TEST_F(KernelPolicy, GsoPacketsArePolicedAsFrames) {
-  const PortNo a = w().device(access());
-  w().device(access());
+  const PortNo a = device(access());
+  device(access());
   const Bytes f = frame(mac(2), mac(1), {}, Bytes(3002, 0));
   police(a, {hours(1, 0.001), hours(0.5)});
   EXPECT_EQ(w().run(a, f, {.gso_size = 1000, .gso_segs = 3}).action, TC_ACT_REDIRECT);
@@ -169,10 +184,10 @@ TEST_F(KernelPolicy, GsoPacketsArePolicedAsFrames) {
 // --- mirrors ---
 
 TEST_F(KernelPolicy, MirrorsByTheWayInAndTheWayOut) {
-  const PortNo a = w().device(access());
-  const PortNo b = w().device(access());
-  const PortNo c = w().device(access());
-  const PortNo d = w().device(access(), HD_RESERVED);
+  const PortNo a = device(access());
+  const PortNo b = device(access());
+  const PortNo c = device(access());
+  const PortNo d = device(access(), HD_RESERVED);
   w().know(0, mac(2), b);
   const Bytes f = frame(mac(2), mac(1));
   mirror(3, d);
@@ -192,11 +207,11 @@ TEST_F(KernelPolicy, MirrorsByTheWayInAndTheWayOut) {
 
 // What leaves is as it was, whatever copies went before it.
 TEST_F(KernelPolicy, CopiesHaveTheTagOfTheirWayOut) {
-  const PortNo a = w().device(access(10));
-  const PortNo b = w().device(access(10));
-  const PortNo c = w().device(trunk());
-  const PortNo d = w().device(trunk({20}), HD_RESERVED);  // does not carry the VLAN
-  const PortNo e = w().device(access(30), HD_RESERVED);
+  const PortNo a = device(access(10));
+  const PortNo b = device(access(10));
+  const PortNo c = device(trunk());
+  const PortNo d = device(trunk({20}), HD_RESERVED);  // does not carry the VLAN
+  const PortNo e = device(access(30), HD_RESERVED);
   mirror(0, d);
   mirror(31, e);
   select(a, 1U | 1U << 31, 0);
@@ -211,9 +226,9 @@ TEST_F(KernelPolicy, CopiesHaveTheTagOfTheirWayOut) {
 }
 
 TEST_F(KernelPolicy, MirrorsOfSomeVlans) {
-  const PortNo a = w().device(trunk());
-  const PortNo b = w().device(trunk());
-  const PortNo d = w().device(trunk(), HD_RESERVED);
+  const PortNo a = device(trunk());
+  const PortNo b = device(trunk());
+  const PortNo d = device(trunk(), HD_RESERVED);
   mirror(0, d, 0, {0, 10});
   select(a, 1, 0);
   EXPECT_EQ(sent(a, frame(kAll, mac(1))), (Sent{{b, 1}, {d, 1}}));
@@ -223,8 +238,8 @@ TEST_F(KernelPolicy, MirrorsOfSomeVlans) {
 
 // Frames that come to nothing are seen by whoever watches the port they came by; those that were not admitted are not.
 TEST_F(KernelPolicy, DroppedFramesAreMirrored) {
-  const PortNo a = w().device(access());
-  const PortNo d = w().device(access(), HD_RESERVED);
+  const PortNo a = device(access());
+  const PortNo d = device(access(), HD_RESERVED);
   mirror(0, d);
   select(a, 1, 0);
   w().know(0, mac(2), a);
@@ -239,9 +254,9 @@ TEST_F(KernelPolicy, DroppedFramesAreMirrored) {
 }
 
 TEST_F(KernelPolicy, OutputPortsCarryCopiesAlone) {
-  const PortNo a = w().device(access());
-  const PortNo b = w().device(access());
-  const PortNo d = w().device(access(), HD_RESERVED);
+  const PortNo a = device(access());
+  const PortNo b = device(access());
+  const PortNo d = device(access(), HD_RESERVED);
   w().know(0, mac(4), d);
   EXPECT_EQ(sent(a, frame(kAll, mac(1))), (Sent{{b, 1}}));
   EXPECT_EQ(sent(a, frame(mac(4), mac(1))), (Sent{{b, 1}})) << "a station that nobody can reach is unknown";
@@ -251,9 +266,9 @@ TEST_F(KernelPolicy, OutputPortsCarryCopiesAlone) {
 
 // A copy that cannot leave is counted at the mirror's port, and the frame goes its way.
 TEST_F(KernelPolicy, CopiesThatCannotLeave) {
-  const PortNo a = w().device(access());
-  const PortNo b = w().device(access());
-  const PortNo d = w().device(access(), HD_RESERVED);
+  const PortNo a = device(access());
+  const PortNo b = device(access());
+  const PortNo d = device(access(), HD_RESERVED);
   mirror(0, d);
   select(a, 1, 0);
   w().ports[d].mtu = 50;
@@ -273,11 +288,11 @@ TEST_F(KernelPolicy, CopiesThatCannotLeave) {
 }
 
 TEST_F(KernelPolicy, MirrorsIntoAVlan) {
-  const PortNo a = w().device(trunk());
-  const PortNo b = w().device(access(99));
-  const PortNo c = w().device(access(10));
-  const PortNo d = w().device(access(99), HD_RESERVED);
-  const PortNo e = w().device(access(99));
+  const PortNo a = device(trunk());
+  const PortNo b = device(access(99));
+  const PortNo c = device(access(10));
+  const PortNo d = device(access(99), HD_RESERVED);
+  const PortNo e = device(access(99));
   w().ports[e].up = false;
   mirror(0, PortNo::none, 99);
   select(a, 1, 0);
@@ -293,8 +308,8 @@ TEST_F(KernelPolicy, MirrorsIntoAVlan) {
 }
 
 TEST_F(KernelPolicy, MirrorsAndTunnels) {
-  const PortNo a = w().device(access());
-  const PortNo b = w().device(access());
+  const PortNo a = device(access());
+  const PortNo b = device(access());
   const PortNo from = w().alias(b, access(), HD_TUNNEL | HD_SPLIT_HORIZON);
   const PortNo to = w().alias(b, access(5), HD_TUNNEL | HD_SPLIT_HORIZON | HD_RESERVED);
   const PortNo hub = w().alias(b, access(99), HD_TUNNEL | HD_MULTIPOINT);
