@@ -125,8 +125,8 @@ class RawSocket:
         self.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.setsockopt(self._SOL_PACKET, self._AUXDATA, 1)
         self.socket.setsockopt(self._SOL_PACKET, self._IGNORE_OUTGOING, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE if hasattr(socket, "SO_RCVBUFFORCE") else 33,
-                               8 << 20)
+        for buffer in (32, 33):  # SO_SNDBUFFORCE: frames wait in queues far behind the device; SO_RCVBUFFORCE
+            self.socket.setsockopt(socket.SOL_SOCKET, buffer, 8 << 20)
         self.socket.bind((device, self._ETH_P_ALL))
 
     def fileno(self):

@@ -250,8 +250,9 @@ def test_queues_are_counted(host, guests):
     packets, octets, dropped = queue_counters(host, "vm2")[0]
     result = burst(*guests, 50)
     after = queue_counters(host, "vm2")[0]
-    assert after[0] - packets == result.received == 50
-    assert 50 * 1000 <= after[1] - octets <= 50 * 1030, "with or without what the link adds"
+    assert result.received == 50
+    assert 50 <= after[0] - packets <= 55, "a kernel of a guest may say something of its own"
+    assert 50 * 1000 <= after[1] - octets <= 50 * 1030 + 5 * 100, "with or without what the link adds"
     assert after[2] == dropped
 
 
