@@ -222,11 +222,11 @@ def rows(lab, switch):
         value = statistics.median(one[part]["value"] for one in more)
         yield less(f"one more port beside {what}{name}", "ms", value * 1e3)
     yield from timed(switch, f"list Interface of {what}", lambda: switch.vsctl("list", "Interface"))
-    yield from memory(switch, f"with {what}")
     before = cpu_seconds(switch.pids())
     time.sleep(REST)
     used = (cpu_seconds(switch.pids()) - before) / REST
     yield less(f"at rest with {what}", "% of a core", used * 100)
+    yield from memory(switch, f"with {what}")
     yield from start_up(switch, what)
 
 

@@ -1,5 +1,6 @@
 // Builds the parts of the daemon, hands them to one another, and runs them.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -95,7 +96,7 @@ class Loop {
     const bool at_once = took_ < std::chrono::milliseconds(10) || reconciler_.awaited();
     if (at_once && !std::exchange(posted_, true)) return asio::post(io_, [this] { reconcile(); });
     if (at_once || std::exchange(resting_, true)) return;
-    rest_.expires_after(std::min<Duration>(took_, std::chrono::milliseconds(200)));
+    rest_.expires_after(std::min<Duration>(took_, std::chrono::seconds(1)));
     rest_.async_wait([this](const boost::system::error_code& /*stopped*/) {
       if (std::exchange(resting_, false)) reconcile();
     });
@@ -121,8 +122,16 @@ class Loop {
     timer_.async_wait([this](const boost::system::error_code& error) {
       if (error || ended_) return;
       reconciler_.refresh_statistics();
+      give_back_memory();
       wait_for_statistics();
     });
+  }
+  // What a large answer or transaction took and left: malloc keeps it.
+  void give_back_memory() {
+    constexpr std::size_t worth = 16U << 20;
+    const std::size_t free = mallinfo2().fordblks;
+    if (free > unused_ + worth) malloc_trim(0);
+    unused_ = free > unused_ + worth ? mallinfo2().fordblks : std::min(unused_, free);
   }
 
   asio::io_context& io_;
@@ -131,7 +140,8 @@ class Loop {
   asio::signal_set signals_;
   asio::steady_timer timer_;
   asio::steady_timer rest_;
-  Duration took_{};  // the last reconcile()
+  Duration took_{};         // the last reconcile()
+  std::size_t unused_ = 0;  // bytes of the heap that are free, by the last look
   bool posted_ = false;
   bool resting_ = false;
   bool ended_ = false;

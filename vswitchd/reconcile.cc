@@ -284,6 +284,7 @@ void Reconciler::write_status(bool statistics, bool done) {
       if (statistics || !counted(row)) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
       return;
     }
+    if (!done) return;  // nothing of it has changed since run()
     const auto now = db_.find("Interface", row);
     if (now && says_absent(*now, error_of(row), with_idle(row, {}))) return;
     updates.push_back(absent_interface(row, error_of(row)));
