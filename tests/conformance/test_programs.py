@@ -31,7 +31,7 @@ def run_mininet(host, program):
     """Runs a program of the Mininet API; returns what ovs-vsctl was asked and the text that it printed."""
     sandbox = Sandbox(host, "mininet", packages("mininet"))
     script = sandbox.dir / "program.py"
-    script.write_text("from mininet.net import Mininet\nfrom mininet.node import OVSBridge\n"
+    script.write_text("from mininet.link import OVSLink\nfrom mininet.net import Mininet\nfrom mininet.node import OVSBridge\n"
                       "from mininet.topo import LinearTopo, SingleSwitchTopo\n" + program)
     done = sandbox.run(MININET.format(script=script), timeout=120)
     failed = [argv for status, argv in sandbox.calls() if status != 0]
@@ -68,6 +68,17 @@ net.stop()
     assert "lost 0.0" in said, said
     assert sum(argv.count("add-br") for _, argv in calls) == 4 and len([argv for _, argv in calls if "add-br" in argv]) == 1
     assert host.ask("list-br") == ""
+
+
+def test_mininet_joins_switches_by_patch_ports(host):
+    calls, said = run_mininet(host, """
+net = Mininet(topo=LinearTopo(k=3), switch=OVSBridge, link=OVSLink, controller=None)
+net.start()
+print("lost", net.pingAll(timeout="2"))
+net.stop()
+""")
+    assert "lost 0.0" in said, said
+    assert sum(argv.count("type=patch") for _, argv in calls) == 4
 
 
 INTERFACES = """
