@@ -93,7 +93,6 @@ def test_secure_shuts_out_the_host(host, guests):
     host.wait_drop("br0", "fail_secure", before)
 
 
-@pytest.mark.core
 def test_secure_after_a_restart(host, guests):
     host.vsctl("set-fail-mode br0 secure")
     host.kill()
@@ -143,7 +142,6 @@ def switches(host, three):
     return alone
 
 
-@pytest.mark.core
 def test_flood_vlans(host, vlans):
     first, second = vlans
     assert switches(host, first) and switches(host, second)

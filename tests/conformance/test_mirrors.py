@@ -69,7 +69,6 @@ def station(switch, port, address=DST, vlan=10):
 
 # --- which frames ---
 
-@pytest.mark.core
 @pytest.mark.parametrize("chosen,copied", [
     ({"select_all": "true"}, {"one", "two", "trunk10", "other", "trunk20"}),
     ({"src": ["one"]}, {"one"}),
@@ -119,7 +118,6 @@ def test_choice_is_changed_live(switch):
     assert "span" in got(switch, "one") and "span" in got(switch, "other")
 
 
-@pytest.mark.core
 def test_dropped_frames_are_seen(switch):
     """Admitted and then dropped: to the port they came from, between protected ports, to nobody. And frames that were never
     admitted are not."""
@@ -147,7 +145,6 @@ def test_ways_out_that_are_closed_are_not_seen(switch):
 
 # --- in what form ---
 
-@pytest.mark.core
 @pytest.mark.parametrize("columns,tag", [
     ({}, 10), ({"tag": 10}, None), ({"tag": 20}, None), ({"trunks": 10}, 10), ({"trunks": 20}, 10),
     ({"tag": 10, "vlan_mode": "native-untagged"}, None), ({"tag": 10, "vlan_mode": "native-tagged"}, 10),
@@ -179,7 +176,6 @@ def test_priority_and_inner_tag_survive(switch):
     assert guests["span"].raw.wait_for(lambda f: b"inner tag" in f)[:len(sent)] == sent
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("size", [60, 61, 1514])
 def test_copies_are_whole(switch, size):
     host, _ = switch
@@ -339,7 +335,6 @@ def watched(host):
     return guests
 
 
-@pytest.mark.core
 def test_output_port_is_deleted(host, watched):
     one, two, span = watched
     host.vsctl("del-port span")
@@ -383,7 +378,6 @@ def test_bridge_is_deleted_with_its_mirror(host, watched):
     wait_until(lambda: who_gets(watched[2], watched, SRC) == untagged(*watched[:2]), 5, "no port is reserved any more")
 
 
-@pytest.mark.core
 def test_restart(host, watched):
     one, two, span = watched
     host.kill()
@@ -401,7 +395,6 @@ def test_restart(host, watched):
 
 # --- other kinds of ports ---
 
-@pytest.mark.core
 def test_to_an_internal_port(host):
     """What tcpdump on the host looks at."""
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
@@ -493,7 +486,6 @@ def test_to_a_vlan_through_a_tunnel(overlay):
 
 # --- as fast as guests are ---
 
-@pytest.mark.core
 def test_tcp_is_copied(host):
     """With the guests' offloads: what arrives, arrived at the watcher as well, or it is counted there why not."""
     one, two, span = (host.guest("br0", name, address) for name, address in

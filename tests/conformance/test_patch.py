@@ -62,7 +62,6 @@ def link(host, port):
     return host.get("Interface", port, "link_state")
 
 
-@pytest.mark.core
 def test_flood_and_unicast(host, guests):
     assert who_gets(guests[0], guests, SRC) == untagged(*guests[1:])
     host.wait_learned(SRC, "vm0", "br0")
@@ -114,7 +113,6 @@ def test_counters(host, guests):
 
 # --- VLANs ---
 
-@pytest.mark.core
 def test_trunk_between_bridges(host, guests):
     """Patch ports without tag or trunks carry every VLAN as it is."""
     host.vsctl("set Port vm0 tag=10 -- set Port vm2 tag=10 -- set Port vm3 tag=20")
@@ -155,7 +153,6 @@ def test_sizes(lab, host, size):
     assert who_gets(guests[0], guests, SRC, size=size) == untagged(guests[1])
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("family", [4, 6], ids=["ipv4", "ipv6"])
 def test_tcp(host, family):
     """With the guests' offloads as they are."""
@@ -220,7 +217,6 @@ def apart(host, guests):
     return who_gets(guests[0], guests, SRC) == untagged(guests[1]) and who_gets(guests[2], guests, SRC) == untagged(guests[3])
 
 
-@pytest.mark.core
 def test_peer_that_is_missing(host):
     guests = [host.guest(f"br{n // 2}", f"vm{n}") for n in range(4)]
     patch(host, "br0", "patch0", "patch1")
@@ -237,7 +233,6 @@ def test_peer_that_is_missing(host):
     wait_until(lambda: joined(guests), 5, "frames pass")
 
 
-@pytest.mark.core
 def test_peer_goes_and_comes_again(host, guests):
     for _ in range(2):
         guests[3].send(frame(DST))
@@ -320,7 +315,6 @@ def test_bridges_on_different_datapaths(host):
 
 # --- loops ---
 
-@pytest.mark.core
 @pytest.mark.parametrize("pairs", [2, 3])
 def test_loop(host, guests, pairs):
     """Bridges joined more than once: every frame ends, and is counted; the switch can be spoken to, and put right."""
@@ -353,7 +347,6 @@ def test_ring_of_bridges(host, guests):
 
 # --- lives ---
 
-@pytest.mark.core
 def test_restart(host, guests):
     host.kill()
     host.start()

@@ -93,7 +93,6 @@ def test_burst_of_none_is_the_usual_one(host, guests):
     assert 0 < result.received < 1000
 
 
-@pytest.mark.core
 def test_packets(host, guests):
     police(host, kpkts_rate=1, kpkts_burst=1)
     before = lost(host)
@@ -114,7 +113,6 @@ def test_both_kinds(host, guests):
     result.within(100 * KBIT, 100 * KBIT)
 
 
-@pytest.mark.core
 def test_removed(host, guests):
     police(host, rate=100, burst=100)
     assert burst(*guests, 100).received < 100
@@ -153,7 +151,6 @@ def test_after_a_restart(host, guests):
     assert burst(*guests, 100).received == 100
 
 
-@pytest.mark.core
 def test_tcp_keeps_to_it(host, guests):
     """Segments of 64 kB are as many bytes as they will be on the wire."""
     rate, size = 20_000 * KBIT, 2_000 * KBIT

@@ -68,7 +68,6 @@ def shaped(result, rate, size=BURST):
 
 # --- what waits ---
 
-@pytest.mark.core
 def test_burst_is_stretched_and_nothing_lost(host, guests):
     shape(host, "vm2", 8 * MBIT, {"max_rate": 8 * MBIT})
     shaped(burst(*guests, 600), 8 * MBIT)
@@ -106,7 +105,6 @@ def test_queue_that_is_not_0(host, guests):
     assert result.seconds < 300 * 8000 / MBIT / 2, "2.4 s if queue 5 were theirs"
 
 
-@pytest.mark.core
 def test_queue_that_is_full(host, guests):
     """There is an end to waiting: what finds no room is dropped and counted."""
     shape(host, "vm2", 1 * MBIT, {"max_rate": 1 * MBIT})
@@ -131,7 +129,6 @@ def test_the_other_direction_and_other_ports_are_free(host, guests):
         assert result.bits(300) > BURST + MBIT * result.seconds, "faster than the shaped port"
 
 
-@pytest.mark.core
 def test_tcp(host, guests):
     """With the guests' offloads: the rate is kept to, and used."""
     one, two = guests
@@ -160,7 +157,6 @@ def test_the_bridges_own_port(host, guests, way):
 
 # --- changes ---
 
-@pytest.mark.core
 def test_changed_and_removed_live(host, guests):
     shape(host, "vm2", 1 * MBIT, {"max_rate": 1 * MBIT})
     shaped(burst(*guests, 100), 1 * MBIT)
@@ -284,7 +280,6 @@ def test_nothing_is_left_behind(in_kernel, host, guests):
     assert root_qdisc(host, "vm2") == before
 
 
-@pytest.mark.core
 def test_somebody_elses_qdisc_is_left_alone(in_kernel, host, guests):
     host.ns.run("tc", "qdisc", "add", "dev", "vm2", "root", "handle", "7:", "pfifo", "limit", "50")
     theirs = root_qdisc(host, "vm2")
