@@ -33,8 +33,10 @@ Result<> KernelDatapath::make_patch(const std::string& near, const std::string& 
     const auto end = kernel_->link(name);
     if (!end) continue;
     if (end->kind != "veth" || (end->alias != options_.owner && !may_adopt(*end)))
-      return fail(Errc::exists, "network device " + name + ", which patch port " + port +
-                                    " needs, was made by another: remove it (ip link del " + name + ")");
+      return fail(
+          Errc::exists,
+          fmt::format("network device {}, which patch port {} needs, was made by another: remove it (ip link del {})",
+                      name, port, name));
     const auto other = kernel_->link(name == near ? far : near);
     if (other && !end->link_netns && end->link == other->index) {
       for (const int index : {end->index, other->index})
