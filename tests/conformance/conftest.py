@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lab as laboratory  # noqa: E402
+from peers import keys, library, stock  # noqa: E402, F401  (fixtures)
 
 LOGS = laboratory.SOURCE / "build/conformance"
 
@@ -68,6 +69,14 @@ def lab(request, datapath, tmp_path):
     request.node.labs = [made]
     yield made
     made.close(check=not getattr(request.node, "failed", False))
+
+
+@pytest.fixture
+def bridged(lab):
+    """A running switch with the bridge br0."""
+    host = lab.host("h").start()
+    host.add_br("br0")
+    return host
 
 
 @pytest.fixture

@@ -5,21 +5,7 @@ import subprocess
 
 import pytest
 from lab import wait_until
-from net import Failure, run
-from stock import fetch
-
-
-@pytest.fixture(scope="session")
-def stock():
-    """Directory with the clients."""
-    try:
-        clients = fetch()
-    except Failure as e:
-        pytest.skip(str(e))
-    missing = re.findall(r"(\S+) => not found", run("ldd", clients / "ovs-vsctl", check=False).stdout)
-    if missing:
-        pytest.skip(f"the stock clients need libraries that are not installed: {', '.join(missing)}")
-    return clients
+from net import run
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ NEVER = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.fixture
-def host(lab):
-    host = lab.host("h").start()
-    host.add_br("br0")
-    return host
+def host(bridged):
+    return bridged
 
 
 @pytest.fixture

@@ -319,10 +319,8 @@ def test_statistics(switch):
 # --- ports that come and go ---
 
 @pytest.fixture
-def host(lab):
-    host = lab.host("h").start()
-    host.add_br("br0")
-    return host
+def host(bridged):
+    return bridged
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import os
 import pytest
 from lab import BIN
 from net import TIME_SCALE, wait_until
-from test_clients import stock  # noqa: F401  (a fixture)
 from test_ovsdb import Follower
-from test_ovsdbapp import connect, do, library  # noqa: F401  (a fixture)
+from test_ovsdbapp import connect, do
 
 pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # the library's own
 SERVER = "tcp:127.0.0.1:6640"
@@ -26,7 +25,7 @@ def host(lab, tmp_path):
 
 
 @pytest.fixture
-def agent(library, stock, host):  # noqa: F811
+def agent(library, stock, host):
     """The library's API of the database by way of the Manager."""
     wait_until(lambda: host.ns.run(stock / "ovsdb-client", "--timeout=5", "list-dbs", SERVER, check=False).returncode == 0, 10,
                f"{SERVER} answers")
@@ -88,7 +87,7 @@ def test_it_starts(host, agent):
     assert sorted(do(agent.list_br())) == ["br-int", "br-tun"]
 
 
-def test_it_serves_a_port(host, agent, stock):  # noqa: F811
+def test_it_serves_a_port(host, agent, stock):
     set_up_bridge(agent, "br-int", host.lab.datapath_type)
     do(agent.set_fail_mode("br-int", "standalone"))  # secure is for a controller that installs flows
     peer = host.guest("br-int", "tap1", "10.0.0.1/24", tag=3)

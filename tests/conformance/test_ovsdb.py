@@ -6,9 +6,9 @@ import subprocess
 import threading
 
 import pytest
-from net import Failure, run, wait_until
+from net import Failure, wait_until
+from peers import tls_options
 from rpc import Rpc
-from test_clients import stock  # noqa: F401  (a fixture)
 
 # A table whose rows nothing in the switch acts on.
 QOS = ["Open_vSwitch", {"op": "insert", "table": "QoS", "row": {"type": "kept"}}]
@@ -20,7 +20,7 @@ def host(lab):
 
 
 @pytest.fixture
-def client(stock, host):  # noqa: F811
+def client(stock, host):
     """client("list-dbs"): ovsdb-client on the host's socket, or elsewhere with server=."""
     def call(command, *args, server=None, check=True, stdin="/dev/null"):
         # Its restore wants a file to read, not a pipe.
@@ -91,7 +91,7 @@ def test_dump_backup_and_restore(client, tmp_path):
     assert "kept" in client("dump", "Open_vSwitch", "QoS").stdout
 
 
-def test_wait_ends_with_the_change(stock, host, client):  # noqa: F811
+def test_wait_ends_with_the_change(stock, host, client):
     transaction = ["Open_vSwitch",
                    {"op": "wait", "table": "QoS", "where": [["type", "==", "kept"]], "columns": ["type"], "until": "==",
                     "rows": [{"type": "kept"}], "timeout": 15000},
@@ -111,7 +111,7 @@ def test_wait_command(client):
         client("wait", "Open_vSwitch", state)
 
 
-def test_lock_and_steal(stock, host):  # noqa: F811
+def test_lock_and_steal(stock, host):
     server = f"unix:{host.rundir}/db.sock"
     with Follower(host, stock / "ovsdb-client", "lock", server, "heddle") as owner:
         owner.wait_for('"locked":true')
@@ -130,7 +130,7 @@ def test_lock_and_steal(stock, host):  # noqa: F811
     ["monitor-cond-since", "Open_vSwitch", "00000000-0000-0000-0000-000000000000", '[["type","!=","hidden"]]', "QoS",
      "type,external_ids"],
 ], ids=lambda a: a[0])
-def test_monitors(stock, host, client, arguments):  # noqa: F811
+def test_monitors(stock, host, client, arguments):
     command, database, *rest = arguments
     with Follower(host, stock / "ovsdb-client", "--format=csv", command, f"unix:{host.rundir}/db.sock", database, *rest) as seen:
         client("transact", json.dumps(QOS))
@@ -146,29 +146,7 @@ def test_monitors(stock, host, client, arguments):  # noqa: F811
 
 # --- TCP and TLS ---
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    """Directory with an authority "ca", certificates "switch" and "client" signed by it, and "stranger" by another."""
-    where = tmp_path_factory.mktemp("keys")
-
-    def openssl(*args):
-        run("openssl", *args)
-    for ca in ("ca", "other"):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", where / f"{ca}.key", "-out", where / f"{ca}.pem",
-                "-subj", f"/CN={ca}", "-days", "2")
-    for name, ca in (("switch", "ca"), ("client", "ca"), ("stranger", "other"), ("renewed", "other")):
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", where / f"{name}.key", "-out", where / f"{name}.csr",
-                "-subj", f"/CN={name}")
-        openssl("x509", "-req", "-in", where / f"{name}.csr", "-CA", where / f"{ca}.pem", "-CAkey", where / f"{ca}.key",
-                "-CAcreateserial", "-days", "2", "-out", where / f"{name}.pem")
-    return where
-
-
-def tls_options(keys, name, ca="ca"):
-    return [f"--private-key={keys}/{name}.key", f"--certificate={keys}/{name}.pem", f"--ca-cert={keys}/{ca}.pem"]
-
-
-def test_managers_listen_on_tcp(stock, host, client):  # noqa: F811
+def test_managers_listen_on_tcp(stock, host, client):
     def vsctl(*args, db=f"unix:{host.rundir}/db.sock", check=True):
         return host.ns.run(stock / "ovs-vsctl", f"--db={db}", "--timeout=10", "--no-wait", *args, check=check)
     vsctl("set-manager", "ptcp:6640:127.0.0.1", "ptcp:6641:[::1]", "ptcp:nonsense")
@@ -185,7 +163,7 @@ def test_managers_listen_on_tcp(stock, host, client):  # noqa: F811
     wait_until(lambda: client("list-dbs", server="tcp:127.0.0.1:6640", check=False).returncode != 0, 10, "the port is closed")
 
 
-def test_tls_from_the_command_line(stock, lab, keys):  # noqa: F811
+def test_tls_from_the_command_line(stock, lab, keys):
     host = lab.host("h").start("--remote=pssl:6640:127.0.0.1", *tls_options(keys, "switch"))
 
     def list_dbs(*options):
@@ -204,7 +182,7 @@ def test_tls_from_the_command_line(stock, lab, keys):  # noqa: F811
     assert list_dbs(*tls_options(keys, "client")).returncode == 0
 
 
-def test_tls_keys_from_the_database_are_read_anew(stock, lab, keys, tmp_path):  # noqa: F811
+def test_tls_keys_from_the_database_are_read_anew(stock, lab, keys, tmp_path):
     host = lab.host("h").start()
     for part in ("key", "pem"):
         (tmp_path / f"now.{part}").write_text((keys / f"switch.{part}").read_text())
@@ -264,7 +242,7 @@ def test_managers_are_called(host):
         listening.socket.close()
 
 
-def test_a_manager_is_called_over_tls(stock, lab, keys):  # noqa: F811
+def test_a_manager_is_called_over_tls(stock, lab, keys):
     host = lab.host("h").start(*tls_options(keys, "switch"))
     with host.ns.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -293,7 +271,7 @@ def test_a_manager_is_called_over_tls(stock, lab, keys):  # noqa: F811
 def idl(host):
     """A running IDL on the QoS table; step(condition) runs it until the condition holds."""
     module = pytest.importorskip("ovs.db.idl", reason="python3-openvswitch is not installed (tools/deps test)")
-    poller = pytest.importorskip("ovs.poller")
+    poller = pytest.importorskip("ovs.poller", reason="python3-openvswitch is not installed (tools/deps test)")
     schema = Rpc(host.rundir / "db.sock").call("get_schema", "Open_vSwitch")["result"]
     helper = module.SchemaHelper(schema_json=schema)
     helper.register_columns("QoS", ["type", "external_ids"])

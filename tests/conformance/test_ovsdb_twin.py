@@ -8,7 +8,6 @@ import subprocess
 import pytest
 from net import run, wait_until
 from rpc import Rpc
-from test_clients import stock  # noqa: F401  (a fixture)
 from twin_grammar import PLAYED, TABLES, Grammar, normal
 
 TRANSACTIONS = int(os.environ.get("HEDDLE_TWIN_TRANSACTIONS", "500"))
@@ -19,7 +18,7 @@ LOOKED_FOR = {"TwinRoot": [["i", ">", 0], ["b", "==", True]], "TwinLeaf": [["a",
 
 
 @pytest.fixture
-def sockets(stock, lab, tmp_path):  # noqa: F811
+def sockets(stock, lab, tmp_path):
     """Of Heddle's server and of the peer's, with the same schema: the switch's own, and the tables of the game."""
     plain = lab.host("plain").start()
     with Rpc(plain.rundir / "db.sock") as rpc:

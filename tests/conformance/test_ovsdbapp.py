@@ -1,27 +1,12 @@
 """python3-ovsdbapp itself, the library by which OpenStack's Neutron works on the database: its calls, each in a transaction
 of its own and many in one, its events, over a unix socket and over TCP."""
 import contextlib
-import sys
 
 import pytest
-from net import TIME_SCALE, Failure, wait_until
-from stock import unpack
+from net import TIME_SCALE, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # the library's own
 TIMEOUT = 15 * TIME_SCALE  # seconds, of each call
-
-
-@pytest.fixture(scope="session")
-def library():
-    """The package ovsdbapp, unpacked from Debian's and not installed."""
-    pytest.importorskip("ovs", reason="python3-openvswitch is not installed (tools/deps test)")
-    try:
-        where = str(unpack("ovsdbapp", ["python3-ovsdbapp"]) / "usr/lib/python3/dist-packages")
-    except Failure as e:
-        pytest.skip(str(e))
-    sys.path.append(where)  # behind what is installed
-    yield pytest.importorskip("ovsdbapp")
-    sys.path.remove(where)
 
 
 @pytest.fixture(params=["unix", "tcp"])

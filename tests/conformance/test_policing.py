@@ -15,10 +15,8 @@ def police(host, interface="vm1", **columns):
 
 
 @pytest.fixture
-def host(lab):
-    host = lab.host("h").start()
-    host.add_br("br0")
-    return host
+def host(bridged):
+    return bridged
 
 
 @pytest.fixture

@@ -17,10 +17,8 @@ SRC, DST = mac(1), mac(2)
 
 
 @pytest.fixture
-def host(lab):
-    host = lab.host("h").start()
-    host.add_br("br0")
-    return host
+def host(bridged):
+    return bridged
 
 
 class Stream:
@@ -108,7 +106,8 @@ def test_device_that_vanishes_is_taken_up_again(host):
 
 @pytest.mark.core
 def test_device_that_is_renamed_is_no_longer_the_port(host):
-    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
+    one = host.guest("br0", "vm1", "10.0.0.1/24")
+    host.guest("br0", "vm2", "10.0.0.2/24")
     one.reaches("10.0.0.2")
     number = host.get("Interface", "vm2", "ofport")
     for old, new in (("vm2", "other"), ("other", "vm2")):

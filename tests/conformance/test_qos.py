@@ -27,10 +27,8 @@ def unshape(host, port):
 
 
 @pytest.fixture
-def host(lab):
-    host = lab.host("h").start()
-    host.add_br("br0")
-    return host
+def host(bridged):
+    return bridged
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ import subprocess
 import pytest
 from lab import BIN, SOURCE
 from net import run, wait_until
-from test_clients import stock  # noqa: F401  (a fixture)
-from test_ovsdb import keys, tls_options  # noqa: F401  (a fixture)
+from peers import tls_options
 
 SERVER = "ssl:127.0.0.1:6640"
 
 
 @pytest.fixture
-def host(lab, keys):  # noqa: F811
+def host(lab, keys):
     return lab.host("h").start("--remote=pssl:6640:127.0.0.1", *tls_options(keys, "switch"), f"--peer-ca-cert={keys}/ca.pem")
 
 
@@ -21,7 +20,7 @@ def over_tls(ns, *args, program=BIN / "vsctl", check=True):
     return ns.run(program, f"--db={SERVER}", "--timeout=20", *args, check=check)
 
 
-def test_vsctl_shows_its_certificate_and_verifies_the_other(host, keys):  # noqa: F811
+def test_vsctl_shows_its_certificate_and_verifies_the_other(host, keys):
     good = tls_options(keys, "client")
     over_tls(host.ns, *good, "add-br", "br0", "--", "set", "Bridge", "br0", f"datapath_type={host.lab.datapath_type}")
     assert over_tls(host.ns, *good, "list-br").stdout == "br0\n"
@@ -36,7 +35,7 @@ def test_vsctl_shows_its_certificate_and_verifies_the_other(host, keys):  # noqa
     assert over_tls(host.ns, *tls_options(keys, "client")[:2], "--ca-cert=none", "list-br").returncode == 0
 
 
-def test_completion_asks_over_tls(host, keys):  # noqa: F811
+def test_completion_asks_over_tls(host, keys):
     """The words of the line as bash parts them: at "=" and ":"."""
     host.add_br("br0")
     words = ["vsctl", "--db", "=", "ssl", ":", "127.0.0.1", ":", "6640"]
@@ -48,7 +47,7 @@ def test_completion_asks_over_tls(host, keys):  # noqa: F811
     assert host.ns.run("bash", "-c", asked).stdout.split() == ["br0"]
 
 
-def test_an_answer_larger_than_a_tls_record(host, keys):  # noqa: F811
+def test_an_answer_larger_than_a_tls_record(host, keys):
     """Of several megabytes both ways."""
     value = "x" * 100_000
     ids = [f"external_ids:k{n}={value}" for n in range(20)]
@@ -57,7 +56,7 @@ def test_an_answer_larger_than_a_tls_record(host, keys):  # noqa: F811
     assert shown.count(value) == len(ids)
 
 
-def test_the_first_server_gives_its_authority(host, keys, tmp_path):  # noqa: F811
+def test_the_first_server_gives_its_authority(host, keys, tmp_path):
     ca = tmp_path / "learned.pem"
     options = [*tls_options(keys, "client")[:2], f"--bootstrap-ca-cert={ca}"]
     assert over_tls(host.ns, *options, "list-br").returncode == 0
@@ -70,13 +69,13 @@ def test_the_first_server_gives_its_authority(host, keys, tmp_path):  # noqa: F8
     assert ca.read_text() == (keys / "other.pem").read_text()
 
 
-def test_stock_vsctl_learns_the_authority_from_us(stock, host, keys, tmp_path):  # noqa: F811
+def test_stock_vsctl_learns_the_authority_from_us(stock, host, keys, tmp_path):
     options = [*tls_options(keys, "client")[:2], f"--bootstrap-ca-cert={tmp_path}/learned.pem"]
     assert over_tls(host.ns, *options, "--retry", "show", program=stock / "ovs-vsctl").returncode == 0
     assert (tmp_path / "learned.pem").exists()
 
 
-def test_vsctl_and_debians_server(stock, lab, keys, tmp_path):  # noqa: F811
+def test_vsctl_and_debians_server(stock, lab, keys, tmp_path):
     ns = lab.namespace("peer")
     schema = stock.parents[1] / "usr/share/openvswitch/vswitch.ovsschema"
     run(stock / "ovsdb-tool", "create", tmp_path / "peer.db", schema)
@@ -95,7 +94,7 @@ def test_vsctl_and_debians_server(stock, lab, keys, tmp_path):  # noqa: F811
         server.wait()
 
 
-def test_ssl_commands_and_bootstrap_of_the_daemon(lab, keys, tmp_path):  # noqa: F811
+def test_ssl_commands_and_bootstrap_of_the_daemon(lab, keys, tmp_path):
     """set-ssl --bootstrap: the first client whose chain ends in its authority makes the file; from then on it is needed."""
     host = lab.host("h").start()
     ca = tmp_path / "learned.pem"

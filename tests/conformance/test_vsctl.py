@@ -9,7 +9,6 @@ import subprocess
 import pytest
 from lab import BIN, SOURCE
 from net import run
-from test_clients import stock  # noqa: F401  (a fixture)
 from vsctl_lines import LINES
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -41,7 +40,7 @@ class Clients:
 
 
 @pytest.fixture
-def clients(stock, tmp_path):  # noqa: F811
+def clients(stock, tmp_path):
     return Clients(stock, tmp_path)
 
 
@@ -62,7 +61,7 @@ def test_same_words_same_answer(clients, lab):
     assert not differences, "\n".join(differences)
 
 
-def test_over_tcp_and_with_retry(stock, lab, tmp_path):  # noqa: F811
+def test_over_tcp_and_with_retry(stock, lab, tmp_path):
     """Against Debian's ovsdb-server: what it serves is Open vSwitch's own schema."""
     ns = lab.namespace("tcp")
     schema = stock.parents[1] / "usr/share/openvswitch/vswitch.ovsschema"
@@ -87,10 +86,8 @@ def test_over_tcp_and_with_retry(stock, lab, tmp_path):  # noqa: F811
 
 
 @pytest.fixture
-def host(lab):
-    host = lab.host("h").start()
-    host.add_br("br0")
-    return host
+def host(bridged):
+    return bridged
 
 
 @pytest.fixture
