@@ -8,6 +8,7 @@
 #include "datapath/user/afxdp_port.h"
 #include "datapath/user/config_draft.h"
 #include "datapath/user/fdb_table.h"
+#include "datapath/user/taken.h"
 #include "datapath/user/tunnels.h"
 #include "datapath/user/user_datapath.h"
 #include "datapath/user/worker.h"
@@ -99,12 +100,14 @@ class UserDatapath final : public Datapath {
   // Underlay
   Result<> open_socket(std::uint16_t udp_port, bool v6);
   void serve_egress_devices();
+  void open_underlay(int ifindex);
   void close_underlay(int ifindex);
   void update_filters();
 
   // News
   void on_link(const netlink::Link& link, std::set<PortNo>& changed);
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
+  void take_again(std::set<PortNo>& changed);
   void reread_links(std::set<PortNo>& changed);
   void refresh_paths(std::set<PortNo>& changed);
   void arm_timer();
@@ -122,6 +125,7 @@ class UserDatapath final : public Datapath {
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of tunnels_
   std::unique_ptr<netlink::Monitor> monitor_;
   Fd control_, timer_;
+  Taken taken_;
   Signal patched_;            // raised when `met_` has something
   std::set<PortNo> met_;      // patch ports whose peer came or went
   bool paths_dirty_ = false;  // a route or address changed; the timer runs

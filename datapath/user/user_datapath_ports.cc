@@ -204,7 +204,7 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
 
 // Tries to take the device over; p.error says why that failed.
 void UserDatapath::open_device(PortEntry& p) {
-  p.error.clear();
+  const std::string before = std::exchange(p.error, "");
   const auto opened = p.spec.kind == PortKind::netdev ? open_netdev(p) : open_tap(p);
   Result<std::uint32_t> slot = fail(Errc::invalid, "");
   if (opened) slot = draft_->add_io(p.io, p.no, p.shared.get());
@@ -212,7 +212,8 @@ void UserDatapath::open_device(PortEntry& p) {
     p.io.reset();
     p.link = {};
     p.error = opened ? slot.error().text : opened.error().text;
-    spdlog::warn("port {}: {}", p.spec.name, p.error);
+    if (p.error != before) spdlog::warn("port {}: {}", p.spec.name, p.error);
+    if (!opened && opened.error().code == Errc::exists) taken_.add_port(p.no);
     return;
   }
   p.slot = *slot;
@@ -225,6 +226,22 @@ void UserDatapath::open_device(PortEntry& p) {
   see_link(p, link ? *link : p.link);
   spdlog::info("port {}: device {} taken over ({})", p.spec.name, p.link.index,
                p.io->info().size() > 1 ? p.io->info()[1].second : p.io->info()[0].second);
+}
+
+// Another try for devices that somebody else held.
+void UserDatapath::take_again(std::set<PortNo>& changed) {
+  const auto port = [&](PortNo no) {
+    PortEntry* p = find(no);
+    if (p == nullptr || !has_device(*p) || p->slot != kNoIo) return;
+    open_device(*p);
+    if (p->slot == kNoIo) return;
+    put_conf(*p);
+    draft_->publish();
+    changed.insert(no);
+  };
+  taken_.retry(port, [&](int ifindex) {
+    if (!underlays_.contains(ifindex) && tunnels_->egress_devices().contains(ifindex)) open_underlay(ifindex);
+  });
 }
 
 void UserDatapath::see_link(PortEntry& p, const netlink::Link& link) {

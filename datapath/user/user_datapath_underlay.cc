@@ -141,48 +141,54 @@ void UserDatapath::serve_egress_devices() {
   std::erase_if(no_afxdp_, [&](const auto& e) { return !wanted.contains(e.first); });
 
   for (const int ifindex : wanted) {
-    if (underlays_.contains(ifindex) || no_afxdp_.contains(ifindex)) continue;
-    auto link = kernel_->link(ifindex);
-    if (!link) continue;
-    if (by_name_.contains(link->name)) {
-      no_afxdp_[ifindex] = link->name + " is a port of a bridge";
-      continue;
-    }
-    if (link->name == "lo" || link->kind == "bridge" || link->kind == "bond" || link->kind == "vlan") {
-      no_afxdp_[ifindex] = "no AF_XDP on a device of kind " + (link->kind.empty() ? "loopback" : link->kind);
-      continue;
-    }
-    AfxdpConfig config;
-    config.device = link->name;
-    config.ifindex = ifindex;
-    config.underlay = true;
-    config.fill = fill_share();
-    if (auto info = netlink::ethtool_info(link->name))
-      config.queues = std::clamp<unsigned>(info->rx_queues, 1, limits::kQueuesPerPort);
-    auto io = AfxdpPort::open(*xsks_, config);
-    if (!io) {
-      no_afxdp_[ifindex] = io.error().text;
+    if (!underlays_.contains(ifindex) && !no_afxdp_.contains(ifindex)) open_underlay(ifindex);
+  }
+}
+
+// no_afxdp_ says why it did not.
+void UserDatapath::open_underlay(int ifindex) {
+  auto link = kernel_->link(ifindex);
+  if (!link) return;
+  if (by_name_.contains(link->name)) {
+    no_afxdp_[ifindex] = link->name + " is a port of a bridge";
+    return;
+  }
+  if (link->name == "lo" || link->kind == "bridge" || link->kind == "bond" || link->kind == "vlan") {
+    no_afxdp_[ifindex] = "no AF_XDP on a device of kind " + (link->kind.empty() ? "loopback" : link->kind);
+    return;
+  }
+  AfxdpConfig config;
+  config.device = link->name;
+  config.ifindex = ifindex;
+  config.underlay = true;
+  config.fill = fill_share();
+  if (auto info = netlink::ethtool_info(link->name))
+    config.queues = std::clamp<unsigned>(info->rx_queues, 1, limits::kQueuesPerPort);
+  auto io = AfxdpPort::open(*xsks_, config);
+  if (!io) {
+    if (std::exchange(no_afxdp_[ifindex], io.error().text) != io.error().text)
       spdlog::warn("underlay {}: {}; tunnels through it take the slower way through the host", link->name,
                    io.error().text);
-      continue;
-    }
-    Underlay u;
-    u.name = link->name;
-    u.shared = std::make_unique<PortShared>(options_.workers);
-    u.afxdp = io->get();
-    u.io = std::move(*io);
-    u.fill = config.fill * config.queues;
-    auto slot = draft_->add_io(u.io, PortNo::none, u.shared.get());
-    if (!slot) continue;
-    u.slot = *slot;
-    filled_ += u.fill;
-    queues_ += u.io->queues();
-    underlays_[ifindex] = std::move(u);
-    draft_->publish();
-    update_filters();
-    tunnels_->set_device(ifindex, *slot, link->mac);
-    spdlog::info("underlay {}: AF_XDP takes the tunnels' UDP ports, all else stays with the host", link->name);
+    if (io.error().code == Errc::exists) taken_.add_underlay(ifindex);
+    return;
   }
+  no_afxdp_.erase(ifindex);
+  Underlay u;
+  u.name = link->name;
+  u.shared = std::make_unique<PortShared>(options_.workers);
+  u.afxdp = io->get();
+  u.io = std::move(*io);
+  u.fill = config.fill * config.queues;
+  auto slot = draft_->add_io(u.io, PortNo::none, u.shared.get());
+  if (!slot) return;
+  u.slot = *slot;
+  filled_ += u.fill;
+  queues_ += u.io->queues();
+  underlays_[ifindex] = std::move(u);
+  draft_->publish();
+  update_filters();
+  tunnels_->set_device(ifindex, *slot, link->mac);
+  spdlog::info("underlay {}: AF_XDP takes the tunnels' UDP ports, all else stays with the host", link->name);
 }
 
 void UserDatapath::close_underlay(int ifindex) {
@@ -333,6 +339,7 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
     paths_dirty_ = true;
     arm_timer();
   }
+  take_again(touched);
   patched_.clear();
   touched.merge(std::exchange(met_, {}));
   for (const PortNo no : touched) changed(no);

@@ -39,6 +39,12 @@ static_assert(sizeof(TxMetadata) == 24 && sizeof(TxMetadata) <= limits::kFrameHe
 constexpr std::uint32_t kMask = limits::kRing - 1;
 static_assert((limits::kRing & kMask) == 0);
 
+std::unexpected<Error> bind_failed(int err, const std::string& device, unsigned queue) {
+  const std::string what = "AF_XDP on " + device + " queue " + std::to_string(queue);
+  if (err != EBUSY) return fail_errno(err, what);
+  return fail(Errc::exists, what + ": another socket has it; it is taken over as soon as that is closed");
+}
+
 std::uint32_t load(const std::uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 void store(std::uint32_t* p, std::uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 
@@ -71,7 +77,7 @@ Result<> XskFactory::bind_first(int fd, int ifindex, unsigned queue, const std::
     if (bind(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return {};
     if (errno != EINVAL) break;
   }
-  return fail_errno(errno, "AF_XDP on " + device + " queue " + std::to_string(queue));
+  return bind_failed(errno, device, queue);
 }
 
 // Round and round over the numbers that no socket has.
@@ -109,7 +115,7 @@ Result<std::unique_ptr<Xsk>> XskFactory::open(int ifindex, unsigned queue, const
     to.sxdp_queue_id = queue;
     to.sxdp_shared_umem_fd = static_cast<std::uint32_t>(live_.front()->fd());
     if (bind(xsk->fd(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
-      return fail_errno(errno, "AF_XDP on " + device + " queue " + std::to_string(queue));
+      return bind_failed(errno, device, queue);
   }
   live_.push_back(xsk.get());
   return xsk;

@@ -11,6 +11,7 @@
 #include <array>
 #include <map>
 
+#include "datapath/user/xsk.h"
 #include "tests/unit/datapath/user_fixture.h"
 
 namespace heddle::dp {
@@ -90,6 +91,28 @@ TEST_F(UserDatapathTest, SocketsShareMemoryInAnyOrderOfTheirLives) {
       reach(others[0], {others[1], gone + "1"});
     }
   }
+}
+
+// Nobody tells when an AF_XDP queue is free again.
+TEST_F(UserDatapathTest, DeviceThatAnotherHoldsIsTakenOverLater) {
+  heddle::test::veth("a0", "a1");
+  auto memory = FramePool::create(4096);
+  ASSERT_TRUE(memory) << memory.error().text;
+  XskFactory other(**memory);
+  auto holder = other.open(static_cast<int>(if_nametoindex("a0")), 0, "a0", 64);
+  ASSERT_TRUE(holder) << holder.error().text;
+  // The news of the device's making would bring another try by themselves.
+  ASSERT_TRUE(settles([&] {
+    pollfd news{dp_->control_fd(), POLLIN, 0};
+    return poll(&news, 1, 0) == 0;
+  }));
+  const PortNo a = add("a0");
+  EXPECT_FALSE(dp_->port_state(a).present);
+  EXPECT_NE(dp_->port_state(a).error.find("a0 queue 0: another socket has it"), std::string::npos)
+      << dp_->port_state(a).error;
+  holder->reset();
+  EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+  EXPECT_EQ(dp_->port_state(a).error, "");
 }
 
 TEST_F(UserDatapathTest, LearnsAndSendsToOnePortOnly) {
