@@ -2,9 +2,13 @@
 
 A bucket of `burst` bits that fills at `rate` bit/s lets through at most burst + rate x time, whoever measures the time: a
 busy machine makes it longer and never wrong. What is below, a bucket may owe to a sender that paused.
+
+On veth every frame passes a queue that all devices of a processor share (net.core.netdev_max_backlog): when others fill
+it, frames are lost before any switch sees them. The kernel counts those, for the machine as a whole.
 """
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lab import quiet as usual_quiet
 from net import TIME_SCALE, frame
@@ -19,10 +23,16 @@ class Burst:
     sent: int = 0
     seconds: float = 0.0  # until the last frame came
     came: list = field(default_factory=list)  # (time, number of the frame)
+    backlog: int = 0  # frames that found the processors' shared queue full meanwhile, whosever they were
 
     @property
     def received(self):
         return len(self.came)
+
+    def is_whole(self):
+        """Nothing was lost but what the kernel may have lost on the way to the switch or from it."""
+        missing = sorted(set(range(self.sent)) - {n for _, n in self.came})
+        assert len(missing) <= self.backlog, f"{len(missing)} of {self.sent} frames are missing: {missing}"
 
     def bits(self, frames):
         return frames * self.size * 8
@@ -32,6 +42,11 @@ class Burst:
         for n, (when, _) in enumerate(self.came, 1):
             allowed = (burst + rate * when) * OVERSHOOT + self.bits(1)
             assert self.bits(n) <= allowed, f"{self.bits(n)} bits after {when:.4f} s; {allowed:.0f} are allowed"
+
+
+def backlog_drops():
+    """Second column of /proc/net/softnet_stat, of all processors."""
+    return sum(int(line.split()[1], 16) for line in Path("/proc/net/softnet_stat").read_text().splitlines())
 
 
 def burst(source, sink, count, size=1000, quiet=0.4, interval=0.0, dst=None):
@@ -47,7 +62,7 @@ def burst(source, sink, count, size=1000, quiet=0.4, interval=0.0, dst=None):
             at = data.find(mark)
             if at >= 0:
                 result.came.append((time.monotonic() - begin, int(data[at + len(mark):at + len(mark) + 8])))
-    begin = time.monotonic()
+    begin, backlog = time.monotonic(), backlog_drops()
     while result.sent < count:
         source.send(frame(source.mac, dst or sink.mac, mark + b"%08d" % result.sent, size=size))
         result.sent += 1
@@ -62,6 +77,7 @@ def burst(source, sink, count, size=1000, quiet=0.4, interval=0.0, dst=None):
         if result.received > before:
             last = time.monotonic()
         time.sleep(0.002)
+    result.backlog = backlog_drops() - backlog
     result.seconds = result.came[-1][0] if result.came else 0.0
     return result
 
