@@ -80,6 +80,15 @@ def bridged(lab):
 
 
 @pytest.fixture
+def pair(bridged):
+    """Two guests on its ports vm1 and vm2, which it knows."""
+    guests = bridged.guest("br0", "vm1", "10.0.0.1/24"), bridged.guest("br0", "vm2", "10.0.0.2/24")
+    laboratory.settle(bridged, "br0", guests)
+    laboratory.make_known(bridged, *guests)
+    return guests
+
+
+@pytest.fixture
 def outliving(lab):
     """The same, for a datapath that forwards while there is no daemon."""
     lab.needs("outlive its daemon")

@@ -283,6 +283,20 @@ class Lab:
         self.namespaces.append(ns)
         return ns
 
+    def overlay(self, family=4, kind="point-to-point"):
+        """Two running hosts, each with a guest on br0 and a tunnel "vx" to the other: (hosts, guests)."""
+        hosts, guests = (self.host("a"), self.host("b")), []
+        self.underlay(*hosts)
+        for n, (host, other) in enumerate((hosts, hosts[::-1]), 1):
+            host.start()
+            host.add_br("br0")
+            far = {"remote_ip": other.address[family]}
+            if kind == "multipoint":
+                far = {"remote_ip": "flow", "remotes": f'"{other.address[family]}"', "local_ip": host.address[family]}
+            host.vxlan("br0", "vx", key=10, **far)
+            guests.append(host.guest("br0", f"vm{n}", f"10.0.0.{n}/24"))
+        return hosts, guests
+
     def underlay(self, *hosts, mtu=1550, name="ul0"):
         """One link that joins the hosts: a veth pair for two, a Linux bridge in the middle for more. Addresses
         192.0.2.N (or 198.18.K.N for further links) and 2001:db8:K::N, N counting from 1; also in host.address."""
@@ -412,6 +426,13 @@ def who_gets(sender, guests, src, dst=BROADCAST, vlan=None, size=60, **kw):
 def untagged(*guests):
     """What who_gets() says when exactly these got one untagged copy each."""
     return {g.device: [None] for g in guests}
+
+
+def make_known(host, *guests):
+    """Has each send a frame and waits until the switch has learned where it is."""
+    for g in guests:
+        g.send(frame(g.mac))
+        host.wait_learned(g.mac, g.device)
 
 
 def settle(host, bridge, guests):

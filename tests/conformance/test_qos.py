@@ -4,7 +4,7 @@ import re
 
 import pytest
 from bursts import OVERSHOOT, burst, in_order
-from lab import settle, transfer, wait_until
+from lab import make_known, settle, transfer, wait_until
 from net import TIME_SCALE, frame
 
 MBIT = 1_000_000
@@ -32,17 +32,8 @@ def host(bridged):
 
 
 @pytest.fixture
-def guests(host):
-    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
-    settle(host, "br0", [one, two])
-    known(host, one, two)
-    return one, two
-
-
-def known(host, *guests):
-    for g in guests:
-        g.send(frame(g.mac))
-        host.wait_learned(g.mac, g.device)
+def guests(pair):
+    return pair
 
 
 def fill(source, sink, count=300):
@@ -119,7 +110,7 @@ def test_the_other_direction_and_other_ports_are_free(host, guests):
     one, two = guests
     third = host.guest("br0", "vm3")
     settle(host, "br0", [one, two, third])
-    known(host, one, two, third)
+    make_known(host, one, two, third)
     shape(host, "vm2", 1 * MBIT, {"max_rate": 1 * MBIT})
     for source, sink in ((two, one), (one, third)):
         result = burst(source, sink, 300)
@@ -177,7 +168,7 @@ def test_port_goes_while_frames_wait(host, guests):
         shape(host, "vm2", 100_000, {"max_rate": 100_000})
         fill(one, two)
         host.vsctl("del-port vm2 -- add-port br0 vm2")
-        known(host, two)
+        make_known(host, two)
         burst(one, two, 100).is_whole()
 
 
@@ -198,7 +189,7 @@ def test_device_that_vanishes_is_shaped_again(host, guests):
     two.plug()
     two.ns.ip("addr replace 10.0.0.2/24 dev eth0")
     one.reaches("10.0.0.2")
-    known(host, two)
+    make_known(host, two)
     shaped(burst(one, two, 150), 1 * MBIT)
 
 
@@ -210,13 +201,13 @@ def test_after_a_restart(host, guests):
         shaped(burst(*guests, 150), 1 * MBIT)
     host.start()
     guests[0].reaches("10.0.0.2")
-    known(host, *guests)
+    make_known(host, *guests)
     shaped(burst(*guests, 150), 1 * MBIT)
     assert host.stop() == 0
     host.start()
     guests[0].reaches("10.0.0.2")
     unshape(host, "vm2")
-    known(host, *guests)
+    make_known(host, *guests)
     result = burst(*guests, 300)
     result.is_whole()
     assert result.bits(300) > BURST + MBIT * result.seconds

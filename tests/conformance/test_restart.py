@@ -55,14 +55,7 @@ def test_killed_in_the_middle_of_changes(lab):
 
 @pytest.mark.core
 def test_killed_with_a_tunnel(lab):
-    a, b = lab.host("a"), lab.host("b")
-    lab.underlay(a, b)
-    guests = []
-    for n, (host, other) in enumerate(((a, b), (b, a)), 1):
-        host.start()
-        host.add_br("br0")
-        host.vxlan("br0", "vx", remote_ip=other.address[4], key=10)
-        guests.append(host.guest("br0", "vm1", f"10.0.0.{n}/24"))
+    (a, b), guests = lab.overlay()
     guests[0].reaches("10.0.0.2")
     a.kill()
     a.start()

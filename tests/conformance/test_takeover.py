@@ -49,17 +49,7 @@ def test_killed_under_a_stream(host, pair):
 @pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
 @pytest.mark.parametrize("kind", ["point-to-point", "multipoint"])
 def test_killed_under_a_stream_through_vxlan(outliving, family, kind):
-    a, b = outliving.host("a"), outliving.host("b")
-    outliving.underlay(a, b)
-    guests = []
-    for n, (host, other) in enumerate(((a, b), (b, a)), 1):
-        host.start()
-        host.add_br("br0")
-        far = {"remote_ip": other.address[family]}
-        if kind == "multipoint":
-            far = {"remote_ip": "flow", "remotes": f'"{other.address[family]}"', "local_ip": host.address[family]}
-        host.vxlan("br0", "vx", key=10, **far)
-        guests.append(host.guest("br0", f"vm{n}", f"10.0.0.{n}/24"))
+    (a, b), guests = outliving.overlay(family, kind)
     known(*guests)
     a.wait_learned(guests[1].mac, "vx")
     b.wait_learned(guests[0].mac, "vx")

@@ -1,38 +1,15 @@
 // Bridge policies of the kernel datapath as a whole, on real devices: what set_bridge() and set_port() make of them,
 // and what of it is there in the next life. In a namespace and a BPF file system of the test's own.
-#include "datapath/kernel/kernel_datapath.h"
-#include "tests/support/mounts.h"
-#include "tests/unit/datapath/kernel_world.h"
+#include "tests/unit/datapath/kernel_lives.h"
 
 namespace heddle::dp {
 namespace {
 
 using namespace test;
-using heddle::test::sh;
-using heddle::test::veth;
-
-const MacAddr kAll = *MacAddr::parse("ff:ff:ff:ff:ff:ff");
 constexpr auto kBridge = static_cast<BridgeId>(0);
 
-class KernelBridge : public ::testing::Test {
+class KernelBridge : public KernelDatapathTest {
  protected:
-  void SetUp() override {
-    HEDDLE_NEEDS_NETNS();
-    ns_ = std::make_unique<heddle::test::PrivateNetns>();
-    mounts_ = std::make_unique<heddle::test::PrivateMounts>();
-    sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
-    open();
-  }
-  void TearDown() override {
-    dp_.reset();
-    mounts_.reset();
-    ns_.reset();
-  }
-  void open() {
-    dp_.reset();
-    dp_ = must(make_kernel_datapath({.owner = "test:owner", .bpffs = mounts_->dir() + "/bpf", .time = nullptr}));
-    ASSERT_EQ(dp_->add_bridge("br"), kBridge);
-  }
   // A veth pair of which NAME0 is the port; up when this returns.
   PortNo add(const std::string& name, const PortPolicy& policy = trunk()) {
     if (!ears_.contains(name)) {
@@ -45,13 +22,6 @@ class KernelBridge : public ::testing::Test {
     must(dp_->set_port(no, policy));
     EXPECT_TRUE(settles([&] { return dp_->port_state(no).link_up; })) << dp_->port_state(no).error;
     return no;
-  }
-  template <typename F>
-  bool settles(F&& is_so) {
-    return eventually([&] {
-      dp_->run_control([](PortNo) {});
-      return is_so();
-    });
   }
   std::uint64_t drops(PortNo no, Drop why) { return dp_->port_counters(no).drops[static_cast<std::size_t>(why)]; }
   // A frame with a content that no other has.
@@ -78,9 +48,6 @@ class KernelBridge : public ::testing::Test {
     for (const auto& [n, ear] : ears_) EXPECT_NE(ear->take(), f) << from << " -> " << n;
   }
 
-  std::unique_ptr<heddle::test::PrivateNetns> ns_;
-  std::unique_ptr<heddle::test::PrivateMounts> mounts_;
-  std::unique_ptr<Datapath> dp_;
   std::map<std::string, std::unique_ptr<Ear>> ears_;
   std::uint32_t number_ = 0;
 };

@@ -16,7 +16,12 @@ using heddle::test::veth;
 
 inline const MacAddr kAll = *MacAddr::parse("ff:ff:ff:ff:ff:ff");
 
-class KernelDatapathTest : public ::testing::Test {
+// Before Linux 6.6 a device that is up keeps its name.
+inline void rename(const std::string& from, const std::string& to) {
+  sh("ip link set " + from + " down && ip link set " + from + " name " + to + " && ip link set " + to + " up");
+}
+
+class KernelDatapathTest : public ControlledTest {
  protected:
   void SetUp() override {
     HEDDLE_NEEDS_NETNS();
@@ -62,23 +67,6 @@ class KernelDatapathTest : public ::testing::Test {
     return no;
   }
   PortNo add(const std::string& name, PortKind kind = PortKind::netdev) { return add(device(name, kind)); }
-  template <typename F>
-  bool settles(F&& is_so) {
-    const auto deadline = Clock::now() + kPatience;
-    while (!is_so()) {
-      if (Clock::now() > deadline) return false;
-      pollfd p{dp_->control_fd(), POLLIN, 0};
-      ::poll(&p, 1, 100);
-      dp_->run_control([&](PortNo no) { ++changes_[no]; });
-    }
-    return true;
-  }
-  bool comes_up(PortNo no) {
-    return settles([&] {
-      const PortState s = dp_->port_state(no);
-      return s.present && s.link_up;
-    });
-  }
   // `from` sends to everybody; all of `to` get it, and get it once.
   void reach(const std::string& from, const std::vector<std::string>& to) {
     const Bytes f = frame(kAll, mac(1), {}, Bytes(60, ++number_));
@@ -105,8 +93,6 @@ class KernelDatapathTest : public ::testing::Test {
 
   std::unique_ptr<heddle::test::PrivateNetns> ns_;
   std::unique_ptr<heddle::test::PrivateMounts> mounts_;
-  std::unique_ptr<Datapath> dp_;
-  std::map<PortNo, int> changes_;
   std::uint8_t number_ = 0;
 };
 

@@ -32,11 +32,10 @@
 #include "datapath/kernel/hook.h"
 #include "datapath/kernel/programs.h"
 #include "tests/support/netns.h"
+#include "tests/unit/datapath/controlled.h"
 #include "tests/unit/datapath/world.h"
 
 namespace heddle::dp::test {
-
-inline constexpr auto kPatience = std::chrono::seconds(30);
 
 // Something of a Result, or the test ends with the error's text.
 template <typename T>

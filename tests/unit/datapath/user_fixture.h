@@ -9,10 +9,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <map>
-
 #include "datapath/user/user_datapath.h"
 #include "tests/support/netns.h"
+#include "tests/unit/datapath/controlled.h"
 #include "tests/unit/packet/frames.h"
 
 namespace heddle::dp::test {
@@ -20,7 +19,6 @@ namespace heddle::dp::test {
 using heddle::test::sh;
 using packet::test::Bytes;
 
-inline constexpr auto kPatience = std::chrono::seconds(20);
 inline constexpr std::uint16_t kTestType = 0x88b5;  // IEEE 802 "local experimental"
 
 // A station at the far end of a veth.
@@ -62,7 +60,7 @@ inline Bytes hello(unsigned to, unsigned from, std::uint8_t number) {
                             Bytes(60, number)});
 }
 
-class UserDatapathTest : public ::testing::Test {
+class UserDatapathTest : public ControlledTest {
  protected:
   void SetUp() override {
     HEDDLE_NEEDS_NETNS();
@@ -92,24 +90,6 @@ class UserDatapathTest : public ::testing::Test {
     if (auto ok = dp_->set_port(*no, policy); !ok) throw std::runtime_error(ok.error().text);
     return *no;
   }
-  // Runs the control side until it is so.
-  template <typename F>
-  bool settles(F&& is_so) {
-    const auto deadline = Clock::now() + kPatience;
-    while (!is_so()) {
-      if (Clock::now() > deadline) return false;
-      pollfd p{dp_->control_fd(), POLLIN, 0};
-      poll(&p, 1, 100);
-      dp_->run_control([&](PortNo no) { ++changes_[no]; });
-    }
-    return true;
-  }
-  bool comes_up(PortNo no) {
-    return settles([&] {
-      const PortState s = dp_->port_state(no);
-      return s.present && s.link_up;
-    });
-  }
   // `from` sends to everybody; all of `to` must get it.
   void reach(const std::string& from, const std::vector<std::string>& to) {
     const Bytes frame = hello(99, 1, ++number_);
@@ -120,8 +100,6 @@ class UserDatapathTest : public ::testing::Test {
   }
 
   std::unique_ptr<heddle::test::PrivateNetns> ns_;
-  std::unique_ptr<Datapath> dp_;
-  std::map<PortNo, int> changes_;
   std::uint8_t number_ = 0;
 };
 
