@@ -120,7 +120,8 @@ void Forwarder::bridge(FrameRef f, const PortConf& in, const IpAddr* outer_sourc
   forward(t);
 }
 
-// What no bridge takes, and the ingress rules of IEEE 802.1Q 8.6.2; a tag with VLAN 0 carries a priority only.
+// What no bridge takes, and the ingress rules of IEEE 802.1Q 8.6.2; a tag with VLAN 0 carries a priority only. What no
+// bridge forwards is let in for mirrors alone.
 bool Forwarder::admit(Transit& t) {
   const auto refuse = [&](Drop why) {
     drop(t.frame, *t.in, why);
@@ -129,12 +130,13 @@ bool Forwarder::admit(Transit& t) {
   if (const auto bad = packet::parse_l2(cache_.data(t.frame), cache_.meta(t.frame).len, t.l2)) return refuse(*bad);
   if (t.in->bridge == nullptr) return refuse(Drop::no_bridge);
   if (t.l2.src.is_multicast()) return refuse(Drop::source_multicast);
-  if (is_reserved(t.l2.dst)) return refuse(Drop::reserved_multicast);
+  t.reserved = is_reserved(t.l2.dst);
+  if (t.reserved && t.in->mirrors_in == 0) return refuse(Drop::reserved_multicast);
   const PortPolicy& p = t.in->policy;
   const VlanId vid = t.l2.vlan_tpid != 0 ? t.l2.vlan_tci & kVidMask : 0;
-  if (vid != 0 && p.vlan_mode == VlanMode::access) return refuse(Drop::vlan_tagged_on_access);
+  if (vid != 0 && p.vlan_mode == VlanMode::access) return refuse(t.reserved ? Drop::reserved_multicast : Drop::vlan_tagged_on_access);
   t.vlan = vid != 0 || p.vlan_mode == VlanMode::trunk ? vid : p.tag;
-  return t.in->carried[t.vlan] || refuse(Drop::vlan_not_member);
+  return t.in->carried[t.vlan] || refuse(t.reserved ? Drop::reserved_multicast : Drop::vlan_not_member);
 }
 
 void Forwarder::look_at_source(const Transit& t) {
@@ -242,7 +244,9 @@ void Forwarder::forward_by_rules(const Transit& t) {
   const PortConf* at = t.in;
   Target to{};
   targets_.clear();
-  if (rules.secure) {
+  if (t.reserved) {
+    why = Drop::reserved_multicast;
+  } else if (rules.secure) {
     why = Drop::fail_secure;
   } else {
     if (!floods && t.in->policy.learning && !t.l2.src.is_zero()) look_at_source(t);

@@ -52,6 +52,7 @@ class Forwarder {
     const IpAddr* outer_source;  // of a multipoint tunnel's packet, else null
     packet::L2 l2;
     VlanId vlan;
+    bool reserved = false;  // to an address that no bridge forwards: for mirrors only
     bool mirrored = false;  // a mirror's copy: nobody is told what becomes of it
   };
   struct Patched {

@@ -11,6 +11,7 @@ void Forwarder::mirror(const Transit& t, std::uint32_t slots) {
     Transit copy = t;
     copy.mirrored = true;
     if (m.spec.output_vlan) {
+      if (t.reserved) continue;  // other bridges of that VLAN would take it for their neighbour's
       copy.vlan = *m.spec.output_vlan;
       for (const auto& member : config_->bridges[static_cast<std::size_t>(t.in->policy.bridge)])
         if (takes_copies(t, *member, copy.vlan)) mirror_to(copy, m, *member);

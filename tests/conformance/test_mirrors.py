@@ -176,6 +176,21 @@ def test_priority_and_inner_tag_survive(switch):
     assert guests["span"].raw.wait_for(lambda f: b"inner tag" in f)[:len(sent)] == sent
 
 
+@pytest.mark.core
+@pytest.mark.parametrize("dst", ["01:80:c2:00:00:00", "01:80:c2:00:00:0e"], ids=["stp", "lldp"])
+def test_what_no_bridge_forwards(switch, dst):
+    """Copied to a port, for who looks for a neighbour there; never into a VLAN, where other bridges would answer it."""
+    host, _ = switch
+    mirror(host, output="span", src=["one"])
+    before = host.drops("one", "reserved_multicast")
+    assert got(switch, "one", dst) == {"span": [10]}
+    assert got(switch, "two", dst) == {}
+    host.wait_drop("one", "reserved_multicast", before)
+    assert host.drops("one", "reserved_multicast") == before + 1, "it is dropped all the same"
+    host.vsctl("clear Mirror m0 output-port -- set Mirror m0 output-vlan=99")
+    assert got(switch, "one", dst) == {}
+
+
 @pytest.mark.parametrize("size", [60, 61, 1514])
 def test_copies_are_whole(switch, size):
     host, _ = switch

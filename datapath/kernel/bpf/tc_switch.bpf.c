@@ -203,6 +203,11 @@ __noinline int flood(struct __sk_buff* skb, struct walk* w) {
   return w->held ? FINE : HD_DROP_no_destination;
 }
 
+/* IEEE 802.1D table 7-10: addresses that a bridge never forwards (spanning tree, pause, LLDP, ...). */
+static __always_inline int is_reserved(const __u8* m) {
+  return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && (m[5] & 0xf0) == 0;
+}
+
 #include "datapath/kernel/bpf/mirror.h"
 #include "datapath/kernel/bpf/policer.h"
 
@@ -243,11 +248,6 @@ static __always_inline int read_l2(struct __sk_buff* skb, struct walk* w) {
   return FINE;
 }
 
-/* IEEE 802.1D table 7-10: addresses that a bridge never forwards (spanning tree, pause, LLDP, ...). */
-static __always_inline int is_reserved(const __u8* m) {
-  return m[0] == 0x01 && m[1] == 0x80 && m[2] == 0xc2 && m[3] == 0 && m[4] == 0 && (m[5] & 0xf0) == 0;
-}
-
 static __always_inline int is_zero(const __u8* m) { return !(m[0] | m[1] | m[2] | m[3] | m[4] | m[5]); }
 
 static __noinline int forward(struct __sk_buff* skb, struct walk* w, hd_target target) {
@@ -268,6 +268,7 @@ static __always_inline int in_flood_vlan(const struct walk* w) {
 
 /* Where an admitted frame goes: in `held`, when FINE. */
 static __always_inline int route(struct __sk_buff* skb, struct walk* w, void* table) {
+  if (is_reserved(w->dst)) return HD_DROP_reserved_multicast;
   if (w->in_flags & (HD_SECURE | HD_FLOOD_VLANS)) {
     if (w->in_flags & HD_SECURE) return HD_DROP_fail_secure;
     if (in_flood_vlan(w)) return flood(skb, w);
@@ -300,9 +301,8 @@ static __always_inline int bridge(struct __sk_buff* skb, struct walk* w, const s
   void* table = bpf_map_lookup_elem(&fdbs, &number);
   if (!table) return drop(w->in_no, HD_DROP_no_bridge);
   if (w->src[0] & 1) return drop(w->in_no, HD_DROP_source_multicast);
-  if (is_reserved(w->dst)) return drop(w->in_no, HD_DROP_reserved_multicast);
-  why = admit(w, in);
-  if (why != FINE) return drop(w->in_no, why);
+  why = admit(w, in); /* a mirror takes also what is not for us to forward */
+  if (why != FINE) return drop(w->in_no, is_reserved(w->dst) ? HD_DROP_reserved_multicast : why);
   w->blame = w->in_no;
   w->mirrors = in->mirrors_in;
   why = route(skb, w, table);
