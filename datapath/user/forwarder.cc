@@ -134,7 +134,8 @@ bool Forwarder::admit(Transit& t) {
   if (t.reserved && t.in->mirrors_in == 0) return refuse(Drop::reserved_multicast);
   const PortPolicy& p = t.in->policy;
   const VlanId vid = t.l2.vlan_tpid != 0 ? t.l2.vlan_tci & kVidMask : 0;
-  if (vid != 0 && p.vlan_mode == VlanMode::access) return refuse(t.reserved ? Drop::reserved_multicast : Drop::vlan_tagged_on_access);
+  if (vid != 0 && p.vlan_mode == VlanMode::access)
+    return refuse(t.reserved ? Drop::reserved_multicast : Drop::vlan_tagged_on_access);
   t.vlan = vid != 0 || p.vlan_mode == VlanMode::trunk ? vid : p.tag;
   return t.in->carried[t.vlan] || refuse(t.reserved ? Drop::reserved_multicast : Drop::vlan_not_member);
 }
