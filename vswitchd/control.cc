@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <ranges>
+#include <utility>
 
 #include "base/drop_reason.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "vswitchd/grid.h"
 #include "vswitchd/text.h"
@@ -29,7 +31,7 @@ Result<MacAddr> read_mac(const std::string& text) {
   return *mac;
 }
 
-ovsdb::RpcReply answer(const Result<std::string>& result) {
+ovsdb::RpcReply reply(const Result<std::string>& result) {
   return result ? ovsdb::RpcReply::ok(*result) : ovsdb::RpcReply::fail(ovsdb::Json(result.error().text));
 }
 
@@ -58,8 +60,13 @@ std::uint64_t total_drops(const dp::PortCounters& counters) {
 
 }  // namespace
 
-Control::Control(std::map<std::string, Switch*> switches, Ending ending)
-    : switches_(std::move(switches)), ending_(std::move(ending)) {}
+Control::Control(Ending ending) : ending_(std::move(ending)) {}
+
+void Control::begin(std::map<std::string, Switch*> switches) {
+  switches_ = std::move(switches);
+  begun_ = true;
+  for (const auto& command : std::exchange(waiting_, {})) command();
+}
 
 const std::vector<Control::Command>& Control::commands() {
   static const std::vector<Command> table{
@@ -99,17 +106,23 @@ void Control::add_to(ovsdb::RpcMethods& methods) {
   for (const Command& command : commands()) {
     const std::string name = command.name;
     methods.add_deferred(name, [this, name](const ovsdb::Json& params, const ovsdb::Responder& respond) {
-      Args args;
-      for (const ovsdb::Json& param : params) {
-        if (!param.is_string())
-          return respond(ovsdb::RpcReply::fail(ovsdb::Json(name + ": parameters must be strings")));
-        args.push_back(param.get<std::string>());
-      }
-      const auto result = run(name, args);
-      respond(answer(result));
-      if (name == "exit" && result) ending_.quit();
+      if (begun_) return answer(name, params, respond);
+      if (waiting_.size() >= limits::kClients)
+        return respond(ovsdb::RpcReply::fail(ovsdb::Json(name + ": the daemon is starting; try again")));
+      waiting_.push_back([this, name, params, respond] { answer(name, params, respond); });
     });
   }
+}
+
+void Control::answer(const std::string& name, const ovsdb::Json& params, const ovsdb::Responder& respond) {
+  Args args;
+  for (const ovsdb::Json& param : params) {
+    if (!param.is_string()) return respond(ovsdb::RpcReply::fail(ovsdb::Json(name + ": parameters must be strings")));
+    args.push_back(param.get<std::string>());
+  }
+  const auto result = run(name, args);
+  respond(reply(result));
+  if (name == "exit" && result) ending_.quit();
 }
 
 // --- the daemon itself ---

@@ -1,5 +1,6 @@
 // The control socket's commands: what an operator asks a running daemon. JSON-RPC 1.0 as ovs-appctl speaks it: the
-// method is the command, the parameters are strings, the result is the text to print, an error is a string.
+// method is the command, the parameters are strings, the result is the text to print, an error is a string. A command
+// that comes while the daemon starts is answered when its configuration has been applied.
 //
 // Owner: main. Threads: control only. The switches must outlive it. Every failure is an answer that names the object.
 #pragma once
@@ -25,11 +26,14 @@ class Control {
     std::function<void()> clean_up;
     std::function<void()> quit;
   };
-  Control(std::map<std::string, ofproto::Switch*> switches, Ending ending);
+  explicit Control(Ending ending);
+  // The switches stand: runs the commands that have waited for them. The only call that run() needs.
+  void begin(std::map<std::string, ofproto::Switch*> switches);
 
   // Runs one command.
   Result<std::string> run(const std::string& command, const Args& args);
-  // Adds all commands to a JSON-RPC server's methods. This object must outlive them.
+  // Adds all commands to a JSON-RPC server's methods. This object must outlive them. They wait for begin(); at most
+  // limits::kClients of them, and further ones fail.
   void add_to(ovsdb::RpcMethods& methods);
 
  private:
@@ -64,8 +68,12 @@ class Control {
   // The named port, or all of them.
   Result<std::vector<Found>> find_ports(const Args& args) const;
 
+  void answer(const std::string& name, const ovsdb::Json& params, const ovsdb::Responder& respond);
+
   std::map<std::string, ofproto::Switch*> switches_;
   Ending ending_;
+  std::vector<std::function<void()>> waiting_;  // for begin()
+  bool begun_ = false;
   bool cleaned_up_ = false;
 };
 

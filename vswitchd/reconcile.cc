@@ -39,6 +39,14 @@ bool says_absent(const ovsdb::Row& row, const std::string& error, const ovsdb::D
 
 }  // namespace
 
+void insert_root(ovsdb::Database& db) {
+  if (!db.rows("Open_vSwitch").empty()) return;
+  const ovsdb::Json insert{{"op", "insert"}, {"table", "Open_vSwitch"}, {"row", ovsdb::Json::object()}};
+  const ovsdb::Json reply = db.transact(ovsdb::Json::array({insert}));
+  if (db.rows("Open_vSwitch").empty())
+    spdlog::error("the database refuses its first row: {}", ovsdb::dump_brief(reply));
+}
+
 Reconciler::Reconciler(ovsdb::Database& db, std::map<std::string, Switch*> switches, DeviceSetter set_device,
                        DatapathOffer offer)
     : db_(db), switches_(std::move(switches)), set_device_(std::move(set_device)), offer_(std::move(offer)) {
@@ -80,36 +88,63 @@ const SwitchPort* Reconciler::current(const std::string& name) const {
 }
 
 void Reconciler::run() {
-  ensure_root();
+  begin();
+  while (!step([] { return false; })) continue;
+}
+
+void Reconciler::begin() {
+  writing_ = true;
+  insert_root(db_);
+  writing_ = false;
+  asked_.clear();
+  for (const auto& root : db_.rows("Open_vSwitch")) asked_[root->uuid()] = root->get("next_cfg").integer_or(0);
   want_ = read_desired(db_, {offer_, [this](const std::string& name) { return current(name); }});
   errors_ = want_.remarks;
   settled_.clear();
   for (const auto& [row, broken] : want_.broken)
     errors_[row] = keeps_working(want_, broken) ? broken.error + "; the port keeps its former settings" : broken.error;
-  // All of the old goes before any of the new comes: a device or tunnel may move from one switch to another.
-  for (const auto& [type, sw] : switches_) remove_stale(want_, type, *sw);
-  bridge_errors_.clear();
-  for (const auto& [type, sw] : switches_) apply_bridges(want_, type, *sw);
+  stale_.clear();
+  for (const auto& [type, sw] : switches_) find_stale(type, *sw);
   // Ports that ask for a number come first, then those that had one, so that no other takes it.
-  std::vector<const DesiredPort*> ports;
-  ports.reserve(want_.ports.size());
-  for (const auto& [name, port] : want_.ports) ports.push_back(&port);
-  std::ranges::stable_sort(ports, {}, [](const DesiredPort* p) {
+  todo_.clear();
+  todo_.reserve(want_.ports.size());
+  for (const auto& [name, port] : want_.ports) todo_.push_back(&port);
+  std::ranges::stable_sort(todo_, {}, [](const DesiredPort* p) {
     return p->config.ofport_request ? 0 : p->former_ofport ? 1 : 2;
   });
-  for (const DesiredPort* port : ports) apply_port(*port, *switches_.at(port->datapath));
-  log_warnings(want_.warnings);
-  write_status(false, true);
+  removed_ = applied_ = 0;
+  bridges_done_ = false;
+  running_ = true;
 }
 
-void Reconciler::ensure_root() {
-  if (!db_.rows("Open_vSwitch").empty()) return;
-  writing_ = true;
-  const ovsdb::Json insert{{"op", "insert"}, {"table", "Open_vSwitch"}, {"row", ovsdb::Json::object()}};
-  const ovsdb::Json reply = db_.transact(ovsdb::Json::array({insert}));
-  writing_ = false;
-  if (db_.rows("Open_vSwitch").empty())
-    spdlog::error("the database refuses its first row: {}", ovsdb::dump_brief(reply));
+// All of the old goes before any of the new comes: a device or tunnel may move from one switch to another.
+bool Reconciler::step(const std::function<bool()>& enough) {
+  if (!running_) return true;
+  while (removed_ < stale_.size()) {
+    remove_port(stale_[removed_++]);
+    if (enough()) return false;
+  }
+  if (!std::exchange(bridges_done_, true)) change_bridges();
+  while (applied_ < todo_.size()) {
+    const DesiredPort& port = *todo_[applied_++];
+    apply_port(port, *switches_.at(port.datapath));
+    if (enough()) return false;
+  }
+  finish();
+  return true;
+}
+
+void Reconciler::change_bridges() {
+  for (const auto& [type, sw] : switches_) remove_bridges(want_, type, *sw);
+  bridge_errors_.clear();
+  for (const auto& [type, sw] : switches_) apply_bridges(want_, type, *sw);
+}
+
+void Reconciler::finish() {
+  running_ = false;
+  for (const auto& [type, number] : std::exchange(changed_, {})) settle_again(number, *switches_.at(type));
+  log_warnings(want_.warnings);
+  write_status(false, true);
 }
 
 bool Reconciler::bridge_may_stay(const Desired& want, const std::string& type, const std::string& name) const {
@@ -135,15 +170,20 @@ bool Reconciler::keeps_working(const Desired& want, const BrokenPort& broken) co
   });
 }
 
-void Reconciler::remove_stale(const Desired& want, const std::string& type, Switch& sw) {
-  for (const std::string& name : sw.ports()) {
-    if (may_stay(want, type, *sw.port(name))) continue;
-    const std::string bridge = sw.port(name)->bridge;
-    if (auto r = sw.remove_port(name); !r)
-      spdlog::error("bridge {}: removing port {}: {}", bridge, name, r.error().text);
-    else
-      spdlog::info("bridge {}: removed port {}", bridge, name);
-  }
+void Reconciler::find_stale(const std::string& type, Switch& sw) {
+  for (const std::string& name : sw.ports())
+    if (!may_stay(want_, type, *sw.port(name))) stale_.push_back({&sw, name});
+}
+
+void Reconciler::remove_port(const Stale& port) {
+  const std::string bridge = port.sw->port(port.name)->bridge;
+  if (auto r = port.sw->remove_port(port.name); !r)
+    spdlog::error("bridge {}: removing port {}: {}", bridge, port.name, r.error().text);
+  else
+    spdlog::info("bridge {}: removed port {}", bridge, port.name);
+}
+
+void Reconciler::remove_bridges(const Desired& want, const std::string& type, Switch& sw) {
   for (const std::string& name : sw.bridges()) {
     if (bridge_may_stay(want, type, name)) continue;
     sw.remove_bridge(name);
@@ -313,7 +353,8 @@ void Reconciler::write_status(bool statistics, bool done) {
   for (const auto& root : db_.rows("Open_vSwitch")) {
     updates.push_back(program_status(*root, db_.schema().version(), offered_words(offer_)));
     updates.back().columns["statistics"] = with_idle(root->uuid(), {});
-    if (done) updates.back().columns["cur_cfg"] = ovsdb::Datum::of(root->get("next_cfg").integer_or(0));
+    const auto asked = asked_.find(root->uuid());
+    if (done && asked != asked_.end()) updates.back().columns["cur_cfg"] = ovsdb::Datum::of(asked->second);
   }
   write(updates);
 }
@@ -337,10 +378,16 @@ void Reconciler::run_control(const std::string& type, dp::Datapath& datapath) {
     sw.refresh(number);
     ports.push_back(number);
   });
+  if (running_) {
+    for (const dp::PortNo number : ports) changed_.emplace_back(type, number);
+    return;
+  }
   for (const dp::PortNo number : ports) settle_again(number, sw);
   if (!ports.empty()) write_status(false, false);
 }
 
-void Reconciler::refresh_statistics() { write_status(true, false); }
+void Reconciler::refresh_statistics() {
+  if (!running_) write_status(true, false);
+}
 
 }  // namespace heddle::vswitchd

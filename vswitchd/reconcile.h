@@ -5,6 +5,10 @@
 // run() reads the whole configuration, compares it with what the switches hold, deletes before it adds, and writes the
 // outcome back: idempotent, so it may be called at any time. A row that is wrong gets its `error` set, with the remedy;
 // a port that works already keeps its former settings meanwhile; everything else goes on.
+//
+// With thousands of ports that takes seconds. begin() and step() do the same in pieces, between which the database may
+// be asked and changed, and all that is public here may be called. What counts is the configuration as it was at
+// begin(): also for cur_cfg, so that a change that came later is not said to be applied.
 #pragma once
 
 #include <functional>
@@ -17,6 +21,9 @@
 #include "vswitchd/desired.h"
 
 namespace heddle::vswitchd {
+
+// Inserts the Open_vSwitch row when there is none: clients may expect it.
+void insert_root(ovsdb::Database& db);
 
 // Changes address or MTU of a live device. Recreating it instead would lose its IP addresses.
 using DeviceSetter = std::function<Result<>(int ifindex, std::optional<MacAddr> mac, std::optional<unsigned> mtu)>;
@@ -32,9 +39,14 @@ class Reconciler {
 
   // Database -> switches -> status, once. Inserts the Open_vSwitch row when there is none.
   void run();
+  // The same in pieces: begin(), and then step() until it returns true. step() ends when all is done, or when `enough`,
+  // which is called after each port, returns true. A begin() before the end begins anew.
+  void begin();
+  bool step(const std::function<bool()>& enough);
   // Devices, routes or neighbours changed: has the datapath take note, and writes the status of what became different.
+  // Between begin() and the end, the latter waits for the end.
   void run_control(const std::string& type, dp::Datapath& datapath);
-  // Writes counters, and whatever else of the status differs.
+  // Writes counters, and whatever else of the status differs. Nothing between begin() and the end.
   void refresh_statistics();
   // `wanted` is called after every commit that did not come from here and touches configuration. It should see to it
   // that run() is called soon, not call it at once: several commits may be served by one run.
@@ -45,8 +57,16 @@ class Reconciler {
   [[nodiscard]] std::chrono::milliseconds statistics_interval() const;
 
  private:
-  void ensure_root();
-  void remove_stale(const Desired& want, const std::string& type, ofproto::Switch& sw);
+  // A port that has to go.
+  struct Stale {
+    ofproto::Switch* sw;
+    std::string name;
+  };
+  void find_stale(const std::string& type, ofproto::Switch& sw);
+  void remove_port(const Stale& port);
+  void change_bridges();
+  void finish();
+  void remove_bridges(const Desired& want, const std::string& type, ofproto::Switch& sw);
   [[nodiscard]] bool bridge_may_stay(const Desired& want, const std::string& type, const std::string& name) const;
   [[nodiscard]] bool may_stay(const Desired& want, const std::string& type, const ofproto::SwitchPort& port) const;
   [[nodiscard]] bool keeps_working(const Desired& want, const BrokenPort& broken) const;
@@ -73,6 +93,14 @@ class Reconciler {
   std::map<ovsdb::Uuid, std::string> errors_;         // of Interface rows, from the last run()
   std::map<std::string, std::string> bridge_errors_;  // by bridge, from the last run()
   std::map<std::string, int> settled_;                // port: ifindex of the device that settle_device() saw
+  // Of the run that is going on, in this order; by index, what is done.
+  std::vector<Stale> stale_;
+  std::vector<const DesiredPort*> todo_;  // in want_
+  std::size_t removed_ = 0, applied_ = 0;
+  bool running_ = false;
+  bool bridges_done_ = false;
+  std::map<ovsdb::Uuid, std::int64_t> asked_;                // by Open_vSwitch row: next_cfg at begin()
+  std::vector<std::pair<std::string, dp::PortNo>> changed_;  // ports of a datapath type with news since begin()
   std::set<std::string> warned_;
   std::set<ovsdb::Uuid> idle_ports_;  // Port rows whose status says that columns have no effect
   ovsdb::Database::ObserverId observer_ = 0;

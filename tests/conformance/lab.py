@@ -134,13 +134,18 @@ class Host:
 
     def start(self, *extra, **how):
         self.process = self.spawn(*extra, **how)
-        wait_until(self.serving, 15, f"vswitchd of host {self.short} serves {self.rundir}/db.sock")
+        wait_until(self.ready, 15, f"vswitchd of host {self.short} has applied its configuration")
         return self
 
     def serving(self):
+        """Whether its database answers: long before ready()."""
         if self.process.poll() is not None:
             raise Failure(f"vswitchd of host {self.short} ended with {self.process.returncode}:\n{self.log_tail()}")
         return (self.rundir / "db.sock").exists() and self.vsctl("list-br", check=False).returncode == 0
+
+    def ready(self):
+        pidfile = self.rundir / "vswitchd.pid"
+        return self.serving() and pidfile.exists() and pidfile.read_text() == f"{self.process.pid}\n"
 
     def stop(self, timeout=10):
         """SIGTERM; returns the exit status."""

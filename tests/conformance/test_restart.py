@@ -42,6 +42,28 @@ def daemon_pid(host):
     return int((host.rundir / "vswitchd.pid").read_text())
 
 
+def test_asked_and_changed_while_it_starts(lab):
+    """The database answers before the switch stands. A change waits until it is applied, and so does a command."""
+    host, guests = configured(lab)
+    host.kill()
+    host.process = host.spawn()
+    wait_until(host.serving, 15, "the database answers")
+    host.vsctl("set Port vm3 tag=0")
+    assert host.ask("get Interface vm3 error") == "[]"
+    guests[0].reaches("10.0.0.3")
+    host.kill()
+    host.process = host.spawn()
+    wait_until(host.serving, 15, "the database answers")
+    assert "vm3" in host.ask("port-stats")
+    assert host.ready()
+    host.kill()
+    host.process = host.spawn()
+    wait_until(host.serving, 15, "the database answers")
+    assert host.stop() == 0, "the signal to end, whenever it comes, is an order and no failure"
+    host.start()
+    guests[0].reaches("10.0.0.3")
+
+
 def test_killed_in_the_middle_of_changes(lab):
     """What vsctl was told is done, stays done."""
     host, guests = configured(lab)

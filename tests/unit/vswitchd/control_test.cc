@@ -38,6 +38,47 @@ TEST(Control, ExitWithCleanUpIsTheLastCommand) {
   EXPECT_EQ(w.control.run("port-stats", {}).error().text, "the daemon is ending");
 }
 
+struct Nobody final : ovsdb::RpcSession {
+  [[nodiscard]] ovsdb::SessionId id() const override { return 1; }
+  void notify(std::string_view /*method*/, ovsdb::Json /*params*/) override {}
+  void notify_text(std::string_view /*method*/, std::string_view /*params*/) override {}
+};
+
+// The socket is there before the switches are.
+TEST(Control, CommandsWaitForTheSwitches) {
+  World w;
+  w.add_bridge("br0");
+  bool ended = false;
+  Control control{{[] {}, [&] { ended = true; }}};
+  ovsdb::RpcMethods methods;
+  control.add_to(methods);
+  Nobody session;
+  std::vector<std::string> answers;
+  const auto ask = [&](const char* command, const Json& params) {
+    methods.request(session, 1, command, params, [&](const ovsdb::RpcReply& reply) {
+      answers.push_back(reply.error.is_null() ? reply.result.get<std::string>() : reply.error.dump());
+    });
+  };
+  ask("drops", Json::array());
+  ask("drops", Json::array({"vm9"}));
+  ask("exit", Json::array());
+  EXPECT_TRUE(answers.empty());
+  EXPECT_FALSE(ended);
+  for (std::size_t i = 3; i < limits::kClients; ++i) ask("drops", Json::array());
+  EXPECT_TRUE(answers.empty());
+  ask("drops", Json::array());
+  EXPECT_THAT(answers, testing::ElementsAre(HasSubstr("the daemon is starting; try again")));
+
+  answers.clear();
+  control.begin({{"user", &w.sw}});
+  ASSERT_EQ(answers.size(), limits::kClients);
+  EXPECT_EQ(answers[0], "no drops\n");
+  EXPECT_THAT(answers[1], HasSubstr("ports: br0"));
+  EXPECT_TRUE(ended);
+  ask("drops", Json::array());
+  EXPECT_EQ(answers.back(), "no drops\n") << "from now on at once";
+}
+
 TEST(Control, ErrorsNameTheObject) {
   World w;
   w.add_bridge("br0");

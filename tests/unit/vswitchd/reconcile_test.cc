@@ -109,6 +109,82 @@ TEST(Reconcile, ConfirmsTheConfiguration) {
   EXPECT_EQ(wanted, 1) << "its own writing is no new wish";
 }
 
+// A thousand ports take a while; the database goes on in between.
+TEST(Reconcile, InPieces) {
+  World w;
+  w.insert_bridge("br0");
+  w.insert_port("br0", "vm1");
+  w.insert_port("br0", "vm2");
+  const auto ask = [&](int number) {
+    w.transact(Json::array(
+        {{{"op", "update"}, {"table", "Open_vSwitch"}, {"where", Json::array()}, {"row", {{"next_cfg", number}}}}}));
+  };
+  const auto applied = [&] { return w.db->rows("Open_vSwitch")[0]->get("cur_cfg").integer_or(0); };
+  const auto one_port = [] { return true; };
+  ask(5);
+  w.reconciler.begin();
+  EXPECT_FALSE(w.reconciler.step(one_port));
+  EXPECT_EQ(w.dp.ports().size(), 1U);
+  EXPECT_EQ(applied(), 0);
+
+  w.insert_port("br0", "vm3");  // comes too late for this run,
+  ask(6);
+  w.device("vm1");  // news that the run leaves for its end
+  w.reconciler.refresh_statistics();
+  EXPECT_EQ(applied(), 0);
+  EXPECT_TRUE(w.iface("br0")->get("statistics").empty()) << "half of the ports have no counters to tell";
+  EXPECT_FALSE(w.reconciler.step(one_port));
+  EXPECT_FALSE(w.reconciler.step(one_port));
+  EXPECT_TRUE(w.reconciler.step(one_port));
+  EXPECT_EQ(applied(), 5) << "and is not said to be applied";
+  EXPECT_EQ(w.error("vm1"), "");
+  EXPECT_EQ(w.iface("vm1")->get("mtu").integer(), 1500);
+  EXPECT_EQ(w.dp.number("vm3"), dp::PortNo::none);
+  EXPECT_TRUE(w.reconciler.step(one_port)) << "nothing is left to do";
+
+  w.reconciler.run();
+  EXPECT_EQ(applied(), 6);
+  EXPECT_NE(w.dp.number("vm3"), dp::PortNo::none);
+}
+
+TEST(Reconcile, PortsGoInPiecesToo) {
+  World w;
+  w.add_bridge("br0");
+  w.add_bridge("br1");
+  w.add_port("br1", "vm1");
+  w.transact(Json::array({{{"op", "update"},
+                           {"table", "Open_vSwitch"},
+                           {"where", Json::array()},
+                           {"row", {{"bridges", Json::array({"set", Json::array()})}}}}}));
+  w.reconciler.begin();
+  EXPECT_FALSE(w.reconciler.step([] { return true; }));
+  EXPECT_EQ(w.dp.ports().size(), 2U);
+  w.reconciler.begin();  // anew, from where it is
+  while (!w.reconciler.step([] { return true; })) EXPECT_LE(w.dp.ports().size(), 2U);
+  EXPECT_TRUE(w.dp.ports().empty());
+  EXPECT_TRUE(w.dp.bridges().empty());
+  EXPECT_THAT(w.dp.complaints(), testing::IsEmpty());
+}
+
+// A device that was replaced while the run was past its port is seen to all the same.
+TEST(Reconcile, ADeviceThatIsReplacedMeanwhile) {
+  World w;
+  w.add_bridge("br0");
+  w.device("vm1");
+  w.add_port("br0", "vm1", {{"mtu_request", 1400}});
+  w.add_port("br0", "vm2");
+  w.reconciler.begin();
+  while (!w.reconciler.step([] { return true; })) {
+    dp::PortState state;
+    state.ifindex = 8;
+    state.mtu = 1500;
+    w.dp.device("vm1", state);
+    w.reconciler.run_control("user", w.dp);
+  }
+  EXPECT_THAT(w.device_calls, testing::Contains(testing::Field(&test_world::DeviceCall::ifindex, 8)));
+  EXPECT_EQ(w.iface("vm1")->get("mtu").integer(), 1400);
+}
+
 TEST(Reconcile, ADeviceThatComesAndGoes) {
   World w;
   w.add_bridge("br0");

@@ -32,9 +32,12 @@ struct World {
                           return {};
                         }};
   int cleaned_up = 0;
-  Control control{{{"user", &sw}}, {[this] { ++cleaned_up; }, [] {}}};
+  Control control{{[this] { ++cleaned_up; }, [] {}}};
 
-  World() { reconciler.run(); }
+  World() {
+    reconciler.run();
+    control.begin({{"user", &sw}});
+  }
 
   void transact(const Json& operations) {
     const Json reply = db->transact(operations);
@@ -49,6 +52,11 @@ struct World {
 
   void add_port(const std::string& bridge, const std::string& name, Json interface = Json::object(),
                 Json port = Json::object()) {
+    insert_port(bridge, name, std::move(interface), std::move(port));
+    reconciler.run();
+  }
+  void insert_port(const std::string& bridge, const std::string& name, Json interface = Json::object(),
+                   Json port = Json::object()) {
     interface["name"] = name;
     port["name"] = name;
     port["interfaces"] = named("i");
@@ -58,7 +66,6 @@ struct World {
                            {"table", "Bridge"},
                            {"where", where_name(bridge)},
                            {"mutations", Json::array({Json::array({"ports", "insert", named("p")})})}}}));
-    reconciler.run();
   }
   void add_bridge(const std::string& name, Json columns = Json::object()) {
     insert_bridge(name, std::move(columns));
