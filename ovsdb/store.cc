@@ -2,11 +2,10 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
-
-#include "base/fd.h"
 
 namespace heddle::ovsdb {
 
@@ -60,8 +59,12 @@ Result<Store::Statement> Store::prepare(const char* sql) {
 Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   std::unique_ptr<Store> store(new Store(path));
   // SQLite gives its log file the mode of the database file, so that must be right from the start.
-  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file) return fail_errno(errno, "database file " + path);
+  store->file_ = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!store->file_) return fail_errno(errno, "database file " + path);
+  if (::flock(store->file_.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (errno != EWOULDBLOCK) return fail_errno(errno, "database file " + path + ": lock");
+    return fail(Errc::exists, "database file " + path + ": another daemon uses it (end that one, or use another file)");
+  }
   constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(path.c_str(), &store->db_, flags, nullptr) != SQLITE_OK)
     return std::unexpected(store->error("cannot be opened"));
@@ -70,9 +73,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 }
 
 Result<> Store::initialize() {
-  // The exclusive lock keeps a second daemon away, and spares the shared-memory file.
-  for (const char* sql :
-       {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"})
+  for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"})
     if (auto ok = execute(sql); !ok) return ok;
   auto layout = prepare("PRAGMA user_version");
   if (!layout) return std::unexpected(layout.error());

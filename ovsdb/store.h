@@ -1,5 +1,8 @@
 // Rows on disk: one SQLite file in WAL mode with synchronous=FULL, so that a transaction that was answered survives a
-// power failure, and one that was not leaves no trace. The file is locked for one process.
+// power failure, and one that was not leaves no trace.
+//
+// One Store at a time has the file, by a lock of flock(2). SQLite's own locks stay as SQLite means them, so that other
+// programs may look at the file, or copy it by SQLite's backup, while it is in use.
 //
 // Owned by the Database. Every failure has SQLite's reason and the file's path in its text.
 #pragma once
@@ -10,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 struct sqlite3;
@@ -58,6 +62,10 @@ class Store {
   [[nodiscard]] Error error(const char* what) const;
 
   std::string path_;
+  // Holds the lock. Closed after SQLite's own: closing any descriptor of the file gives up all of the process's fcntl
+  // locks on it (fcntl(2)), and those are SQLite's. Another program would then take itself for the only one, and remove
+  // the log when it ends.
+  Fd file_;
   sqlite3* db_ = nullptr;
   Sync sync_ = Sync::now;
   Statement put_;
