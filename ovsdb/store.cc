@@ -29,6 +29,7 @@ void bind(sqlite3_stmt* statement, int index, const std::string& text) {
 void Store::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 
 Store::~Store() {
+  log_.reset();
   put_.reset();
   remove_.reset();
   sqlite3_close(db_);
@@ -69,6 +70,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   if (sqlite3_open_v2(path.c_str(), &store->db_, flags, nullptr) != SQLITE_OK)
     return std::unexpected(store->error("cannot be opened"));
   if (auto ok = store->initialize(); !ok) return std::unexpected(ok.error());
+  auto log = LogSync::start(sqlite3_filename_wal(sqlite3_db_filename(store->db_, "main")));
+  if (!log) return std::unexpected(log.error());
+  store->log_ = std::move(*log);
   return store;
 }
 
@@ -154,7 +158,8 @@ Result<> Store::transaction(const std::string* schema, std::span<const StoredRow
   return execute("COMMIT");
 }
 
-// In WAL mode FULL syncs the log after each transaction, NORMAL leaves that to the next (sqlite.org/pragma.html).
+// In WAL mode FULL syncs the whole log after each transaction, NORMAL only before a checkpoint
+// (sqlite.org/pragma.html).
 Result<> Store::set_sync(Sync sync) {
   if (sync == sync_) return {};
   if (auto ok = execute(sync == Sync::now ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"); !ok) return ok;
@@ -163,10 +168,12 @@ Result<> Store::set_sync(Sync sync) {
 }
 
 Result<> Store::write(std::span<const StoredRow> rows, Sync sync) {
+  if (rows.empty()) return sync == Sync::now ? log_->sync() : Result<>{};
   if (auto ok = set_sync(sync); !ok) return ok;
   if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
   auto done = transaction(nullptr, rows);
   if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (done) sync == Sync::now ? log_->synced() : log_->written();
   return done;
 }
 
