@@ -145,7 +145,7 @@ def ports(lab, switch):
 
 
 def burst(connection, uuid, durable):
-    """Each is answered before the next is sent. ovsdb-server waits for the disk only when asked to; vswitchd always."""
+    """Each is answered before the next is sent. Either side waits for the disk only when asked to."""
     commit = [{"op": "commit", "durable": True}] if durable else []
     for number in range(BURST):
         row = {"external_ids": ["map", [["burst", f"{number} of {BURST} durable {durable}"]]]}

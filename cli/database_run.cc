@@ -11,6 +11,7 @@ namespace heddle::cli {
 namespace {
 
 constexpr const char* kWatch = "vsctl-watch";
+constexpr const char* kSnapshot = "vsctl-snapshot";
 
 // The first error among the results, or null (RFC 7047 section 4.1.3: results after it are null).
 const Json* first_error(const Json& results, std::size_t& position) {
@@ -76,9 +77,10 @@ class Attempt {
 
  private:
   Result<> load() {
-    auto results = transact(client_, session_.model.select_ops(session_.interest), deadline_);
-    if (!results) return std::unexpected(results.error());
-    return session_.model.load(session_.interest, *results);
+    auto rows = client_.call("monitor_cond", Json::array({kDatabase, kSnapshot, Model::requests(session_.interest)}),
+                             deadline_);
+    if (!rows) return std::unexpected(rows.error());
+    return session_.model.load(session_.interest, *rows);
   }
 
   [[nodiscard]] Json with_trailer(Json ops) const {
@@ -212,7 +214,11 @@ Result<DatabaseOutcome> run_database(ovsdb::Client& client, const Catalog& catal
                                      std::span<const Command> commands, ovsdb::Deadline deadline, std::ostream& trace) {
   const bool waits = std::any_of(commands.begin(), commands.end(), [](const Command& c) { return c.info->waits; });
   bool watching = false;
-  for (std::size_t conflicts = 0; conflicts < limits::kTransactRetries;) {
+  for (std::size_t conflicts = 0, attempts = 0; conflicts < limits::kTransactRetries; ++attempts) {
+    if (attempts > 0) {  // the last snapshot's monitor tells nothing any more, but has the name
+      auto ended = client.call("monitor_cancel", Json::array({kSnapshot}), deadline);
+      if (!ended) return std::unexpected(ended.error());
+    }
     Attempt attempt(client, catalog, options, commands, deadline, trace);
     if (auto ok = attempt.prepare(); !ok) return std::unexpected(ok.error());
     if (waits && !watching) {

@@ -16,51 +16,86 @@ std::string id_of(const Uuid& uuid) {
 
 Json where_uuid(const Uuid& uuid) { return Json::array({Json::array({"_uuid", "==", plain_uuid(uuid)})}); }
 
+Atom zero_atom(ovsdb::AtomType type) {
+  switch (type) {
+    case ovsdb::AtomType::integer:
+      return std::int64_t{0};
+    case ovsdb::AtomType::real:
+      return 0.0;
+    case ovsdb::AtomType::boolean:
+      return false;
+    case ovsdb::AtomType::string:
+      return std::string();
+    case ovsdb::AtomType::uuid:
+      break;
+  }
+  return Uuid{};
+}
+
+// What the database means by leaving a column out: RFC 7047 section 5.2.1, whatever else the column's constraints
+// demand.
+Datum zero_datum(const ovsdb::ColumnType& type) {
+  if (type.min == 0) return {};
+  std::vector<Atom> values;
+  if (type.value) values.push_back(zero_atom(type.value->type));
+  return Datum::of_pairs({zero_atom(type.key.type)}, std::move(values));
+}
+
 const ColumnSchema* column_named(const TableSchema& table, std::string_view name) {
   return name == Catalog::uuid_column().name ? &Catalog::uuid_column() : table.find(name);
 }
 
 }  // namespace
 
-Json Model::select_ops(const Interest& interest) const {
-  Json ops = Json::array();
+Json Model::requests(const Interest& interest) {
+  Json out = Json::object();
   for (const auto& [table, columns] : interest) {
-    Json names = Json::array({"_uuid"});
+    Json names = Json::array();
     for (const auto& column : columns) {
       if (column != "_uuid") names.push_back(column);
     }
-    ops.push_back({{"op", "select"}, {"table", table}, {"where", Json::array()}, {"columns", std::move(names)}});
+    if (names.empty()) names.push_back("_uuid");
+    const Json once{{"initial", true}, {"insert", false}, {"delete", false}, {"modify", false}};
+    out[table] = Json::array({Json{{"columns", std::move(names)}, {"select", once}}});
   }
-  return ops;
+  return out;
 }
 
-Result<> Model::load(const Interest& interest, const Json& results) {
-  std::size_t i = 0;
+Result<> Model::load_record(const TableSchema& table, const std::string& uuid, const Json& row,
+                            const std::set<std::string>& asked_for) {
+  const auto parsed = Uuid::parse(uuid);
+  const auto initial = row.find("initial");
+  if (!parsed || initial == row.end() || !initial->is_object()) {
+    return fail(Errc::invalid, "the database sent a record of table " + table.name + " that cannot be read");
+  }
+  auto record = std::make_unique<Record>();
+  record->owner = this;
+  record->table = &table;
+  record->uuid = *parsed;
+  record->asked_for = &asked_for;
+  for (const auto& [name, value] : initial->items()) {
+    const auto* column = table.find(name);
+    if (column == nullptr) continue;
+    auto datum = from_json(value, column->type);
+    if (!datum) {
+      return fail(Errc::invalid, fmt::format("column {} of table {}: {}", name, table.name, datum.error().text));
+    }
+    record->columns[name] = std::move(*datum);
+  }
+  auto& slot = tables_[&table][*parsed];
+  slot = std::move(record);
+  index_name(*slot);
+  return {};
+}
+
+Result<> Model::load(const Interest& interest, const Json& updates) {
   for (const auto& [name, columns] : interest) {
     const auto table = catalog_.need(name);
     if (!table) return std::unexpected(table.error());
-    const Json& result = results.at(i++);
-    const auto rows = result.find("rows");
-    if (rows == result.end()) continue;
-    for (const Json& row : *rows) {
-      auto record = std::make_unique<Record>();
-      record->table = *table;
-      for (const auto& [column_name, value] : row.items()) {
-        const auto* column = column_named(**table, column_name);
-        if (column == nullptr) continue;
-        auto datum = from_json(value, column->type);
-        if (!datum) {
-          return fail(Errc::invalid, fmt::format("column {} of table {}: {}", column_name, name, datum.error().text));
-        }
-        record->columns[column_name] = std::move(*datum);
-      }
-      const auto uuid = record->columns["_uuid"].uuid();
-      if (!uuid) return fail(Errc::invalid, "the database sent a record of table " + name + " without _uuid");
-      record->uuid = *uuid;
-      record->owner = this;
-      auto& slot = tables_[*table][*uuid];
-      slot = std::move(record);
-      index_name(*slot);
+    const auto rows = updates.find(name);
+    if (rows == updates.end()) continue;
+    for (const auto& [uuid, row] : rows->items()) {
+      if (auto ok = load_record(**table, uuid, row, columns); !ok) return ok;
     }
   }
   return {};
@@ -118,10 +153,16 @@ void Model::forget_name(const Record& record) {
   if (entry != end) it->second.erase(entry);
 }
 
+std::optional<Datum> Model::loaded(const Record& record, const ColumnSchema& column) {
+  if (const auto it = record.columns.find(column.name); it != record.columns.end()) return it->second;
+  if (record.asked_for == nullptr || !record.asked_for->contains(column.name)) return std::nullopt;
+  return zero_datum(column.type);
+}
+
 Datum Model::get(const Record& record, const ColumnSchema& column) const {
   if (&column == &Catalog::uuid_column()) return Datum::of(record.uuid);
   if (const auto it = record.changes.find(column.name); it != record.changes.end()) return it->second;
-  if (const auto it = record.columns.find(column.name); it != record.columns.end()) return it->second;
+  if (auto value = loaded(record, column)) return *std::move(value);
   return default_datum(column.type);
 }
 
@@ -152,8 +193,7 @@ Record* Model::insert(const TableSchema& table, const std::optional<Uuid>& uuid)
 void Model::set(Record& record, const ColumnSchema& column, Datum value) {
   const bool renames = &column == Catalog::name_column(*record.table);
   if (renames) record.owner->forget_name(record);
-  const auto loaded = record.columns.find(column.name);
-  if (loaded != record.columns.end() && loaded->second == value) {
+  if (loaded(record, column) == value) {
     record.changes.erase(column.name);
   } else {
     record.changes[column.name] = std::move(value);
@@ -213,10 +253,11 @@ void Model::add_waits(const Record& record, Json& ops) const {
   Json columns = Json::array();
   Json row = Json::object();
   for (const auto& name : record.relied_on) {
-    const auto loaded = record.columns.find(name);
-    if (loaded == record.columns.end()) continue;
+    const auto* column = record.table->find(name);
+    const auto value = column == nullptr ? std::nullopt : loaded(record, *column);
+    if (!value) continue;
     columns.push_back(name);
-    row[name] = to_json(loaded->second, record.table->find(name)->type);
+    row[name] = to_json(*value, column->type);
   }
   if (columns.empty()) {
     columns.push_back("_uuid");

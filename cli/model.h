@@ -29,7 +29,8 @@ struct Record {
   Model* owner = nullptr;
   const TableSchema* table = nullptr;
   Uuid uuid;
-  std::map<std::string, Datum, std::less<>> columns;  // as loaded; of a new record: nothing
+  const std::set<std::string>* asked_for = nullptr;   // columns; null: a new record
+  std::map<std::string, Datum, std::less<>> columns;  // of those, what the database has something in
   std::map<std::string, Datum, std::less<>> changes;  // by this run
   std::set<std::string> relied_on;                    // columns whose loaded value the changes rest on
   bool is_new = false;
@@ -49,9 +50,10 @@ class Model {
   Model(const Model&) = delete;  // its records point at it
   Model& operator=(const Model&) = delete;
 
-  // The operations that read `interest`, and their results in the same order.
-  [[nodiscard]] Json select_ops(const Interest& interest) const;
-  Result<> load(const Interest& interest, const Json& results);
+  // What "monitor_cond" is to be asked for `interest` (ovsdb-server(7) section 4.1.12), and its answer: all at one
+  // moment, and without the columns that have nothing in them, which are most. `interest` must outlive the Model.
+  [[nodiscard]] static Json requests(const Interest& interest);
+  Result<> load(const Interest& interest, const Json& updates);
 
   // Present records, by name where the table has names, else by UUID. Pointers stay valid as long as the Model.
   [[nodiscard]] std::vector<Record*> records(const TableSchema& table) const;
@@ -84,6 +86,10 @@ class Model {
   void add_waits(const Record& record, Json& ops) const;
   [[nodiscard]] std::vector<const Record*> all() const;
 
+  Result<> load_record(const TableSchema& table, const std::string& uuid, const Json& row,
+                       const std::set<std::string>& asked_for);
+  // The value in the database; none when it was not asked for, and of a new record.
+  static std::optional<Datum> loaded(const Record& record, const ColumnSchema& column);
   void index_name(Record& record);
   void forget_name(const Record& record);
 

@@ -37,6 +37,7 @@ class DatabaseImpl final : public Database {
   Result<> stage(Transaction& transaction, const RowUpdate& update) const;
   // True when something changed.
   Expect<bool> commit(Transaction& transaction, Store::Sync sync);
+  Expect<> store(const Change& change, Store::Sync sync);
   void notify(Change change);
 
   std::unique_ptr<const Schema> schema_;
@@ -136,7 +137,7 @@ TransactOutcome DatabaseImpl::try_transact(const Json& operations, const Transac
             .to_json());
     return out;
   }
-  if (auto committed = commit(transaction, Store::Sync::now); !committed)
+  if (auto committed = commit(transaction, engine.durable() ? Store::Sync::now : Store::Sync::later); !committed)
     out.reply.push_back(committed.error().to_json());
   return out;
 }
@@ -174,20 +175,23 @@ Result<bool> DatabaseImpl::update(std::span<const RowUpdate> updates) {
 Expect<bool> DatabaseImpl::commit(Transaction& transaction, Store::Sync sync) {
   if (auto ok = enforce_integrity(transaction); !ok) return std::unexpected(ok.error());
   Change change{transaction.changes(), Uuid::random()};
+  if (auto ok = store(change, sync); !ok) return std::unexpected(ok.error());
   if (change.rows.empty()) return false;
-  if (store_ && change.durable()) {
-    std::vector<StoredRow> rows;
-    for (const RowChange& row : change.rows)
-      if (Change{{row}, {}}.durable()) rows.push_back(to_stored(row));
-    if (auto written = store_->write(rows, sync); !written) {
-      spdlog::error("{}", written.error().text);
-      return failure("I/O error", written.error().text);
-    }
-  }
   tables_.apply(change);
   last_ = change.id;
   notify(std::move(change));
   return true;
+}
+
+Expect<> DatabaseImpl::store(const Change& change, Store::Sync sync) {
+  if (!store_) return {};
+  std::vector<StoredRow> rows;
+  for (const RowChange& row : change.rows)
+    if (row.stored()) rows.push_back(to_stored(row));
+  const auto written = store_->write(rows, sync);
+  if (written) return {};
+  spdlog::error("{}", written.error().text);
+  return failure("I/O error", written.error().text);
 }
 
 Database::ObserverId DatabaseImpl::add_observer(Observer observer) {

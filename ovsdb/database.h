@@ -4,7 +4,8 @@
 // committed row never changes; a RowRef keeps the version it points to, but must not outlive the Database.
 // Threads: all calls on one thread ("control").
 // Failure: open() fails for a bad schema or a store that cannot be used. transact() answers errors in the reply, as RFC
-// 7047 section 4.1.3 says; a transaction is applied whole or not at all, and is on disk before it is answered.
+// 7047 section 4.1.3 says; a transaction is applied whole or not at all. What is answered outlives this process; with
+// "commit" and "durable" it is on disk with all before it, else it will be a second later (kSyncWithin, log_sync.h).
 // Columns that the schema calls ephemeral are not stored; a transaction that changes only those costs no disk write.
 #pragma once
 
@@ -58,12 +59,12 @@ struct RowChange {
   RowRef after;   // null: deleted
   // Whether the column differs; for inserts and deletes always true.
   [[nodiscard]] bool changed(std::string_view column) const;
+  // Whether anything but ephemeral columns differs.
+  [[nodiscard]] bool stored() const;
 };
 struct Change {
   std::vector<RowChange> rows;  // each row once; never empty
   Uuid id;                      // of the transaction; unique as long as the process lives
-  // Whether anything but ephemeral columns differs: what a configuration changed, as opposed to status.
-  [[nodiscard]] bool durable() const;
 };
 
 // Columns to set in one row, by name.

@@ -6,7 +6,10 @@
 namespace heddle::ovsdb {
 
 Datum Datum::set(std::vector<Atom> atoms) {
-  std::sort(atoms.begin(), atoms.end());
+  // Often many that are in order and a few more: a set that grew.
+  const auto rest = std::is_sorted_until(atoms.begin(), atoms.end());
+  std::sort(rest, atoms.end());
+  std::inplace_merge(atoms.begin(), rest, atoms.end());
   atoms.erase(std::unique(atoms.begin(), atoms.end()), atoms.end());
   return {std::move(atoms), {}};
 }

@@ -21,12 +21,19 @@ class References {
  private:
   // Counts the row's strong references, and notes their targets as worth a look.
   void count(const Row& row, std::int64_t sign) {
-    const RowKey self{&row.table(), row.uuid()};
-    for_each_ref(row, [&](const BaseType& base, const Uuid& uuid) {
-      const RowKey target{base.ref_table, uuid};
-      if (!base.ref_strong || target == self) return;
-      delta_[target] += sign;
-      suspects_.push_back(target);
+    for_each_ref(row, [&](const BaseType& base, const Uuid& uuid) { count(row, base, uuid, sign); });
+  }
+  void count(const Row& from, const BaseType& base, const Uuid& uuid, std::int64_t sign) {
+    const RowKey target{base.ref_table, uuid};
+    if (!base.ref_strong || target == RowKey{&from.table(), from.uuid()}) return;
+    delta_[target] += sign;
+    suspects_.push_back(target);
+  }
+  void count(const RowChange& change) {
+    if (!change.before) return count(*change.after, 1);
+    if (!change.after) return count(*change.before, -1);
+    for_each_moved_ref(*change.before, *change.after, [&](const BaseType& base, const Uuid& uuid, std::int64_t sign) {
+      count(*change.after, base, uuid, sign);
     });
   }
   std::int64_t strong_refs(const RowKey& key) const {
@@ -132,8 +139,7 @@ Expect<> References::check_strong() const {
 
 Expect<> References::enforce() {
   for (const RowChange& change : txn_.changes()) {
-    if (change.before) count(*change.before, -1);
-    if (change.after) count(*change.after, 1);
+    count(change);
     suspects_.push_back({change.table, change.uuid});
   }
   // Before rows go by themselves, so that those that are about to go answer for their references too, as they do in

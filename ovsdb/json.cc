@@ -29,6 +29,14 @@ struct Follower {
   }
 };
 
+Result<Json> parse_bounded(std::string_view text) {
+  Json value = Json::parse(text.begin(), text.end(), nullptr, false);
+  if (!value.is_discarded()) return value;
+  constexpr std::size_t shown = 60;
+  std::string start(text.substr(0, shown));
+  return fail(Errc::invalid, "not JSON (RFC 8259): " + dump_json(Json(start)) + (text.size() > shown ? "..." : ""));
+}
+
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 std::string too_deep(std::size_t max) { return "JSON nested more than " + std::to_string(max) + " levels deep"; }
@@ -46,11 +54,7 @@ Result<Json> parse_json(std::string_view text) {
     follower.step(c);
     if (depth > limits::kJsonDepth) return fail(Errc::limit, too_deep(limits::kJsonDepth));
   }
-  Json value = Json::parse(text.begin(), text.end(), nullptr, false);
-  if (!value.is_discarded()) return value;
-  constexpr std::size_t shown = 60;
-  std::string start(text.substr(0, shown));
-  return fail(Errc::invalid, "not JSON (RFC 8259): " + dump_json(Json(start)) + (text.size() > shown ? "..." : ""));
+  return parse_bounded(text);
 }
 
 std::string dump_json(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -95,7 +99,7 @@ Result<std::optional<Json>> JsonFramer::next() {
   auto complete = scan();
   if (!complete) return std::unexpected(complete.error());
   if (!*complete) return std::nullopt;
-  auto value = parse_json(std::string_view(buffer_).substr(start_, scanned_));
+  auto value = parse_bounded(std::string_view(buffer_).substr(start_, scanned_));  // scan() has seen to the bounds
   start_ += scanned_;
   scanned_ = 0;
   if (!value) return std::unexpected(value.error());

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "ovsdb/datum_text.h"
 #include "ovsdb/integrity.h"
 #include "ovsdb/value.h"
 
@@ -108,16 +109,27 @@ Result<bool> load_rows(const std::vector<StoredRow>& stored, Transaction& transa
   return Loader(transaction).load(stored);
 }
 
+namespace {
+
+bool is_default(const ColumnType& type, const Datum& value) {
+  return type.min == 0 ? value.empty() : value == default_datum(type);
+}
+
+}  // namespace
+
 StoredRow to_stored(const RowChange& change) {
   StoredRow out{change.table->name, change.uuid.to_string(), std::nullopt};
   if (!change.after) return out;
-  Json columns = Json::object();
+  std::string columns = "{";
   for (const ColumnSchema& column : change.table->columns) {
     const Datum& value = change.after->at(column.index);
-    if (!column.ephemeral && value != default_datum(column.type))
-      columns[column.name] = datum_to_json(column.type, value);
+    if (column.ephemeral || is_default(column.type, value)) continue;
+    if (columns.size() > 1) columns += ',';
+    append_json(columns, column.name);
+    columns += ':';
+    append_json(columns, column.type, value);
   }
-  out.columns = dump_json(columns);
+  out.columns = std::move(columns) + "}";
   return out;
 }
 

@@ -289,9 +289,9 @@ Expect<Json> Operations::wait(Members& in) {
 }
 
 Expect<Json> Operations::commit(Members& in) {
-  // Every transaction is durable before it is answered, so there is nothing to choose.
-  in.required("durable", &Json::is_boolean, "true or false");
+  const Json* durable = in.required("durable", &Json::is_boolean, "true or false");
   if (auto ok = in.done(); !ok) return std::unexpected(ok.error());
+  durable_ = durable_ || durable->get<bool>();
   return Json::object();
 }
 

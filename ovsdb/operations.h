@@ -21,6 +21,7 @@ class Operations {
 
   [[nodiscard]] const Json& results() const { return results_; }
   [[nodiscard]] Json& results() { return results_; }
+  [[nodiscard]] bool durable() const { return durable_; }  // "commit" asked for it
   [[nodiscard]] bool blocked() const { return blocked_; }
   [[nodiscard]] const std::string& wait_table() const { return wait_table_; }
   [[nodiscard]] const std::optional<Duration>& wait_timeout() const { return wait_timeout_; }
@@ -45,6 +46,7 @@ class Operations {
   const TransactContext& context_;
   NamedUuids names_;
   Json results_ = Json::array();
+  bool durable_ = false;
   bool blocked_ = false;
   std::string wait_table_;
   std::optional<Duration> wait_timeout_;

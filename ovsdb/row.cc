@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ovsdb/database.h"
 #include "ovsdb/value.h"
 
@@ -18,13 +20,11 @@ bool RowChange::changed(std::string_view column) const {
   return !before || !after || before->get(column) != after->get(column);
 }
 
-bool Change::durable() const {
-  for (const RowChange& row : rows) {
-    if (!row.before || !row.after) return true;
-    for (const ColumnSchema& column : row.table->columns)
-      if (!column.ephemeral && row.before->at(column.index) != row.after->at(column.index)) return true;
-  }
-  return false;
+bool RowChange::stored() const {
+  if (!before || !after) return true;
+  return std::any_of(table->columns.begin(), table->columns.end(), [this](const ColumnSchema& column) {
+    return !column.ephemeral && before->at(column.index) != after->at(column.index);
+  });
 }
 
 }  // namespace heddle::ovsdb

@@ -2,11 +2,10 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
-
-#include "base/fd.h"
 
 namespace heddle::ovsdb {
 
@@ -30,6 +29,7 @@ void bind(sqlite3_stmt* statement, int index, const std::string& text) {
 void Store::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 
 Store::~Store() {
+  log_.reset();
   put_.reset();
   remove_.reset();
   sqlite3_close(db_);
@@ -60,19 +60,24 @@ Result<Store::Statement> Store::prepare(const char* sql) {
 Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   std::unique_ptr<Store> store(new Store(path));
   // SQLite gives its log file the mode of the database file, so that must be right from the start.
-  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file) return fail_errno(errno, "database file " + path);
+  store->file_ = Fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!store->file_) return fail_errno(errno, "database file " + path);
+  if (::flock(store->file_.get(), LOCK_EX | LOCK_NB) < 0) {
+    if (errno != EWOULDBLOCK) return fail_errno(errno, "database file " + path + ": lock");
+    return fail(Errc::exists, "database file " + path + ": another daemon uses it (end that one, or use another file)");
+  }
   constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(path.c_str(), &store->db_, flags, nullptr) != SQLITE_OK)
     return std::unexpected(store->error("cannot be opened"));
   if (auto ok = store->initialize(); !ok) return std::unexpected(ok.error());
+  auto log = LogSync::start(sqlite3_filename_wal(sqlite3_db_filename(store->db_, "main")));
+  if (!log) return std::unexpected(log.error());
+  store->log_ = std::move(*log);
   return store;
 }
 
 Result<> Store::initialize() {
-  // The exclusive lock keeps a second daemon away, and spares the shared-memory file.
-  for (const char* sql :
-       {"PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"})
+  for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"})
     if (auto ok = execute(sql); !ok) return ok;
   auto layout = prepare("PRAGMA user_version");
   if (!layout) return std::unexpected(layout.error());
@@ -153,7 +158,8 @@ Result<> Store::transaction(const std::string* schema, std::span<const StoredRow
   return execute("COMMIT");
 }
 
-// In WAL mode FULL syncs the log after each transaction, NORMAL leaves that to the next (sqlite.org/pragma.html).
+// In WAL mode FULL syncs the whole log after each transaction, NORMAL only before a checkpoint
+// (sqlite.org/pragma.html).
 Result<> Store::set_sync(Sync sync) {
   if (sync == sync_) return {};
   if (auto ok = execute(sync == Sync::now ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL"); !ok) return ok;
@@ -162,10 +168,12 @@ Result<> Store::set_sync(Sync sync) {
 }
 
 Result<> Store::write(std::span<const StoredRow> rows, Sync sync) {
+  if (rows.empty()) return sync == Sync::now ? log_->sync() : Result<>{};
   if (auto ok = set_sync(sync); !ok) return ok;
   if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
   auto done = transaction(nullptr, rows);
   if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (done) sync == Sync::now ? log_->synced() : log_->written();
   return done;
 }
 

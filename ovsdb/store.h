@@ -1,5 +1,9 @@
-// Rows on disk: one SQLite file in WAL mode with synchronous=FULL, so that a transaction that was answered survives a
-// power failure, and one that was not leaves no trace. The file is locked for one process.
+// Rows on disk: one SQLite file in WAL mode. A transaction that write() has taken survives the end of this process,
+// however it comes about, and one that it has not taken leaves no trace. A power failure may take back those written
+// `later` in the last second, the last first (LogSync); nothing that was written `now`, nor anything before that.
+//
+// One Store at a time has the file, by a lock of flock(2). SQLite's own locks stay as SQLite means them, so that other
+// programs may look at the file, or copy it by SQLite's backup, while it is in use.
 //
 // Owned by the Database. Every failure has SQLite's reason and the file's path in its text.
 #pragma once
@@ -10,7 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
+#include "ovsdb/log_sync.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -34,10 +40,10 @@ class Store {
   // The schema under which the rows were written; empty in a new file.
   Result<std::string> schema();
   Result<std::vector<StoredRow>> load();
-  // One transaction. `now`: on disk when it returns. `later`: it outlives this process, and is on disk no later than
-  // the next one that is written `now`.
+  // One transaction. `now`: on disk when it returns, with all that were written before it. No rows: nothing is written,
+  // and `now` means what was written before.
   enum class Sync : bool { now, later };
-  Result<> write(std::span<const StoredRow> rows, Sync sync = Sync::now);
+  Result<> write(std::span<const StoredRow> rows, Sync sync);
   // One transaction: replaces the schema and all rows.
   Result<> replace(const std::string& schema, std::span<const StoredRow> rows);
 
@@ -58,10 +64,15 @@ class Store {
   [[nodiscard]] Error error(const char* what) const;
 
   std::string path_;
+  // Holds the lock. Closed after SQLite's own: closing any descriptor of the file gives up all of the process's fcntl
+  // locks on it (fcntl(2)), and those are SQLite's. Another program would then take itself for the only one, and remove
+  // the log when it ends.
+  Fd file_;
   sqlite3* db_ = nullptr;
   Sync sync_ = Sync::now;
   Statement put_;
   Statement remove_;
+  std::unique_ptr<LogSync> log_;
 };
 
 }  // namespace heddle::ovsdb

@@ -43,19 +43,25 @@ void Tables::adjust(Counts& counts, const RowKey& key, std::int64_t by) {
   if (it->second == 0) counts.erase(it);
 }
 
-void Tables::count_refs(const Row& row, std::int64_t sign) {
-  const RowKey self{&row.table(), row.uuid()};
-  for_each_ref(row, [&](const BaseType& base, const Uuid& uuid) {
-    const RowKey target{base.ref_table, uuid};
-    if (base.ref_strong) {
-      if (target == self) return;
-      adjust(strong_, target, sign);
-      return;
-    }
-    Counts& referrers = weak_[target];
-    adjust(referrers, self, sign);
-    if (referrers.empty()) weak_.erase(target);
-  });
+void Tables::count_ref(const RowKey& from, const BaseType& base, const Uuid& uuid, std::int64_t sign) {
+  const RowKey target{base.ref_table, uuid};
+  if (base.ref_strong) {
+    if (target != from) adjust(strong_, target, sign);
+    return;
+  }
+  Counts& referrers = weak_[target];
+  adjust(referrers, from, sign);
+  if (referrers.empty()) weak_.erase(target);
+}
+
+void Tables::count_refs(const RowChange& change) {
+  const auto count = [&](const BaseType& base, const Uuid& uuid, std::int64_t sign) {
+    count_ref({change.table, change.uuid}, base, uuid, sign);
+  };
+  if (change.before && change.after) return for_each_moved_ref(*change.before, *change.after, count);
+  const std::int64_t sign = change.after ? 1 : -1;
+  for_each_ref(change.after ? *change.after : *change.before,
+               [&](const BaseType& base, const Uuid& uuid) { count(base, uuid, sign); });
 }
 
 void Tables::unindex(const RowChange& change) {
@@ -73,9 +79,8 @@ void Tables::index(const RowChange& change) {
 void Tables::apply(const Change& change) {
   // All old keys go before any new one comes: two rows may swap their names.
   for (const RowChange& row : change.rows) {
-    if (!row.before) continue;
-    count_refs(*row.before, -1);
-    unindex(row);
+    count_refs(row);
+    if (row.before) unindex(row);
   }
   for (const RowChange& row : change.rows) {
     RowMap& rows = tables_[row.table->index].rows;
@@ -83,7 +88,6 @@ void Tables::apply(const Change& change) {
       size_ -= rows.erase(row.uuid);
       continue;
     }
-    count_refs(*row.after, 1);
     index(row);
     size_ += rows.insert_or_assign(row.uuid, row.after).second ? 1 : 0;
   }

@@ -3,6 +3,8 @@ import os
 import random
 import resource
 import socket
+import subprocess
+import sys
 
 import pytest
 from rpc import Rpc
@@ -101,6 +103,23 @@ def test_full_disk(host):
     host.start()
     with Rpc(host.rundir / "db.sock") as rpc:
         assert set(numbers(rpc)) == {0, 1, 2}
+
+
+def test_a_backup_while_it_runs(host, tmp_path):
+    """SQLite's own backup, by another process: it gets what is there, and what is acknowledged after it stays."""
+    with Rpc(host.rundir / "db.sock") as rpc:
+        rpc.transact(*pair(0))
+        program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))"
+        subprocess.run([sys.executable, "-c", program, host.db, tmp_path / "copy.db"], check=True)
+        rpc.transact(*pair(1))
+    host.kill()
+    host.start()
+    with Rpc(host.rundir / "db.sock") as rpc:
+        assert set(numbers(rpc)) == {0, 1}
+    host.stop()
+    host.start(db=tmp_path / "copy.db")
+    with Rpc(host.rundir / "db.sock") as rpc:
+        assert set(numbers(rpc)) == {0}
 
 
 def test_a_reader_that_stops_is_cut_off(lab, monkeypatch):

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -69,5 +70,18 @@ inline Json column(Database& db, const std::string& name, const std::string& col
       run(db, "[{'op':'select','table':'Root','where':[['name','==','" + name + "']],'columns':['" + column + "']}]");
   return reply[0]["rows"].empty() ? Json() : reply[0]["rows"][0][column];
 }
+
+// With a place for a file, which goes with what is in it.
+struct Stored : testing::Test {
+  std::filesystem::path dir;
+  std::string path;
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "heddle-ovsdb-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    dir = name;
+    path = dir / "conf.db";
+  }
+  void TearDown() override { std::filesystem::remove_all(dir); }
+};
 
 }  // namespace heddle::ovsdb

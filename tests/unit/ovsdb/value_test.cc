@@ -1,5 +1,6 @@
 #include "ovsdb/value.h"
 
+#include "ovsdb/datum_text.h"
 #include "tests/unit/ovsdb/fixture.h"
 
 namespace heddle::ovsdb {
@@ -83,6 +84,7 @@ TEST(Value, RoundTripsEveryForm) {
            {"opt", "['set',[]]", nullptr},
            {"opt", "['set',['x']]", "'x'"},
            {"opt", "'\xc3\xa4\xc3\xb6\xc3\xbc\xc3\x9f'", nullptr},  // four characters, eight bytes
+           {"opt", R"('\u0001\\\"/')", nullptr},
            {"s", "['set',[3,1,2]]", "['set',[1,2,3]]"},
            {"m", "['map',[['b',2],['a',1]]]", "['map',[['a',1],['b',2]]]"},
            {"m", "['map',[]]", nullptr},
@@ -92,6 +94,9 @@ TEST(Value, RoundTripsEveryForm) {
     auto datum = checked_datum_from_json(type, parse(c.json), nullptr);
     ASSERT_TRUE(datum) << c.column << " " << c.json << ": " << datum.error().details;
     EXPECT_EQ(dump_json(datum_to_json(type, *datum)), dump_json(parse(c.printed != nullptr ? c.printed : c.json)));
+    std::string text;
+    append_json(text, type, *datum);
+    EXPECT_EQ(text, dump_json(datum_to_json(type, *datum)));
   }
 }
 

@@ -1,0 +1,15 @@
+// A Datum as JSON text, byte for byte as dump_json(datum_to_json()) has it, without the tree in between: what is stored
+// with each commit may be a set of many thousands. Pure functions.
+#pragma once
+
+#include <string>
+
+#include "ovsdb/datum.h"
+#include "ovsdb/schema.h"
+
+namespace heddle::ovsdb {
+
+void append_json(std::string& out, const std::string& text);
+void append_json(std::string& out, const ColumnType& type, const Datum& datum);
+
+}  // namespace heddle::ovsdb

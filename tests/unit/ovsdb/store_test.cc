@@ -1,0 +1,111 @@
+// When the log is synced, and by whom. SQLite and the engine call the fdatasync() of this file, which counts and may
+// fail.
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <string_view>
+#include <thread>
+
+#include "tests/unit/ovsdb/fixture.h"
+
+namespace {
+
+std::atomic<int> all_syncs{0};         // of log files, by all threads
+thread_local int own_syncs = 0;        // by this one
+thread_local bool fails = false;       // this one's do
+std::atomic<bool> others_stop{false};  // those of other threads wait until this is over
+
+thread_local bool is_test_thread = false;
+
+bool is_log(int fd) {
+  std::array<char, 4096> target{};
+  const auto n = ::readlink(("/proc/self/fd/" + std::to_string(fd)).c_str(), target.data(), target.size());
+  return n > 0 && std::string_view(target.data(), static_cast<std::size_t>(n)).ends_with("-wal");
+}
+
+}  // namespace
+
+extern "C" int fdatasync(int fd) {
+  while (!is_test_thread && others_stop) std::this_thread::yield();
+  if (fails) {
+    errno = EIO;
+    return -1;
+  }
+  const auto result = static_cast<int>(::syscall(SYS_fdatasync, fd));
+  if (is_log(fd)) {
+    ++own_syncs;
+    ++all_syncs;
+  }
+  return result;
+}
+
+namespace heddle::ovsdb {
+namespace {
+
+constexpr const char* kInsert = "{'op':'insert','table':'Root','row':{'name':'x'}}";
+constexpr const char* kDurable = "{'op':'commit','durable':true}";
+
+struct Synced : Stored {
+  std::unique_ptr<Database> db;
+  void SetUp() override {
+    Stored::SetUp();
+    is_test_thread = true;
+    db = open_test(path);
+    all_syncs = own_syncs = 0;
+  }
+  void TearDown() override {
+    others_stop = fails = false;
+    db.reset();
+    Stored::TearDown();
+  }
+  std::string transact(const std::string& operations) { return error_of(run(*db, "[" + operations + "]")); }
+};
+
+TEST_F(Synced, WhatDoesNotAskForTheDiskIsSyncedSoonBySomebodyElse) {
+  ASSERT_EQ(transact(kInsert), "");
+  EXPECT_EQ(own_syncs, 0);
+  while (all_syncs == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));  // ctest's limit ends this
+  EXPECT_EQ(own_syncs, 0);
+}
+
+TEST_F(Synced, WhatAsksForItIsOnDiskWhenItIsAnswered) {
+  ASSERT_EQ(transact(kInsert + std::string(",") + kDurable), "");
+  EXPECT_EQ(own_syncs, 1);
+}
+
+TEST_F(Synced, DurableMeansAllThatWentBefore) {
+  others_stop = true;
+  ASSERT_EQ(transact(kInsert), "");
+  ASSERT_EQ(transact(kDurable), "") << "changes nothing itself";
+  EXPECT_EQ(own_syncs, 1);
+  ASSERT_EQ(transact("{'op':'update','table':'Root','where':[],'row':{'eph':5}}," + std::string(kDurable)), "");
+  EXPECT_EQ(own_syncs, 1) << "nothing of this is stored, and all else is on disk";
+}
+
+TEST_F(Synced, ADiskThatFailsRefusesWhatAsksForIt) {
+  fails = true;
+  EXPECT_EQ(transact(kInsert + std::string(",") + kDurable), "I/O error");
+  EXPECT_TRUE(db->rows("Root").empty());
+  fails = false;
+  EXPECT_EQ(transact(kInsert + std::string(",") + kDurable), "");
+  EXPECT_EQ(db->rows("Root").size(), 1U);
+}
+
+TEST_F(Synced, TheEndSyncsWhatIsLeft) {
+  ASSERT_EQ(transact(kInsert), "");
+  db.reset();
+  EXPECT_GE(all_syncs, 1);
+  EXPECT_EQ(open_test(path)->rows("Root").size(), 1U);
+}
+
+TEST_F(Synced, ThingsThatAreNotDurableAreNotSynced) {
+  ASSERT_EQ(transact(kInsert + std::string(",{'op':'commit','durable':false}")), "");
+  EXPECT_EQ(own_syncs, 0);
+}
+
+}  // namespace
+}  // namespace heddle::ovsdb
