@@ -65,13 +65,15 @@ class Port final : public AfxdpPort {
             {"xdp_mode", native_ ? "native" : "generic"},
             {"queues", std::to_string(queues())},
             {"vlan_tags", vlan_tags_ ? "restored" : "in frames only"},
-            {"multi_buffer", multi_buffer_ ? "true" : "false"}};
+            {"multi_buffer", multi_buffer_ ? "true" : "false"},
+            {"packet_memory", sockets_.front()->shares_memory() ? "shared" : "own"}};
   }
   void set_tunnel_ports(const std::set<std::uint16_t>& ports) override;
   void set_local_addresses(const std::set<IpAddr>& addresses) override;
-  void use_features(const XskFactory& factory) {
-    multi_buffer_ = factory.multi_buffer();
-    partial_ = config_.virtual_device && factory.tx_metadata();
+  void use_features() {
+    const XskFeatures& features = sockets_.front()->features();
+    multi_buffer_ = features.multi_buffer;
+    partial_ = config_.virtual_device && features.tx_metadata;
   }
 
  private:
@@ -224,7 +226,7 @@ Result<std::unique_ptr<AfxdpPort>> AfxdpPort::open(XskFactory& factory, const Af
   if (!config.underlay) {
     if (auto ok = port->promiscuous(); !ok) return std::unexpected(ok.error());
   }
-  port->use_features(factory);
+  port->use_features();
   return port;
 }
 

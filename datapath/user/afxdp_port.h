@@ -15,7 +15,7 @@ struct AfxdpConfig {
   std::string device;
   int ifindex = 0;
   unsigned queues = 1;
-  std::size_t fill = limits::kFill;  // receive buffers for each queue
+  std::size_t fill = 0;  // receive buffers for each queue; 0: memory of their own
   bool underlay = false;
   bool virtual_device = false;  // veth or tun: the far side takes frames with an unfinished checksum
 };

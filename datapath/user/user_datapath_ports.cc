@@ -26,7 +26,8 @@ Result<PortNo> UserDatapath::free_number() {
   return fail(Errc::limit, "the switch has its most ports, " + std::to_string(limits::kPorts - 1));
 }
 
-// Fill rings may take three quarters of the packet memory; each port's share gets smaller as there are more.
+// Fill rings may take three quarters of the packet memory; each queue's share gets smaller as there are more. 0: the
+// sockets get memory of their own.
 std::size_t UserDatapath::fill_share() const {
   const std::size_t most = pool_->count() * 3 / 4;
   const std::size_t left = most > filled_ ? most - filled_ : 0;
@@ -185,10 +186,8 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
                                        " receive queues; lower them to " + std::to_string(limits::kQueuesPerPort) +
                                        " (ethtool -L " + name + ")");
   config.virtual_device = link->kind == "veth" || link->kind == "tun";
-  config.fill = fill_share();
-  if (config.fill == 0)
-    return fail(Errc::limit,
-                "packet memory is used up, no buffers for " + name + ": start vswitchd with more --frames");
+  // Devices of hosts are few, and carry what all guests send.
+  if (!config.virtual_device || queues_ < XskFactory::kSharers) config.fill = fill_share();
   if (!link->admin_up) {
     if (auto ok = kernel_->set_up(link->index, true); !ok) return ok;
   }
@@ -196,9 +195,10 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
   if (!io) return std::unexpected(io.error());
   p.io = std::move(*io);
   p.link = *link;
-  queues_ += config.queues;
-  filled_ += config.fill * config.queues;
+  if (config.fill > 0) p.sharing = config.queues;
   p.filled = config.fill * config.queues;
+  queues_ += p.sharing;
+  filled_ += p.filled;
   return {};
 }
 
@@ -242,7 +242,7 @@ void UserDatapath::close_device(PortEntry& p, const std::string& why) {
   if (!why.empty()) put_conf(p);
   draft_->remove_io(slot);
   if (p.spec.kind == PortKind::netdev) {
-    queues_ -= p.io->queues();
+    queues_ -= std::exchange(p.sharing, 0);
     filled_ -= std::exchange(p.filled, 0);
   }
   p.rx_lost_before += p.io->rx_lost();

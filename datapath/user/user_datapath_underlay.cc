@@ -172,11 +172,12 @@ void UserDatapath::serve_egress_devices() {
     u.afxdp = io->get();
     u.io = std::move(*io);
     u.fill = config.fill * config.queues;
+    if (config.fill > 0) u.sharing = config.queues;
     auto slot = draft_->add_io(u.io, PortNo::none, u.shared.get());
     if (!slot) continue;
     u.slot = *slot;
     filled_ += u.fill;
-    queues_ += u.io->queues();
+    queues_ += u.sharing;
     underlays_[ifindex] = std::move(u);
     draft_->publish();
     update_filters();
@@ -192,7 +193,7 @@ void UserDatapath::close_underlay(int ifindex) {
   Underlay& u = it->second;
   draft_->remove_io(u.slot);
   filled_ -= u.fill;
-  queues_ -= u.io->queues();
+  queues_ -= u.sharing;
   underlays_.erase(it);
 }
 
