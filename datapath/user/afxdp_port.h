@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "datapath/user/port_io.h"
+#include "datapath/user/xdp_programs.h"
 #include "datapath/user/xsk.h"
 
 namespace heddle::dp {
@@ -22,7 +23,8 @@ struct AfxdpConfig {
 
 class AfxdpPort : public PortIo {
  public:
-  static Result<std::unique_ptr<AfxdpPort>> open(XskFactory& factory, const AfxdpConfig& config);
+  // Both must outlive the port.
+  static Result<std::unique_ptr<AfxdpPort>> open(XskFactory& factory, XdpPrograms& programs, const AfxdpConfig& config);
 
   // Underlay, control thread: which datagrams to take.
   virtual void set_tunnel_ports(const std::set<std::uint16_t>& ports) = 0;

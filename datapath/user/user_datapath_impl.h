@@ -120,6 +120,7 @@ class UserDatapath final : public Datapath {
   TimePoint start_;
   std::unique_ptr<FramePool> pool_;
   std::unique_ptr<XskFactory> xsks_;
+  XdpPrograms programs_;
   std::unique_ptr<netlink::Netlink> kernel_;         // control
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of tunnels_
   std::unique_ptr<netlink::Monitor> monitor_;

@@ -191,7 +191,7 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
   if (!link->admin_up) {
     if (auto ok = kernel_->set_up(link->index, true); !ok) return ok;
   }
-  auto io = AfxdpPort::open(*xsks_, config);
+  auto io = AfxdpPort::open(*xsks_, programs_, config);
   if (!io) return std::unexpected(io.error());
   p.io = std::move(*io);
   p.link = *link;

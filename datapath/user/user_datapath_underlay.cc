@@ -159,7 +159,7 @@ void UserDatapath::serve_egress_devices() {
     config.fill = fill_share();
     if (auto info = netlink::ethtool_info(link->name))
       config.queues = std::clamp<unsigned>(info->rx_queues, 1, limits::kQueuesPerPort);
-    auto io = AfxdpPort::open(*xsks_, config);
+    auto io = AfxdpPort::open(*xsks_, programs_, config);
     if (!io) {
       no_afxdp_[ifindex] = io.error().text;
       spdlog::warn("underlay {}: {}; tunnels through it take the slower way through the host", link->name,
