@@ -42,6 +42,7 @@ struct Batch {
 
 class FramePool {
  public:
+  static Result<> check(std::size_t frames);  // whether it is a number that create() takes
   static Result<std::unique_ptr<FramePool>> create(std::size_t frames);
   ~FramePool();
   FramePool(const FramePool&) = delete;

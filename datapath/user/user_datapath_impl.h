@@ -75,6 +75,8 @@ class UserDatapath final : public Datapath {
     unsigned sharing = 0;
   };
 
+  Result<> begin();
+
   // Ports
   PortEntry* find(PortNo no);
   [[nodiscard]] const PortEntry* find(PortNo no) const;
@@ -118,6 +120,7 @@ class UserDatapath final : public Datapath {
 
   UserDatapathOptions options_;
   TimePoint start_;
+  // None before begin():
   std::unique_ptr<FramePool> pool_;
   std::unique_ptr<XskFactory> xsks_;
   XdpPrograms programs_;

@@ -57,6 +57,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
   if (spec.kind == PortKind::patch && (spec.peer.empty() || spec.peer == spec.name))
     return fail(Errc::invalid, "patch port " + spec.name + " needs the name of another patch port (options:peer)");
+  if (auto ok = begin(); !ok) return std::unexpected(ok.error());
   const auto no = free_number();
   if (!no) return no;
   PortEntry& p = ports_[*no];
@@ -79,7 +80,8 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   }
   meet_peer(p);
   put_conf(p);
-  draft_->publish();
+  // Nothing is forwarded by a port without a bridge: the workers hear of it with its policy, which comes next.
+  if (spec.kind == PortKind::patch) draft_->publish();
   return no;
 }
 
