@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
 #include <sys/socket.h>
@@ -11,7 +10,6 @@
 
 #include "base/byte_order.h"
 #include "base/log.h"
-#include "xdp_port.skel.h"
 
 namespace heddle::dp {
 namespace {
@@ -28,17 +26,12 @@ AddressKey key_of(const IpAddr& a) {
   return key;
 }
 
-struct SkeletonFree {
-  void operator()(xdp_port* s) const { xdp_port::destroy(s); }
-};
-
 class Port final : public AfxdpPort {
  public:
-  explicit Port(AfxdpConfig config) : config_(std::move(config)) {}
+  Port(XdpPrograms& programs, AfxdpConfig config) : programs_(programs), config_(std::move(config)) {}
 
-  enum class Variant { bridge_port, bridge_port_tags, underlay };
   Result<> load();
-  Result<> load(Variant variant);
+  Result<> load(XdpPrograms::Variant variant);
   Result<> attach();
   Result<> connect_sockets();
   Result<> open_sockets(XskFactory& factory);
@@ -65,22 +58,24 @@ class Port final : public AfxdpPort {
             {"xdp_mode", native_ ? "native" : "generic"},
             {"queues", std::to_string(queues())},
             {"vlan_tags", vlan_tags_ ? "restored" : "in frames only"},
-            {"multi_buffer", multi_buffer_ ? "true" : "false"}};
+            {"multi_buffer", multi_buffer_ ? "true" : "false"},
+            {"packet_memory", sockets_.front()->shares_memory() ? "shared" : "own"}};
   }
   void set_tunnel_ports(const std::set<std::uint16_t>& ports) override;
   void set_local_addresses(const std::set<IpAddr>& addresses) override;
-  void use_features(const XskFactory& factory) {
-    multi_buffer_ = factory.multi_buffer();
-    partial_ = config_.virtual_device && factory.tx_metadata();
+  void use_features() {
+    const XskFeatures& features = sockets_.front()->features();
+    multi_buffer_ = features.multi_buffer;
+    partial_ = config_.virtual_device && features.tx_metadata;
   }
 
  private:
+  XdpPrograms& programs_;
   AfxdpConfig config_;
   std::vector<std::unique_ptr<Xsk>> sockets_;
-  std::unique_ptr<xdp_port, SkeletonFree> skeleton_;
+  XdpProgram xdp_;
   Fd link_;  // after the sockets: destroyed first, so the device stops delivering before they close
   Fd promiscuous_;
-  bpf_program* program_ = nullptr;
   bool native_ = false;
   bool vlan_tags_ = false;
   bool multi_buffer_ = false;
@@ -91,28 +86,15 @@ class Port final : public AfxdpPort {
 
 // The variant that restores VLAN tags first; it is refused by older kernels and by drivers that do not tell tags.
 Result<> Port::load() {
-  if (!config_.underlay && load(Variant::bridge_port_tags)) return {};
-  return load(config_.underlay ? Variant::underlay : Variant::bridge_port);
+  if (!config_.underlay && load(XdpPrograms::bridge_port_tags)) return {};
+  return load(config_.underlay ? XdpPrograms::underlay : XdpPrograms::bridge_port);
 }
 
-Result<> Port::load(Variant variant) {
-  constexpr std::uint32_t kDeviceBound = 1U << 6;  // BPF_F_XDP_DEV_BOUND_ONLY of linux/bpf.h, Linux 6.3
-  skeleton_.reset(xdp_port::open());
-  if (!skeleton_) return fail_errno(errno, "opening the XDP program");
-  auto& programs = skeleton_->progs;
-  const std::array<bpf_program*, 3> all{programs.bridge_port, programs.bridge_port_tags, programs.underlay};
-  program_ = all.at(static_cast<std::size_t>(variant));
-  for (bpf_program* p : all) bpf_program__set_autoload(p, p == program_);
-  vlan_tags_ = variant == Variant::bridge_port_tags;
-  if (vlan_tags_) {
-    bpf_program__set_ifindex(program_, static_cast<std::uint32_t>(config_.ifindex));
-    bpf_program__set_flags(program_, bpf_program__flags(program_) | kDeviceBound);
-    // libbpf would bind the maps to the device too, which is for hardware offload.
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, skeleton_->obj) bpf_map__set_ifindex(map, 0);
-  }
-  if (const int err = xdp_port::load(skeleton_.get()); err != 0)
-    return fail_errno(-err, "loading the XDP program for " + config_.device);
+Result<> Port::load(XdpPrograms::Variant variant) {
+  auto loaded = programs_.load(variant, config_.ifindex, config_.device);
+  if (!loaded) return std::unexpected(loaded.error());
+  xdp_ = std::move(*loaded);
+  vlan_tags_ = variant == XdpPrograms::bridge_port_tags;
   return {};
 }
 
@@ -122,7 +104,7 @@ Result<> Port::attach() {
     bpf_link_create_opts options{};
     options.sz = sizeof options;
     options.flags = mode;
-    const int fd = bpf_link_create(bpf_program__fd(program_), config_.ifindex, BPF_XDP, &options);
+    const int fd = bpf_link_create(xdp_.program.get(), config_.ifindex, BPF_XDP, &options);
     if (fd >= 0) {
       link_.reset(fd);
       native_ = mode == XDP_FLAGS_DRV_MODE;
@@ -136,7 +118,7 @@ Result<> Port::attach() {
     }
     if (!vlan_tags_) continue;
     // A device-bound program runs in native mode only.
-    if (auto ok = load(Variant::bridge_port); !ok) return ok;
+    if (auto ok = load(XdpPrograms::bridge_port); !ok) return ok;
     if (auto ok = connect_sockets(); !ok) return ok;
   }
   return fail_errno(err, "attaching XDP to network device " + config_.device);
@@ -154,7 +136,7 @@ Result<> Port::open_sockets(XskFactory& factory) {
 Result<> Port::connect_sockets() {
   for (unsigned q = 0; q < sockets_.size(); ++q) {
     const int fd = sockets_[q]->fd();
-    if (const int err = bpf_map_update_elem(bpf_map__fd(skeleton_->maps.sockets), &q, &fd, BPF_ANY); err != 0)
+    if (const int err = bpf_map_update_elem(xdp_.sockets.get(), &q, &fd, BPF_ANY); err != 0)
       return fail_errno(-err, "handing " + config_.device + " queue " + std::to_string(q) + " to AF_XDP");
   }
   return {};
@@ -205,18 +187,18 @@ void update_set(int map, std::set<T>& have, const std::set<T>& want, const std::
 }
 
 void Port::set_tunnel_ports(const std::set<std::uint16_t>& ports) {
-  update_set(bpf_map__fd(skeleton_->maps.tunnel_ports), tunnel_ports_, ports, config_.device,
-             [](std::uint16_t p) { return htons(p); });
+  update_set(xdp_.tunnel_ports.get(), tunnel_ports_, ports, config_.device, [](std::uint16_t p) { return htons(p); });
 }
 
 void Port::set_local_addresses(const std::set<IpAddr>& addresses) {
-  update_set(bpf_map__fd(skeleton_->maps.local_addresses), local_addresses_, addresses, config_.device, key_of);
+  update_set(xdp_.local_addresses.get(), local_addresses_, addresses, config_.device, key_of);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<AfxdpPort>> AfxdpPort::open(XskFactory& factory, const AfxdpConfig& config) {
-  auto port = std::make_unique<Port>(config);
+Result<std::unique_ptr<AfxdpPort>> AfxdpPort::open(XskFactory& factory, XdpPrograms& programs,
+                                                   const AfxdpConfig& config) {
+  auto port = std::make_unique<Port>(programs, config);
   if (auto ok = port->load(); !ok) return std::unexpected(ok.error());
   // Sockets before the program: no frame finds the program without a socket.
   if (auto ok = port->open_sockets(factory); !ok) return std::unexpected(ok.error());
@@ -224,7 +206,7 @@ Result<std::unique_ptr<AfxdpPort>> AfxdpPort::open(XskFactory& factory, const Af
   if (!config.underlay) {
     if (auto ok = port->promiscuous(); !ok) return std::unexpected(ok.error());
   }
-  port->use_features(factory);
+  port->use_features();
   return port;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "datapath/user/port_io.h"
+#include "datapath/user/xdp_programs.h"
 #include "datapath/user/xsk.h"
 
 namespace heddle::dp {
@@ -15,14 +16,15 @@ struct AfxdpConfig {
   std::string device;
   int ifindex = 0;
   unsigned queues = 1;
-  std::size_t fill = limits::kFill;  // receive buffers for each queue
+  std::size_t fill = 0;  // receive buffers for each queue; 0: memory of their own
   bool underlay = false;
   bool virtual_device = false;  // veth or tun: the far side takes frames with an unfinished checksum
 };
 
 class AfxdpPort : public PortIo {
  public:
-  static Result<std::unique_ptr<AfxdpPort>> open(XskFactory& factory, const AfxdpConfig& config);
+  // Both must outlive the port.
+  static Result<std::unique_ptr<AfxdpPort>> open(XskFactory& factory, XdpPrograms& programs, const AfxdpConfig& config);
 
   // Underlay, control thread: which datagrams to take.
   virtual void set_tunnel_ports(const std::set<std::uint16_t>& ports) = 0;

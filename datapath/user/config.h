@@ -143,11 +143,13 @@ struct Config {
     std::uint32_t io;
     std::uint8_t queue;
     bool cheap;
+    int fd;
+    std::uint64_t generation;  // of the slot
   };
   std::vector<std::shared_ptr<const PortConf>> ports;                 // by PortNo
   std::vector<std::vector<std::shared_ptr<const PortConf>>> bridges;  // members, by BridgeId
   std::vector<std::shared_ptr<const IoConf>> ios;                     // by slot
-  std::vector<std::vector<RxQueue>> rx;                               // by worker
+  std::vector<std::vector<RxQueue>> rx;                               // by worker; generations ascend
   // Several ports may share a key and differ in their local address.
   std::unordered_map<TunnelKey, std::vector<const PortConf*>, TunnelKeyHash> tunnels;
 

@@ -31,7 +31,8 @@ Result<std::uint32_t> ConfigDraft::add_io(std::shared_ptr<PortIo> io, PortNo por
       if (auto ok = workers_[worker]->watch(conf->io->fd(q), slot); !ok) return std::unexpected(ok.error());
     }
     conf->queue_worker.push_back(worker);
-    draft_.rx[worker].push_back({slot, static_cast<std::uint8_t>(q), conf->io->cheap_to_poll()});
+    draft_.rx[worker].push_back(
+        {slot, static_cast<std::uint8_t>(q), conf->io->cheap_to_poll(), conf->io->fd(q), conf->generation});
     ++load_[worker];
   }
   *free = std::move(conf);

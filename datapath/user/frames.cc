@@ -9,11 +9,16 @@
 
 namespace heddle::dp {
 
-Result<std::unique_ptr<FramePool>> FramePool::create(std::size_t frames) {
-  const std::size_t bundles = std::bit_ceil((frames + kBundle - 1) / kBundle);
+Result<> FramePool::check(std::size_t frames) {
   if (frames < 2 * limits::kRing || frames > std::size_t{1} << 24)
     return fail(Errc::invalid, "packet memory of " + std::to_string(frames) + " frames: must be " +
                                    std::to_string(2 * limits::kRing) + " to " + std::to_string(1 << 24));
+  return {};
+}
+
+Result<std::unique_ptr<FramePool>> FramePool::create(std::size_t frames) {
+  if (auto ok = check(frames); !ok) return std::unexpected(ok.error());
+  const std::size_t bundles = std::bit_ceil((frames + kBundle - 1) / kBundle);
   std::unique_ptr<FramePool> pool(new FramePool);
   pool->count_ = bundles * kBundle;
   void* memory = mmap(nullptr, pool->memory_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

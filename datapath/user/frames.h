@@ -1,6 +1,6 @@
-// Packet memory of the user-space datapath: one region of equal buffers that every AF_XDP socket shares (the UMEM of
-// Documentation/networking/af_xdp.rst), so that a frame moves from port to port without a copy. A frame is a chain of
-// one or more buffers, named by the index of the first.
+// Packet memory of the user-space datapath: one region of equal buffers that the first AF_XDP sockets share (the UMEM
+// of Documentation/networking/af_xdp.rst), so that a frame moves from port to port without a copy. A frame is a chain
+// of one or more buffers, named by the index of the first.
 //
 // Ownership: a buffer belongs to the shared pool, to one worker, or to one socket's rings (set_owner() says which
 // socket, so that the buffers of a closed socket can be reclaimed). Only the owner touches a buffer or its FrameMeta.
@@ -42,6 +42,7 @@ struct Batch {
 
 class FramePool {
  public:
+  static Result<> check(std::size_t frames);  // whether it is a number that create() takes
   static Result<std::unique_ptr<FramePool>> create(std::size_t frames);
   ~FramePool();
   FramePool(const FramePool&) = delete;

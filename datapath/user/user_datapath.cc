@@ -27,10 +27,7 @@ UserDatapath::~UserDatapath() {
 Result<> UserDatapath::start() {
   if (options_.workers < 1 || options_.workers > limits::kWorkers)
     return fail(Errc::invalid, "number of workers must be 1 to " + std::to_string(limits::kWorkers));
-  auto pool = FramePool::create(options_.frames);
-  if (!pool) return std::unexpected(pool.error());
-  pool_ = std::move(*pool);
-  xsks_ = std::make_unique<XskFactory>(*pool_);
+  if (auto ok = FramePool::check(options_.frames); !ok) return ok;
   auto kernel = netlink::Netlink::open();
   auto routes = netlink::Netlink::open();
   auto monitor = netlink::Monitor::open();
@@ -50,13 +47,28 @@ Result<> UserDatapath::start() {
     e.events = EPOLLIN;
     if (epoll_ctl(control_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
   }
+  return {};
+}
+
+// What packets need. Not before somebody has a bridge here: a host may have all of them in another datapath.
+Result<> UserDatapath::begin() {
+  if (draft_) return {};
+  auto pool = FramePool::create(options_.frames);
+  if (!pool) return std::unexpected(pool.error());
+  xsks_.reset();
+  pool_ = std::move(*pool);
+  xsks_ = std::make_unique<XskFactory>(*pool_);
   mail_ = std::make_unique<Mailboxes>(options_.workers);
   for (unsigned i = 0; i < options_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(i, *pool_, config_, tunnels_->paths(), *mail_, learned_, start_));
   }
   draft_ = std::make_unique<ConfigDraft>(config_, workers_);
   for (auto& w : workers_) {
-    if (auto ok = w->start(); !ok) return ok;
+    if (auto ok = w->start(); !ok) {
+      workers_.clear();
+      draft_.reset();
+      return ok;
+    }
   }
   return {};
 }
@@ -78,6 +90,7 @@ void UserDatapath::replace_fdb(BridgeId bridge, std::unique_ptr<FdbTable> next) 
 
 Result<BridgeId> UserDatapath::add_bridge(const std::string& name) {
   if (bridge_ids_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
+  if (auto ok = begin(); !ok) return std::unexpected(ok.error());
   std::set<BridgeId> used;
   for (const auto& [other, id] : bridge_ids_) used.insert(id);
   for (std::uint16_t n = 0; n < limits::kBridges; ++n) {

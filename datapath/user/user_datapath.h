@@ -18,7 +18,8 @@ struct UserDatapathOptions {
   std::string owner = {};
 };
 
-// Starts the workers. Fails when packet memory cannot be had.
+// Packet memory is taken, and the workers start, with the first bridge: that add_bridge() fails when they cannot be
+// had. Fails at once for options that can never work.
 Result<std::unique_ptr<Datapath>> make_user_datapath(const UserDatapathOptions& options);
 
 }  // namespace heddle::dp

@@ -64,6 +64,7 @@ class UserDatapath final : public Datapath {
     std::vector<std::uint32_t> flood;
     std::shared_ptr<const QosConf> qos;
     std::size_t filled = 0;  // buffers promised to its fill rings
+    unsigned sharing = 0;    // its queues whose sockets share the packet memory
   };
   struct Underlay {
     std::string name;
@@ -72,7 +73,10 @@ class UserDatapath final : public Datapath {
     AfxdpPort* afxdp = nullptr;  // null: a socket
     std::uint32_t slot = kNoIo;
     std::size_t fill = 0;
+    unsigned sharing = 0;
   };
+
+  Result<> begin();
 
   // Ports
   PortEntry* find(PortNo no);
@@ -119,8 +123,10 @@ class UserDatapath final : public Datapath {
 
   UserDatapathOptions options_;
   TimePoint start_;
+  // None before begin():
   std::unique_ptr<FramePool> pool_;
   std::unique_ptr<XskFactory> xsks_;
+  XdpPrograms programs_;
   std::unique_ptr<netlink::Netlink> kernel_;         // control
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of tunnels_
   std::unique_ptr<netlink::Monitor> monitor_;
@@ -142,7 +148,7 @@ class UserDatapath final : public Datapath {
   std::map<int, std::string> no_afxdp_;                         // why not
   std::map<std::pair<std::uint16_t, bool>, Underlay> sockets_;  // by UDP port and family
   std::size_t filled_ = 0;                                      // buffers promised to fill rings
-  unsigned queues_ = 0;                                         // receive queues of AF_XDP devices
+  unsigned queues_ = 0;                                         // whose sockets share the packet memory
   std::uint16_t last_number_ = 0;
 
   // What control and handler share: the FDB's tables, and which ports there are.

@@ -23,7 +23,7 @@ Result<> UserDatapath::set_bridge(BridgeId bridge, const BridgePolicy& policy) {
   }
   for (const auto& [no, port] : ports_)
     if (port.policy.bridge == bridge) put_conf(port);
-  draft_->publish();
+  if (draft_) draft_->publish();
   return {};
 }
 

@@ -26,7 +26,8 @@ Result<PortNo> UserDatapath::free_number() {
   return fail(Errc::limit, "the switch has its most ports, " + std::to_string(limits::kPorts - 1));
 }
 
-// Fill rings may take three quarters of the packet memory; each port's share gets smaller as there are more.
+// Fill rings may take three quarters of the packet memory; each queue's share gets smaller as there are more. 0: the
+// sockets get memory of their own.
 std::size_t UserDatapath::fill_share() const {
   const std::size_t most = pool_->count() * 3 / 4;
   const std::size_t left = most > filled_ ? most - filled_ : 0;
@@ -56,6 +57,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
   if (spec.kind == PortKind::patch && (spec.peer.empty() || spec.peer == spec.name))
     return fail(Errc::invalid, "patch port " + spec.name + " needs the name of another patch port (options:peer)");
+  if (auto ok = begin(); !ok) return std::unexpected(ok.error());
   const auto no = free_number();
   if (!no) return no;
   PortEntry& p = ports_[*no];
@@ -78,7 +80,8 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   }
   meet_peer(p);
   put_conf(p);
-  draft_->publish();
+  // Nothing is forwarded by a port without a bridge: the workers hear of it with its policy, which comes next.
+  if (spec.kind == PortKind::patch) draft_->publish();
   return no;
 }
 
@@ -185,20 +188,19 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
                                        " receive queues; lower them to " + std::to_string(limits::kQueuesPerPort) +
                                        " (ethtool -L " + name + ")");
   config.virtual_device = link->kind == "veth" || link->kind == "tun";
-  config.fill = fill_share();
-  if (config.fill == 0)
-    return fail(Errc::limit,
-                "packet memory is used up, no buffers for " + name + ": start vswitchd with more --frames");
+  // Devices of hosts are few, and carry what all guests send.
+  if (!config.virtual_device || queues_ < XskFactory::kSharers) config.fill = fill_share();
   if (!link->admin_up) {
     if (auto ok = kernel_->set_up(link->index, true); !ok) return ok;
   }
-  auto io = AfxdpPort::open(*xsks_, config);
+  auto io = AfxdpPort::open(*xsks_, programs_, config);
   if (!io) return std::unexpected(io.error());
   p.io = std::move(*io);
   p.link = *link;
-  queues_ += config.queues;
-  filled_ += config.fill * config.queues;
+  if (config.fill > 0) p.sharing = config.queues;
   p.filled = config.fill * config.queues;
+  queues_ += p.sharing;
+  filled_ += p.filled;
   return {};
 }
 
@@ -259,7 +261,7 @@ void UserDatapath::close_device(PortEntry& p, const std::string& why) {
   if (!why.empty()) put_conf(p);
   draft_->remove_io(slot);
   if (p.spec.kind == PortKind::netdev) {
-    queues_ -= p.io->queues();
+    queues_ -= std::exchange(p.sharing, 0);
     filled_ -= std::exchange(p.filled, 0);
   }
   p.rx_lost_before += p.io->rx_lost();

@@ -164,7 +164,7 @@ void UserDatapath::open_underlay(int ifindex) {
   config.fill = fill_share();
   if (auto info = netlink::ethtool_info(link->name))
     config.queues = std::clamp<unsigned>(info->rx_queues, 1, limits::kQueuesPerPort);
-  auto io = AfxdpPort::open(*xsks_, config);
+  auto io = AfxdpPort::open(*xsks_, programs_, config);
   if (!io) {
     if (std::exchange(no_afxdp_[ifindex], io.error().text) != io.error().text)
       spdlog::warn("underlay {}: {}; tunnels through it take the slower way through the host", link->name,
@@ -179,11 +179,12 @@ void UserDatapath::open_underlay(int ifindex) {
   u.afxdp = io->get();
   u.io = std::move(*io);
   u.fill = config.fill * config.queues;
+  if (config.fill > 0) u.sharing = config.queues;
   auto slot = draft_->add_io(u.io, PortNo::none, u.shared.get());
   if (!slot) return;
   u.slot = *slot;
   filled_ += u.fill;
-  queues_ += u.io->queues();
+  queues_ += u.sharing;
   underlays_[ifindex] = std::move(u);
   draft_->publish();
   update_filters();
@@ -198,7 +199,7 @@ void UserDatapath::close_underlay(int ifindex) {
   Underlay& u = it->second;
   draft_->remove_io(u.slot);
   filled_ -= u.fill;
-  queues_ -= u.io->queues();
+  queues_ -= u.sharing;
   underlays_.erase(it);
 }
 

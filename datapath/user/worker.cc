@@ -14,9 +14,10 @@ constexpr unsigned kRoundsPerLook = 8;
 constexpr std::chrono::milliseconds kPendingRetry{1};
 // Descriptors up to which a sleeping worker uses poll(2).
 constexpr std::size_t kFew = 64;
-// What woke the worker, beside slots.
+// What woke the worker.
 constexpr std::uint32_t kBell = 0xffffffff;
 constexpr std::uint32_t kSlow = 0xfffffffe;
+constexpr std::uint32_t kPort = 0;  // any
 
 timespec to_timespec(std::chrono::nanoseconds t) {
   const auto whole = std::chrono::duration_cast<std::chrono::seconds>(t);
@@ -33,7 +34,6 @@ Worker::Worker(unsigned index, FramePool& pool, const RcuPtr<Config>& config, co
       forwarder_(index, pool, paths, mail, learned),
       start_(start),
       slow_(epoll_create1(EPOLL_CLOEXEC)),
-      many_(epoll_create1(EPOLL_CLOEXEC)),
       ready_(2 * limits::kPorts) {}
 
 Worker::~Worker() {
@@ -43,13 +43,7 @@ Worker::~Worker() {
 }
 
 Result<> Worker::start() {
-  if (!many_ || !slow_) return fail_errno(errno, "epoll");
-  for (const auto& [fd, what] : {std::pair{mail_.bell(index_).fd(), kBell}, std::pair{slow_.get(), kSlow}}) {
-    epoll_event e{};
-    e.events = EPOLLIN;
-    e.data.u32 = what;
-    if (epoll_ctl(many_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
-  }
+  if (!slow_) return fail_errno(errno, "epoll");
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), ("worker" + std::to_string(index_)).c_str());
   return {};
@@ -75,18 +69,41 @@ void Worker::take_up(std::uint64_t version) {
 void Worker::adopt(const Config& config) {
   version_ = config.version;
   few_ = {{mail_.bell(index_).fd(), POLLIN, 0}, {slow_.get(), POLLIN, 0}};
-  for (const Config::RxQueue& rx : config.rx[index_]) {
-    if (rx.cheap) few_.push_back({config.ios[rx.io]->io->fd(rx.queue), POLLIN, 0});
+  const auto& queues = config.rx[index_];
+  for (const Config::RxQueue& rx : queues) {
+    if (rx.cheap) few_.push_back({rx.fd, POLLIN, 0});
   }
-  use_many_ = few_.size() > kFew;
-  for (std::size_t i = 2; i < few_.size(); ++i) {
-    epoll_event e{};
-    e.events = EPOLLIN;
-    // Fails for those that are in already, or out already: as it should be.
-    (void)epoll_ctl(many_.get(), use_many_ ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, few_[i].fd, &e);
+  if (few_.size() > kFew) {
+    use_many_ = wait_for_many(queues);
+  } else {
+    if (use_many_) many_.reset();  // empties it; made again when it is needed
+    use_many_ = false;
   }
   taken_up_.store(version_, std::memory_order_release);
   taken_up_.notify_all();
+}
+
+// Adds to the epoll set what it does not have; those that are closed leave it by themselves. When that fails poll(2)
+// serves, if slower.
+bool Worker::wait_for_many(const std::vector<Config::RxQueue>& queues) {
+  const auto add = [this](int fd, std::uint32_t what) {
+    epoll_event e{};
+    e.events = EPOLLIN;
+    e.data.u32 = what;
+    return epoll_ctl(many_.get(), EPOLL_CTL_ADD, fd, &e) == 0;
+  };
+  bool good = true;
+  if (!use_many_) {
+    many_.reset(epoll_create1(EPOLL_CLOEXEC));
+    newest_ = 0;
+    good = many_ && add(few_[0].fd, kBell) && add(few_[1].fd, kSlow);
+  }
+  const auto is_new = [this](const Config::RxQueue& rx) { return rx.generation > newest_; };
+  for (auto rx = std::find_if(queues.begin(), queues.end(), is_new); good && rx != queues.end(); ++rx)
+    good = !rx->cheap || add(rx->fd, kPort);
+  newest_ = queues.back().generation;
+  if (!good) many_.reset();
+  return good;
 }
 
 // A worker that finds nothing sleeps at once: on a host whose cores are shared with guests, spinning takes from them

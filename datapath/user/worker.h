@@ -33,6 +33,7 @@ class Worker {
   void run();
   bool round(bool& pending);
   void adopt(const Config& config);
+  bool wait_for_many(const std::vector<Config::RxQueue>& queues);
   void see_ready();
   void sleep(bool pending);
 
@@ -48,6 +49,7 @@ class Worker {
   std::vector<pollfd> few_;
   Fd many_;
   bool use_many_ = false;
+  std::uint64_t newest_ = 0;  // generation of the last descriptor in many_
   std::uint64_t version_ = 0;
   std::atomic<std::uint64_t> taken_up_{0};
   std::vector<bool> ready_;  // by slot: a slow one has input

@@ -2,6 +2,9 @@
 // than by libxdp: sockets come and go in any order here, while libxdp ties the memory to the first socket for ever
 // (docs/adr/0002). Source: Documentation/networking/af_xdp.rst; copy mode, so that one memory serves devices of every
 // kind.
+//
+// There are two kinds: sockets that share the pool's memory, so that a frame moves from port to port without a copy,
+// and sockets with a little memory of their own, because the kernel's cost of a shared one grows with the whole memory.
 #pragma once
 
 #include <linux/if_xdp.h>
@@ -21,26 +24,34 @@ namespace heddle::dp {
 
 class Xsk;
 
-// Knows the live sockets of one packet memory: the first registers the memory, later ones share it with any live one.
-// Control thread.
+// What the kernel could be had to give.
+struct XskFeatures {
+  bool multi_buffer = false;
+  bool tx_metadata = false;
+};
+
+// Knows the live sockets. Those that share the packet memory: the first registers it, later ones share it with any live
+// one. Control thread.
 class XskFactory {
  public:
+  // Sharing is for the first so many queues: for each of them the kernel keeps 120 bytes for every buffer of the whole
+  // memory (struct xdp_buff_xsk of each pool, net/xdp/xsk_buff_pool.c), 4 MB with limits::kFrames.
+  static constexpr unsigned kSharers = 32;
+
   explicit XskFactory(FramePool& pool) : pool_(pool) {}
-  // Fills the receive side with up to `fill` buffers from the pool (fewer when memory is short).
+  // Fills the receive side with up to `fill` buffers from the pool (fewer when memory is short). 0: the socket does not
+  // share the pool's memory but has a little of its own, and every frame is copied on its way in and out.
   Result<std::unique_ptr<Xsk>> open(int ifindex, unsigned queue, const std::string& device, std::size_t fill);
-  [[nodiscard]] bool multi_buffer() const { return multi_buffer_; }
-  [[nodiscard]] bool tx_metadata() const { return tx_metadata_; }
 
  private:
   friend class Xsk;
   Result<std::uint16_t> free_owner();
-  Result<> register_memory(int fd);
-  Result<> bind_first(int fd, int ifindex, unsigned queue, const std::string& device);
+  Result<> open_alone(Xsk& xsk, int ifindex, unsigned queue, const std::string& device);
+  Result<> share(Xsk& xsk, int ifindex, unsigned queue, const std::string& device, std::size_t fill);
   FramePool& pool_;
   std::vector<Xsk*> live_;
   std::uint16_t last_owner_ = 0;
-  bool multi_buffer_ = false;
-  bool tx_metadata_ = false;
+  XskFeatures features_;  // of the shared memory
 };
 
 class Xsk {
@@ -50,6 +61,8 @@ class Xsk {
   Xsk& operator=(const Xsk&) = delete;
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] const XskFeatures& features() const { return features_; }
+  [[nodiscard]] bool shares_memory() const { return own_ == nullptr; }
 
   // --- the owning worker ---
   void receive(FrameCache& cache, Batch& batch);
@@ -63,6 +76,13 @@ class Xsk {
 
  private:
   friend class XskFactory;
+  // Of a socket with memory of its own: buffers to receive, then buffers to send.
+  static constexpr std::uint32_t kOwnReceive = 64;
+  static constexpr std::uint32_t kOwnSend = 64;
+  static constexpr std::size_t kOwnBytes = (kOwnReceive + kOwnSend) * limits::kFrameSize;
+  static constexpr std::uint32_t kOwnRing = 64;  // entries of each ring
+  static_assert(kOwnRing >= kOwnReceive && kOwnRing >= kOwnSend && (kOwnRing & (kOwnRing - 1)) == 0);
+
   struct Ring {
     void* map = nullptr;
     std::size_t map_size = 0;
@@ -73,23 +93,34 @@ class Xsk {
     std::uint32_t cached_consumer = 0;
   };
   Xsk(XskFactory& factory, Fd fd, std::uint16_t owner) : factory_(factory), fd_(std::move(fd)), owner_(owner) {}
-  Result<> set_up_rings();
+  Result<> take_memory();
+  Result<> set_up_rings(std::uint32_t entries);
   Result<> map_ring(Ring& ring, const xdp_ring_offset& at, std::uint64_t page_offset, std::size_t entry_size);
   void first_fill(std::size_t n);
+  void fill_own();
   void fill(FrameCache& cache, std::size_t n);
+  FrameRef take(FrameCache& cache, const xdp_desc& d);
+  void accept(FrameCache& cache, Batch& batch, FrameRef f, bool more);
   void collect(FrameCache& cache);
+  bool has_room(std::uint32_t buffers);
   bool put(FrameCache& cache, FrameRef frame);
+  std::uint8_t* place(FrameCache& cache, FrameRef f, std::uint64_t& address);
   bool kick();
 
   XskFactory& factory_;
   Fd fd_;
   std::uint16_t owner_;
+  std::uint32_t mask_ = 0;  // of the rings
+  XskFeatures features_;
   Ring rx_, tx_, fill_, done_;
   std::size_t fill_missing_ = 0;     // buffers the fill ring lacks because memory was short
   FrameRef chain_first_ = kNoFrame;  // a frame whose last buffer has not come yet
   FrameRef chain_last_ = kNoFrame;
-  bool chain_too_long_ = false;
-  Counter long_chains_;
+  bool skipping_ = false;  // the rest of a frame that could not be taken
+  Counter lost_;           // such frames
+  // Memory of its own; null: the pool's.
+  std::uint8_t* own_ = nullptr;
+  std::vector<std::uint64_t> sendable_;  // addresses of free buffers to send
 };
 
 }  // namespace heddle::dp

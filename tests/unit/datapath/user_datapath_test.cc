@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <filesystem>
 #include <map>
 
 #include "datapath/user/xsk.h"
@@ -113,6 +114,57 @@ TEST_F(UserDatapathTest, DeviceThatAnotherHoldsIsTakenOverLater) {
   holder->reset();
   EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
   EXPECT_EQ(dp_->port_state(a).error, "");
+}
+
+// More ports than may share the packet memory.
+TEST_F(UserDatapathTest, LaterSocketsHaveMemoryOfTheirOwn) {
+  constexpr unsigned kPorts = XskFactory::kSharers + 2;
+  std::vector<PortNo> ports;
+  for (unsigned i = 0; i < kPorts; ++i) {
+    heddle::test::veth("n" + std::to_string(i), "f" + std::to_string(i));
+    ports.push_back(add("n" + std::to_string(i)));
+    ASSERT_TRUE(comes_up(ports.back())) << dp_->port_state(ports.back()).error;
+  }
+  const auto memory = [&](PortNo no) {
+    for (const auto& [key, value] : dp_->port_state(no).details)
+      if (key == "packet_memory") return value;
+    return std::string("not told");
+  };
+  for (unsigned i = 0; i < kPorts; ++i)
+    EXPECT_EQ(memory(ports[i]), i < XskFactory::kSharers ? "shared" : "own") << "port " << i;
+  const std::string own = "f" + std::to_string(kPorts - 2);
+  const std::string also_own = "f" + std::to_string(kPorts - 1);
+  // Longer than any ring of theirs, so that each buffer is used again and again.
+  for (int round = 0; round < 200; ++round) {
+    reach("f0", {own, "f1"});
+    reach(own, {"f0", also_own});
+    if (HasFailure()) return;
+  }
+  ASSERT_TRUE(dp_->remove_port(ports[0]));
+  ASSERT_TRUE(dp_->remove_port(ports[kPorts - 2]));
+  ports[0] = add("n" + std::to_string(kPorts - 2));
+  ASSERT_TRUE(comes_up(ports[0])) << dp_->port_state(ports[0]).error;
+  EXPECT_EQ(memory(ports[0]), "shared");
+  reach(own, {"f1", also_own});
+  reach(also_own, {"f1", own});
+}
+
+// A host may have all its bridges in another datapath.
+TEST_F(UserDatapathTest, WorkersStartWithTheFirstBridge) {
+  const auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator());
+  };
+  const auto before = threads();
+  auto made = make_user_datapath({.workers = 3, .frames = 16384});
+  ASSERT_TRUE(made) << made.error().text;
+  EXPECT_EQ(threads(), before);
+  (*made)->run_control([](PortNo) {});
+  EXPECT_TRUE((*made)->add_bridge("first"));
+  EXPECT_EQ(threads(), before + 3);
+  EXPECT_TRUE((*made)->add_bridge("second"));
+  EXPECT_EQ(threads(), before + 3);
+  EXPECT_EQ(make_user_datapath({.workers = 0}).error().code, Errc::invalid);
+  EXPECT_EQ(make_user_datapath({.workers = 1, .frames = 10}).error().code, Errc::invalid);
 }
 
 TEST_F(UserDatapathTest, LearnsAndSendsToOnePortOnly) {

@@ -8,6 +8,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <mutex>
 
 #include "datapath/user/config_draft.h"
@@ -217,6 +218,32 @@ TEST_P(Workers, PortsComeAndGoUnderTraffic) {
   a.io->deliver(frame(mac(99), mac(1)));
   EXPECT_TRUE(b.io->await_sent(1));
   EXPECT_GE(ends(b), before);
+}
+
+// Workers wait in another way for many queues than for few: over the border in both directions.
+TEST_P(Workers, ManyPortsComeAndGo) {
+  std::vector<Port> ports;
+  unsigned number = 0;
+  const auto grow = [&](std::size_t to) {
+    while (ports.size() < to) ports.push_back(add(++number));
+  };
+  std::map<PortNo, std::size_t> sent;
+  const auto pass = [&](const Port& from, const Port& to) {
+    ASSERT_TRUE(fdb_.put(fdb_key(0, mac(2)), fdb_value(to.no, 0), 0));
+    from.io->deliver(frame(mac(2), mac(1)));
+    ASSERT_TRUE(to.io->await_sent(++sent[to.no])) << "from port " << static_cast<int>(from.no);
+  };
+  for (int round = 0; round < 3 && !HasFailure(); ++round) {
+    grow(kWorkers * 80);
+    for (std::size_t i = 0; i < ports.size(); ++i) pass(ports[i], ports[ports.size() - 1 - i]);
+    // From the middle, so that old and new ones stay.
+    while (ports.size() > 6) {
+      remove(ports[3]);
+      ports.erase(ports.begin() + 3);
+      if (ports.size() % 50 == 0) pass(ports.front(), ports.back());
+    }
+    for (std::size_t i = 0; i < ports.size(); ++i) pass(ports[i], ports[ports.size() - 1 - i]);
+  }
 }
 
 // Frames that wait for their rate leave although nothing else wakes the worker that has them; it is not the one that
