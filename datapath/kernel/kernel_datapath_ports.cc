@@ -21,8 +21,15 @@ void apply_policy(hd_port& conf, const PortPolicy& policy) {
   if (policy.protected_port) conf.flags |= HD_PROTECTED;
   if (policy.policing.bits_per_second != 0 || policy.policing.packets_per_second != 0) conf.flags |= HD_POLICED;
   std::memset(conf.vlans, 0, sizeof conf.vlans);
-  for (unsigned vlan = 0; vlan < limits::kVlanMax + 1U; ++vlan)
-    if (policy.carries(static_cast<VlanId>(vlan))) conf.vlans[vlan / 64] |= 1ULL << vlan % 64;
+  const auto carry = [&](unsigned vlan) { conf.vlans[vlan / 64] |= 1ULL << vlan % 64; };
+  if (policy.vlan_mode == VlanMode::access) {
+    if (policy.tag <= limits::kVlanMax) carry(policy.tag);
+  } else if (policy.trunks.none()) {
+    std::memset(conf.vlans, 0xff, sizeof conf.vlans);
+  } else {
+    for (unsigned vlan = 0; vlan < policy.trunks.size(); ++vlan)
+      if (policy.carries(static_cast<VlanId>(vlan))) carry(vlan);
+  }
 }
 
 // `rate` and `burst` are in bits or frames, `unit` of which have one cost. What costs more than `most`, and a burst of

@@ -26,7 +26,7 @@ __noinline int copy_to_vlan(struct __sk_buff* skb, struct walk* w, __u32 vlan) {
   if (!w) return 0;
   struct pass p = {skb, w};
   __u16 own = w->vlan;
-  if (vlan == own) return 0; /* it is there already: such copies would be copied again where they arrive */
+  if (vlan == own) return 0;         /* it is there already: such copies would be copied again where they arrive */
   if (is_reserved(w->dst)) return 0; /* other bridges of that VLAN would take it for their neighbour's */
   w->vlan = vlan;
   w->set = flood_set_of(w);
