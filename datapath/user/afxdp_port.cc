@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
-#include <linux/if_packet.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -29,6 +28,9 @@ AddressKey key_of(const IpAddr& a) {
 class Port final : public AfxdpPort {
  public:
   Port(XdpPrograms& programs, AfxdpConfig config) : programs_(programs), config_(std::move(config)) {}
+  ~Port() override;
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
 
   Result<> load();
   Result<> load(XdpPrograms::Variant variant);
@@ -75,7 +77,7 @@ class Port final : public AfxdpPort {
   std::vector<std::unique_ptr<Xsk>> sockets_;
   XdpProgram xdp_;
   Fd link_;  // after the sockets: destroyed first, so the device stops delivering before they close
-  Fd promiscuous_;
+  bool promiscuous_ = false;
   bool native_ = false;
   bool vlan_tags_ = false;
   bool multi_buffer_ = false;
@@ -142,15 +144,13 @@ Result<> Port::connect_sockets() {
   return {};
 }
 
-// A bridge port must see frames for other stations. Bound to the socket's life, so nothing is left behind on the
-// device.
+Port::~Port() {
+  if (promiscuous_) config_.promiscuous->drop(config_.ifindex);
+}
+
 Result<> Port::promiscuous() {
-  promiscuous_.reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  packet_mreq request{};
-  request.mr_ifindex = config_.ifindex;
-  request.mr_type = PACKET_MR_PROMISC;
-  if (!promiscuous_ || setsockopt(promiscuous_.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request) != 0)
-    return fail_errno(errno, "promiscuous mode on " + config_.device);
+  if (auto ok = config_.promiscuous->add(config_.ifindex, config_.device); !ok) return ok;
+  promiscuous_ = true;
   return {};
 }
 
@@ -203,7 +203,7 @@ Result<std::unique_ptr<AfxdpPort>> AfxdpPort::open(XskFactory& factory, XdpProgr
   // Sockets before the program: no frame finds the program without a socket.
   if (auto ok = port->open_sockets(factory); !ok) return std::unexpected(ok.error());
   if (auto ok = port->attach(); !ok) return std::unexpected(ok.error());
-  if (!config.underlay) {
+  if (config.promiscuous != nullptr) {
     if (auto ok = port->promiscuous(); !ok) return std::unexpected(ok.error());
   }
   port->use_features();

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "datapath/user/port_io.h"
+#include "datapath/user/promiscuous.h"
 #include "datapath/user/xdp_programs.h"
 #include "datapath/user/xsk.h"
 
@@ -18,7 +19,8 @@ struct AfxdpConfig {
   unsigned queues = 1;
   std::size_t fill = 0;  // receive buffers for each queue; 0: memory of their own
   bool underlay = false;
-  bool virtual_device = false;  // veth or tun: the far side takes frames with an unfinished checksum
+  Promiscuous* promiscuous = nullptr;  // makes the device take frames for other stations; must outlive the port
+  bool virtual_device = false;         // veth or tun: the far side takes frames with an unfinished checksum
 };
 
 class AfxdpPort : public PortIo {

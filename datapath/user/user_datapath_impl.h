@@ -126,6 +126,7 @@ class UserDatapath final : public Datapath {
   // None before begin():
   std::unique_ptr<FramePool> pool_;
   std::unique_ptr<XskFactory> xsks_;
+  Promiscuous promiscuous_;
   XdpPrograms programs_;
   std::unique_ptr<netlink::Netlink> kernel_;         // control
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of tunnels_

@@ -187,6 +187,7 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
     return fail(Errc::unsupported, "network device " + name + " has " + std::to_string(p.ethtool.rx_queues) +
                                        " receive queues; lower them to " + std::to_string(limits::kQueuesPerPort) +
                                        " (ethtool -L " + name + ")");
+  config.promiscuous = &promiscuous_;
   config.virtual_device = link->kind == "veth" || link->kind == "tun";
   // Devices of hosts are few, and carry what all guests send.
   if (!config.virtual_device || queues_ < XskFactory::kSharers) config.fill = fill_share();
