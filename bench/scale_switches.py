@@ -104,10 +104,6 @@ class ScaleKernel(ScaleHeddle, HeddleKernel):
 
 class ScaleUser(ScaleHeddle, HeddleUser):
     name = "user"
-    frames = 131072  # enough for a thousand AF_XDP ports
-
-    def more_options(self):
-        return ("--frames", self.frames)
 
 
 class ScaleOpenVSwitch(Scale, OpenVSwitch):
