@@ -37,8 +37,8 @@ void Loop::end() {
   for (Source& source : sources_) source.news.cancel();
 }
 
-// At once when somebody waits for it, or when it is quick. With thousands of ports it is not: then it rests for as long
-// as it took, so that a client that sends one transaction after the other has its turn.
+// At once when somebody waits for it, or when it is quick. With thousands of ports it is not: then it rests for three
+// times as long as it took, so that a client that sends one transaction after the other has its turn.
 void Loop::want() {
   if (running_) {
     again_ = true;
@@ -47,7 +47,7 @@ void Loop::want() {
   const bool at_once = took_ < kQuick || reconciler_.awaited();
   if (at_once && !std::exchange(posted_, true)) return boost::asio::post(io_, [this] { reconcile(); });
   if (at_once || std::exchange(resting_, true)) return;
-  rest_.expires_after(std::min<Duration>(took_, std::chrono::seconds(1)));
+  rest_.expires_after(std::min<Duration>(3 * took_, std::chrono::seconds(1)));
   rest_.async_wait([this](const boost::system::error_code& /*stopped*/) {
     if (std::exchange(resting_, false)) reconcile();
   });

@@ -314,16 +314,24 @@ void Reconciler::write_status(bool statistics, bool done) {
     const auto row = db_.find("Interface", uuid);
     return row && !row->get("statistics").empty();
   };
+  if (done) still_.clear();
   const auto report = [&](const ovsdb::Uuid& row, const std::string& name, const std::string& bridge) {
+    if (statistics && !done && still_.contains(row)) return;
     for (const auto& [type, sw] : switches_) {
       const SwitchPort* port = sw->port(name);
       if (port == nullptr || port->bridge != bridge) continue;
-      updates.push_back(interface_status(row, *port, sw->state(*port), error_of(row)));
+      const dp::PortState state = sw->state(*port);
+      if (!state.present && ofproto::has_device(port->config.spec.kind) && counted(row))
+        still_.insert(row);
+      else
+        still_.erase(row);
+      updates.push_back(interface_status(row, *port, state, error_of(row)));
       auto& status = updates.back().columns["status"];
       status = with_idle(row, status);
       if (statistics || !counted(row)) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
       return;
     }
+    still_.insert(row);
     if (!done) return;  // nothing of it has changed since run()
     const auto now = db_.find("Interface", row);
     if (now && says_absent(*now, error_of(row), with_idle(row, {}))) return;

@@ -102,6 +102,9 @@ class Reconciler {
   std::map<ovsdb::Uuid, std::int64_t> asked_;                // by Open_vSwitch row: next_cfg at begin()
   std::vector<std::pair<std::string, dp::PortNo>> changed_;  // ports of a datapath type with news since begin()
   std::set<std::string> warned_;
+  // Interface rows without a device, or without a port: their counters stand still, and what else changes comes with a
+  // run or with news.
+  std::set<ovsdb::Uuid> still_;
   std::set<ovsdb::Uuid> idle_ports_;  // Port rows whose status says that columns have no effect
   ovsdb::Database::ObserverId observer_ = 0;
   bool watching_ = false;

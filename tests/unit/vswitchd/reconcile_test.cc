@@ -412,5 +412,35 @@ TEST(Reconcile, StatisticsTellDropsFromErrors) {
               testing::AllOf(HasSubstr("vm1        2  vlan_not_member"), HasSubstr("tx_queue_full")));
 }
 
+// Without a device there is nothing to count, so refreshing passes over such ports; not over tunnels without a route,
+// whose drops go on.
+TEST(Reconcile, StatisticsOfPortsWithoutADevice) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  const Json remote = Json::array({"map", Json::array({Json::array({"remote_ip", "192.0.2.1"})})});
+  w.add_port("br0", "vx1", {{"type", "vxlan"}, {"options", remote}});
+  const auto counted = [&](const char* name, std::uint64_t packets) {
+    dp::PortCounters counters;
+    counters.tx_packets = packets;
+    w.dp.count(w.dp.number(name), counters);
+    w.reconciler.refresh_statistics();
+    const auto& statistics = w.iface(name)->get("statistics");
+    return std::get<std::int64_t>(
+        statistics.values().at(statistics.find(ovsdb::Atom(std::string("tx_packets"))).value()));
+  };
+  EXPECT_EQ(counted("vm1", 5), 0);
+  EXPECT_EQ(counted("vx1", 6), 6);
+  w.device("vm1");
+  EXPECT_EQ(counted("vm1", 7), 7);
+  w.dp.device("vm1", std::nullopt);
+  w.reconciler.run_control("user", w.dp);
+  EXPECT_EQ(counted("vm1", 8), 7);
+  w.reconciler.run();
+  EXPECT_EQ(counted("vm1", 9), 7);
+  w.device("vm1");
+  EXPECT_EQ(counted("vm1", 10), 10);
+}
+
 }  // namespace
 }  // namespace heddle::vswitchd
