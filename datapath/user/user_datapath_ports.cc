@@ -90,10 +90,12 @@ Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
   if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
   if (policy.bridge != BridgeId::none && static_cast<std::size_t>(policy.bridge) >= limits::kBridges)
     return fail(Errc::invalid, "bridge number out of range");
-  if (p->policy.policing != policy.policing) p->shared->policed.reset();
+  const bool new_rate = p->policy.policing != policy.policing;
   p->policy = policy;
   put_conf(*p);
   draft_->publish();
+  // Not before: a worker may have been charging a frame at the old rate until now, and a slow rate charges minutes.
+  if (new_rate) p->shared->policed.reset();
   return {};
 }
 
