@@ -57,26 +57,22 @@ def burst(source, sink, count, size=1000, quiet=0.4, interval=0.0, dst=None):
     mark = b"burst-%d-" % id(result)
     quiet = max(quiet * TIME_SCALE, 2 * usual_quiet())
 
-    def collect():
-        while (data := sink.raw.receive()) is not None:
+    def collect(span=0.0):
+        """What comes within `span` seconds; how much it is."""
+        before, end = result.received, time.monotonic() + span
+        while (data := sink.raw.receive(max(0.0, end - time.monotonic()))) is not None:
             at = data.find(mark)
             if at >= 0:
                 result.came.append((time.monotonic() - begin, int(data[at + len(mark):at + len(mark) + 8])))
+        return result.received - before
     begin, backlog = time.monotonic(), backlog_drops()
     while result.sent < count:
         source.send(frame(source.mac, dst or sink.mac, mark + b"%08d" % result.sent, size=size))
         result.sent += 1
         if interval or result.sent % 32 == 0:
-            collect()
-        if interval:
-            time.sleep(interval)
-    last = time.monotonic()
-    while time.monotonic() - last < quiet:
-        before = result.received
-        collect()
-        if result.received > before:
-            last = time.monotonic()
-        time.sleep(0.002)
+            collect(interval)
+    while collect(quiet):
+        pass
     result.backlog = backlog_drops() - backlog
     result.seconds = result.came[-1][0] if result.came else 0.0
     return result

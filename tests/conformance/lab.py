@@ -15,6 +15,7 @@ import ipaddress
 import itertools
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -424,7 +425,7 @@ def who_gets(sender, guests, src, dst=BROADCAST, vlan=None, size=60, **kw):
                 got.setdefault(g.device, []).append(tag)
                 end = time.monotonic() + quiet()
         if idle:
-            time.sleep(0.005)
+            select.select([g.raw for g in guests], [], [], max(0.0, end - time.monotonic()))
     return got
 
 

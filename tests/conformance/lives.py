@@ -30,7 +30,7 @@ class Stream:
             self.sent += 1
             due += self._interval
             if (wait := due - time.monotonic()) > 0:
-                time.sleep(wait)
+                self._stop.wait(wait)
 
     def _receive(self):
         self._in.settimeout(0.5)

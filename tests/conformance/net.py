@@ -46,7 +46,7 @@ def wait_until(condition, timeout=10, what=None):
             why = e
         if time.monotonic() > end:
             raise Failure(f"not within {timeout:g} s: {what or condition.__doc__ or condition}" + (f"\n{why}" if why else ""))
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks: what is waited for is the condition
 
 
 class Namespace:

@@ -2,9 +2,8 @@
 the programs' eyes; its sets and tables at their limits."""
 import json
 import struct
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from far_end import KernelVtep, Outer, watch
@@ -221,7 +220,7 @@ def test_policy_changes_under_traffic(host):
                 change = other.submit(host.vsctl, "set", "Port", "vm3", f"tag={vlan}")
                 while not change.done():
                     traffic.send()
-                    time.sleep(0.001)  # a rate that leaves vsctl its turn
+                    wait([change], timeout=0.001)  # a rate that leaves vsctl its turn
             change.result()
         first = traffic.count + 1
         traffic.send(10)
