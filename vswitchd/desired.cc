@@ -17,24 +17,6 @@ namespace {
 using ovsdb::Row;
 using ovsdb::RowRef;
 
-std::string_view name_of(const Row& row) {
-  const ovsdb::Datum& name = row.get("name");
-  const auto* text = name.empty() ? nullptr : std::get_if<std::string>(&name.keys().front());
-  return text == nullptr ? std::string_view{} : std::string_view(*text);
-}
-
-std::vector<RowRef> by_name(const ovsdb::Database& db, std::string_view table, const std::vector<ovsdb::Uuid>& uuids) {
-  std::vector<std::pair<std::string_view, RowRef>> named;  // thousands: each name is looked up once
-  named.reserve(uuids.size());
-  for (const ovsdb::Uuid& uuid : uuids)
-    if (auto row = db.find(table, uuid)) named.emplace_back(name_of(*row), std::move(row));
-  std::ranges::stable_sort(named, {}, [](const auto& entry) { return entry.first; });
-  std::vector<RowRef> rows;
-  rows.reserve(named.size());
-  for (auto& [name, row] : named) rows.push_back(std::move(row));
-  return rows;
-}
-
 std::string not_available(const std::string& bridge, const std::string& word, const std::string& type,
                           const DatapathOffer& offer) {
   const auto reason = offer.why_not.find(type);
@@ -43,12 +25,9 @@ std::string not_available(const std::string& bridge, const std::string& word, co
                      fmt::join(offered_words(offer), ", "));
 }
 
-// A port that may be wanted, before claims on the same name or tunnel end point are settled.
-struct Candidate {
-  std::string name;
-  DesiredPort port;
-  bool established = false;  // it is in the switch already, and just so
-};
+PortOrigin origin_of(const ovsdb::Uuid& bridge, const PortReading& reading) {
+  return {bridge, reading.interfaces, reading.warnings};
+}
 
 class Reader {
  public:
@@ -57,10 +36,11 @@ class Reader {
   Desired read() {
     note_sample_sets();
     for (const RowRef& root : db_.rows("Open_vSwitch")) {
-      note_idle(*root, "Open_vSwitch", columns_without_effect(*root));
+      note_idle(*root, "Open_vSwitch", columns_without_effect(*root), out_.idle, out_.warnings);
       for (const RowRef& bridge : by_name(db_, "Bridge", root->get("bridges").uuids())) read_bridge(*bridge);
     }
     settle();
+    out_.contested = out_.contested || !db_.rows("Mirror").empty();
     return std::move(out_);
   }
 
@@ -82,17 +62,25 @@ class Reader {
       out_.broken_bridges.insert(name);
       out_.warnings.insert(error);
     }
-    note_idle(row, "bridge " + name, columns_without_effect(row));
-    for (const RowRef& port : by_name(db_, "Port", row.get("ports").uuids()))
-      read_port(row, name, datapath, *port, error);
+    note_idle(row, "bridge " + name, columns_without_effect(row), out_.idle, out_.warnings);
+    const BridgeOfPort here{row, name, datapath, error};
+    for (const RowRef& port : by_name(db_, "Port", row.get("ports").uuids())) {
+      PortReading reading = read_port(db_, here, *port, context_.current);
+      note_origin(*port, row.uuid(), reading);
+      // The row of a port in two bridges may be sound in one of them.
+      out_.broken.merge(reading.broken);
+      out_.idle.merge(reading.idle);
+      std::ranges::move(reading.candidates, std::back_inserter(candidates_));
+    }
   }
 
-  // What the row holds in vain: said in the log and in its status, so that nobody waits for it.
-  void note_idle(const Row& row, const std::string& what, const std::vector<std::string>& columns) {
-    if (columns.empty()) return;
-    const std::string list = fmt::format("{}", fmt::join(columns, " "));
-    out_.warnings.insert(fmt::format("{}: these columns are set and have no effect: {}", what, list));
-    out_.idle[row.uuid()] = {row.table().name, list};
+  void note_origin(const Row& port, const ovsdb::Uuid& bridge, const PortReading& reading) {
+    bool fresh = out_.origins.emplace(port.uuid(), origin_of(bridge, reading)).second;
+    for (const auto& [row, name] : reading.interfaces) {
+      fresh = out_.port_of.emplace(row, port.uuid()).second && fresh;
+      fresh = out_.interface_of.emplace(name, row).second && fresh;
+    }
+    out_.contested = out_.contested || !fresh;
   }
 
   // Sampling sets name their bridge, not the other way round.
@@ -101,51 +89,8 @@ class Reader {
       out_.warnings.insert(fmt::format("Flow_Sample_Collector_Set {} has no effect", set->get("id").integer_or(0)));
   }
 
-  void read_port(const Row& bridge_row, const std::string& bridge, const std::string& datapath, const Row& port,
-                 const std::string& bridge_error) {
-    const auto interfaces = by_name(db_, "Interface", port.get("interfaces").uuids());
-    const DesiredQos qos = read_qos(db_, port, out_.warnings);
-    auto idle = columns_without_effect(port);
-    if (!qos.acted_on) idle.emplace_back("qos");
-    note_idle(port, "port " + port.get("name").string_or(""), idle);
-    if (interfaces.empty())
-      out_.warnings.insert(fmt::format("bridge {}: port {} has no interface", bridge, port.get("name").string_or("")));
-    for (const RowRef& iface : interfaces) {
-      const std::string name = iface->get("name").string_or("");
-      const std::string type = iface->get("type").string_or("");
-      const bool own_device = type == "internal" || type == "tap" || (type.empty() && name == bridge);
-      note_idle(*iface, "interface " + name, interface_without_effect(*iface, own_device));
-      const auto broken = [&](std::string error) { break_port(iface->uuid(), bridge, name, std::move(error)); };
-      if (!bridge_error.empty()) {
-        broken(bridge_error);
-        continue;
-      }
-      if (interfaces.size() > 1) {
-        broken(fmt::format("bonds are not supported: port {} has {} interfaces; keep one of them",
-                           port.get("name").string_or(""), interfaces.size()));
-        continue;
-      }
-      auto config = read_port_config(bridge_row, port, *iface, out_.warnings);
-      if (!config)
-        broken(config.error().text);
-      else
-        candidates_.push_back(candidate(bridge, datapath, *iface, std::move(*config), qos.spec));
-    }
-  }
-
-  Candidate candidate(const std::string& bridge, const std::string& datapath, const Row& iface,
-                      ofproto::PortConfig config, const std::optional<dp::QosSpec>& qos) {
-    const ofproto::SwitchPort* now = context_.current ? context_.current(config.spec.name) : nullptr;
-    const bool established = now != nullptr && now->bridge == bridge && now->config.spec == config.spec;
-    std::optional<ofproto::OfPort> former;
-    if (const auto n = iface.get("ofport").integer(); n && *n > 0 && *n <= limits::kOfportMax)
-      former = static_cast<ofproto::OfPort>(*n);
-    std::string name = config.spec.name;
-    return {std::move(name), {bridge, datapath, std::move(config), iface.uuid(), qos, former}, established};
-  }
-
   void break_port(const ovsdb::Uuid& row, const std::string& bridge, const std::string& name, std::string error) {
-    // The row of a port in two bridges may be sound in one of them.
+    out_.contested = true;
     out_.broken.try_emplace(row, BrokenPort{bridge, name, std::move(error)});
   }
 
@@ -155,6 +100,7 @@ class Reader {
     for (Candidate& c : candidates_) {
       const auto taken = out_.ports.find(c.name);
       if (taken != out_.ports.end()) {
+        out_.contested = true;
         std::string text = fmt::format("{} is already in bridge {} and cannot be in {} too; remove it from one of them",
                                        c.name, taken->second.bridge, c.port.bridge);
         if (taken->second.row == c.port.row)
@@ -185,6 +131,7 @@ class Reader {
     std::vector<std::pair<std::string, std::string>> parted;  // name, error
     for (const auto& [name, port] : out_.ports) {
       if (port.config.spec.kind != dp::PortKind::patch) continue;
+      out_.peers.insert(port.config.spec.peer);
       const auto peer = out_.ports.find(port.config.spec.peer);
       if (peer == out_.ports.end() || peer->second.datapath == port.datapath) continue;
       parted.emplace_back(

@@ -3,41 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
+#include <utility>
 
 #include "base/log.h"
-#include "vswitchd/inert.h"
 #include "vswitchd/qos_config.h"
-#include "vswitchd/status.h"
 #include "vswitchd/text.h"
 
 namespace heddle::vswitchd {
-namespace {
 
 using ofproto::Switch;
 using ofproto::SwitchPort;
-
-// Whether anything differs that the switches may depend on: external_ids are other programs' notes.
-bool concerns_switches(const ovsdb::Change& change) {
-  return std::ranges::any_of(change.rows, [](const ovsdb::RowChange& row) {
-    if (!row.before || !row.after) return true;
-    return std::ranges::any_of(row.table->columns, [&](const ovsdb::ColumnSchema& column) {
-      return !column.ephemeral && column.name != "external_ids" &&
-             row.before->at(column.index) != row.after->at(column.index);
-    });
-  });
-}
-
-// Whether the row says already what absent_interface() would make it say: true of most that have an error.
-bool says_absent(const ovsdb::Row& row, const std::string& error, const ovsdb::Datum& status) {
-  if (row.get("error") != (error.empty() ? ovsdb::Datum{} : ovsdb::Datum::of(error))) return false;
-  if (row.get("ofport").integer() != -1 || row.get("status") != status) return false;
-  return std::ranges::all_of(std::initializer_list<const char*>{"mac_in_use", "mtu", "ifindex", "admin_state",
-                                                                "link_state", "link_speed", "duplex", "statistics"},
-                             [&](const char* column) { return row.get(column).empty(); });
-}
-
-}  // namespace
 
 void insert_root(ovsdb::Database& db) {
   if (!db.rows("Open_vSwitch").empty()) return;
@@ -60,7 +35,12 @@ Reconciler::~Reconciler() {
 
 void Reconciler::watch(std::function<void()> wanted) {
   observer_ = db_.add_observer([this, wanted = std::move(wanted)](const ovsdb::Change& change) {
-    if (!writing_ && concerns_switches(change)) wanted();
+    const auto port_of = [this](const ovsdb::Uuid& interface) -> std::optional<ovsdb::Uuid> {
+      const auto it = want_.port_of.find(interface);
+      return it == want_.port_of.end() ? std::nullopt : std::optional(it->second);
+    };
+    if (std::exchange(writing_, false)) return;  // what comes after it, even before update() returns, is others'
+    if (add_commit(change, port_of, touched_)) wanted();
   });
   watching_ = true;
 }
@@ -98,28 +78,72 @@ void Reconciler::begin() {
   writing_ = false;
   asked_.clear();
   for (const auto& root : db_.rows("Open_vSwitch")) asked_[root->uuid()] = root->get("next_cfg").integer_or(0);
-  want_ = read_desired(db_, {offer_, [this](const std::string& name) { return current(name); }});
+  const Touched touched = std::exchange(touched_, {.all = !watching_, .ports = {}});
+  const ReadContext context{offer_, [this](const std::string& name) { return current(name); }};
+  const bool unfinished = std::exchange(running_, true);
+  part_ = touched.all || unfinished || !bridge_errors_.empty() ? std::nullopt
+                                                               : reread_ports(db_, context, touched.ports, want_);
+  stale_.clear();
+  todo_.clear();
+  removed_ = applied_ = 0;
+  if (part_) return plan(*part_);
+  want_ = read_desired(db_, context);
+  plan_all();
+}
+
+std::string Reconciler::broken_text(const BrokenPort& broken) const {
+  return keeps_working(want_, broken) ? broken.error + "; the port keeps its former settings" : broken.error;
+}
+
+void Reconciler::plan_all() {
   errors_ = want_.remarks;
   settled_.clear();
-  for (const auto& [row, broken] : want_.broken)
-    errors_[row] = keeps_working(want_, broken) ? broken.error + "; the port keeps its former settings" : broken.error;
-  stale_.clear();
-  for (const auto& [type, sw] : switches_) find_stale(type, *sw);
-  // Ports that ask for a number come first, then those that had one, so that no other takes it.
-  todo_.clear();
+  unsettled_.clear();
+  for (const auto& [row, broken] : want_.broken) errors_[row] = broken_text(broken);
+  for (const auto& [type, sw] : switches_)
+    for (const std::string& name : sw->ports()) find_stale(name);
   todo_.reserve(want_.ports.size());
   for (const auto& [name, port] : want_.ports) todo_.push_back(&port);
+  sort_todo();
+  bridges_done_ = false;
+}
+
+void Reconciler::plan(const Reread& reread) {
+  std::set<std::string> names = std::exchange(unsettled_, {});
+  names.insert(reread.names.begin(), reread.names.end());
+  for (const ovsdb::Uuid& row : reread.rows) {
+    errors_.erase(row);
+    if (const auto it = want_.broken.find(row); it != want_.broken.end()) errors_[row] = broken_text(it->second);
+  }
+  for (const std::string& name : names) {
+    settled_.erase(name);
+    find_stale(name);
+    const auto port = want_.ports.find(name);
+    if (port == want_.ports.end()) continue;
+    errors_.erase(port->second.row);
+    todo_.push_back(&port->second);
+  }
+  sort_todo();
+  part_->names = std::move(names);
+  bridges_done_ = true;
+}
+
+// Ports that ask for a number come first, then those that had one, so that no other takes it.
+void Reconciler::sort_todo() {
   std::ranges::stable_sort(todo_, {}, [](const DesiredPort* p) {
     return p->config.ofport_request ? 0 : p->former_ofport ? 1 : 2;
   });
-  removed_ = applied_ = 0;
-  bridges_done_ = false;
-  running_ = true;
+}
+
+bool Reconciler::step(const std::function<bool()>& enough) {
+  if (!running_) return true;
+  const bool done = change_ports(enough);
+  if (done) finish();
+  return done;
 }
 
 // All of the old goes before any of the new comes: a device or tunnel may move from one switch to another.
-bool Reconciler::step(const std::function<bool()>& enough) {
-  if (!running_) return true;
+bool Reconciler::change_ports(const std::function<bool()>& enough) {
   while (removed_ < stale_.size()) {
     remove_port(stale_[removed_++]);
     if (enough()) return false;
@@ -130,7 +154,6 @@ bool Reconciler::step(const std::function<bool()>& enough) {
     apply_port(port, *switches_.at(port.datapath));
     if (enough()) return false;
   }
-  finish();
   return true;
 }
 
@@ -142,9 +165,20 @@ void Reconciler::change_bridges() {
 
 void Reconciler::finish() {
   running_ = false;
-  for (const auto& [type, number] : std::exchange(changed_, {})) settle_again(number, *switches_.at(type));
-  log_warnings(want_.warnings);
-  write_status(false, true);
+  std::set<std::string> seen_to;
+  for (const auto& [type, number] : std::exchange(changed_, {})) {
+    Switch& sw = *switches_.at(type);
+    settle_again(number, sw);
+    if (const std::string* name = sw.port_name(number)) seen_to.insert(*name);
+  }
+  if (!part_) {
+    log_warnings();
+    return write_all({.statistics = false, .done = true});
+  }
+  log_warnings(*part_);
+  part_->names.merge(seen_to);
+  write_some(part_->names, part_->rows, {.statistics = false, .done = true});
+  part_.reset();
 }
 
 bool Reconciler::bridge_may_stay(const Desired& want, const std::string& type, const std::string& name) const {
@@ -170,9 +204,10 @@ bool Reconciler::keeps_working(const Desired& want, const BrokenPort& broken) co
   });
 }
 
-void Reconciler::find_stale(const std::string& type, Switch& sw) {
-  for (const std::string& name : sw.ports())
-    if (!may_stay(want_, type, *sw.port(name))) stale_.push_back({&sw, name});
+void Reconciler::find_stale(const std::string& name) {
+  for (const auto& [type, sw] : switches_)
+    if (const SwitchPort* port = sw->port(name); port != nullptr && !may_stay(want_, type, *port))
+      stale_.push_back({sw, name});
 }
 
 void Reconciler::remove_port(const Stale& port) {
@@ -227,6 +262,7 @@ void Reconciler::apply_port(const DesiredPort& want, Switch& sw) {
   }
   const auto note = [&](const Result<>& done) {
     if (done) return;
+    unsettled_.insert(name);
     auto& error = errors_[want.row];
     if (!error.empty()) error += "; ";
     error += done.error().text;
@@ -261,110 +297,19 @@ Result<> Reconciler::settle_device(const SwitchPort& port, Switch& sw) {
   return set_device_(state.ifindex, mac, mtu);
 }
 
-void Reconciler::log_warnings(std::set<std::string> warnings) {
-  for (const std::string& text : warnings)
+void Reconciler::log_warnings() {
+  std::set<std::string> now = want_.warnings;
+  for (const auto& [port, origin] : want_.origins) now.insert(origin.warnings.begin(), origin.warnings.end());
+  for (const std::string& text : now)
     if (!warned_.contains(text)) spdlog::warn("{}", text);
-  warned_ = std::move(warnings);
+  warned_ = std::move(now);
 }
 
-// --- switches to database ---
-
-void Reconciler::write(const std::vector<ovsdb::RowUpdate>& updates) {
-  writing_ = true;
-  const auto r = db_.update(updates);
-  writing_ = false;
-  if (!r) spdlog::error("writing status to the database: {}", r.error().text);
-}
-
-// Adds to a row's status what of the row has no effect.
-ovsdb::Datum Reconciler::with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const {
-  const auto it = want_.idle.find(row);
-  if (it == want_.idle.end()) return status;
-  auto map = status.string_map();
-  map[std::string(kNoEffect)] = it->second.columns;
-  return ovsdb::Datum::map(map);
-}
-
-void Reconciler::report_mirrors(const DesiredBridge& bridge, const std::string& name,
-                                std::vector<ovsdb::RowUpdate>& updates) const {
-  const auto row = db_.find("Bridge", bridge.row);
-  if (!row) return;
-  for (const ovsdb::Uuid& mirror : row->get("mirrors").uuids())
-    updates.push_back(mirror_status(mirror, switches_.at(bridge.datapath)->mirror_counters(name, mirror.to_string())));
-}
-
-// Ports have no other status than this; rows that had it and lost it are told as well.
-void Reconciler::report_idle_ports(std::vector<ovsdb::RowUpdate>& updates) {
-  std::set<ovsdb::Uuid> now;
-  for (const auto& [row, idle] : want_.idle)
-    if (idle.table == "Port") now.insert(row);
-  std::set<ovsdb::Uuid> rows = now;
-  rows.merge(idle_ports_);
-  for (const ovsdb::Uuid& row : rows) updates.push_back({"Port", row, {{"status", with_idle(row, {})}}});
-  idle_ports_ = std::move(now);
-}
-
-void Reconciler::write_status(bool statistics, bool done) {
-  std::vector<ovsdb::RowUpdate> updates;
-  const auto error_of = [this](const ovsdb::Uuid& row) {
-    const auto it = errors_.find(row);
-    return it == errors_.end() ? std::string{} : it->second;
-  };
-  const auto counted = [this](const ovsdb::Uuid& uuid) {
-    const auto row = db_.find("Interface", uuid);
-    return row && !row->get("statistics").empty();
-  };
-  if (done) still_.clear();
-  const auto report = [&](const ovsdb::Uuid& row, const std::string& name, const std::string& bridge) {
-    if (statistics && !done && still_.contains(row)) return;
-    for (const auto& [type, sw] : switches_) {
-      const SwitchPort* port = sw->port(name);
-      if (port == nullptr || port->bridge != bridge) continue;
-      const dp::PortState state = sw->state(*port);
-      if (!state.present && ofproto::has_device(port->config.spec.kind) && counted(row))
-        still_.insert(row);
-      else
-        still_.erase(row);
-      updates.push_back(interface_status(row, *port, state, error_of(row)));
-      auto& status = updates.back().columns["status"];
-      status = with_idle(row, status);
-      if (statistics || !counted(row)) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
-      return;
-    }
-    still_.insert(row);
-    if (!done) return;  // nothing of it has changed since run()
-    const auto now = db_.find("Interface", row);
-    if (now && says_absent(*now, error_of(row), with_idle(row, {}))) return;
-    updates.push_back(absent_interface(row, error_of(row)));
-    updates.back().columns["status"] = with_idle(row, {});
-  };
-  for (const auto& [name, port] : want_.ports) report(port.row, name, port.bridge);
-  for (const auto& [row, broken] : want_.broken) {
-    if (!want_.ports.contains(broken.name))
-      report(row, broken.name, broken.bridge);
-    else
-      updates.push_back(absent_interface(row, error_of(row)));
-  }
-  for (const auto& [name, bridge] : want_.bridges) {
-    if (statistics) report_mirrors(bridge, name, updates);
-    std::string id = bridge.datapath_id;
-    const SwitchPort* local = switches_.at(bridge.datapath)->port(name);
-    if (id.empty() && local != nullptr)
-      id = fmt::format("{:016x}", switches_.at(bridge.datapath)->state(*local).mac.to_u64());
-    updates.push_back({"Bridge",
-                       bridge.row,
-                       {{"datapath_id", id.empty() ? ovsdb::Datum{} : ovsdb::Datum::of(id)},
-                        {"datapath_version", ovsdb::Datum::of(HEDDLE_VERSION)},
-                        {"status", with_idle(bridge.row, {})}}});
-  }
-  report_idle_ports(updates);
-  for (const auto& root : db_.rows("Open_vSwitch")) {
-    updates.push_back(program_status(*root, db_.schema().version(), offered_words(offer_)));
-    updates.back().columns["statistics"] = with_idle(root->uuid(), {});
-    const auto asked = asked_.find(root->uuid());
-    if (done && asked != asked_.end()) updates.back().columns["cur_cfg"] = ovsdb::Datum::of(asked->second);
-  }
-  write(updates);
+void Reconciler::log_warnings(const Reread& reread) {
+  for (const std::string& text : reread.past_warnings)
+    if (!reread.warnings.contains(text)) warned_.erase(text);
+  for (const std::string& text : reread.warnings)
+    if (warned_.insert(text).second) spdlog::warn("{}", text);
 }
 
 // A device that has come in the place of another wants the same MTU; its driver may refuse what the other took.
@@ -386,16 +331,23 @@ void Reconciler::run_control(const std::string& type, dp::Datapath& datapath) {
     sw.refresh(number);
     ports.push_back(number);
   });
-  if (running_) {
-    for (const dp::PortNo number : ports) changed_.emplace_back(type, number);
-    return;
+  std::set<std::string> names;
+  for (const dp::PortNo number : ports) {
+    const std::string* name = sw.port_name(number);
+    if (name == nullptr) continue;
+    names.insert(*name);
+    if (running_)
+      changed_.emplace_back(type, number);
+    else
+      settle_again(number, sw);
   }
-  for (const dp::PortNo number : ports) settle_again(number, sw);
-  if (!ports.empty()) write_status(false, false);
+  // What somebody has set by hand is put right by the next run, with whatever else is to be done then.
+  unsettled_.insert(names.begin(), names.end());
+  if (!running_ && !names.empty()) write_some(names, {}, {.statistics = false, .done = false});
 }
 
 void Reconciler::refresh_statistics() {
-  if (!running_) write_status(true, false);
+  if (!running_) write_all({.statistics = true, .done = false});
 }
 
 }  // namespace heddle::vswitchd

@@ -6,6 +6,10 @@
 // outcome back: idempotent, so it may be called at any time. A row that is wrong gets its `error` set, with the remedy;
 // a port that works already keeps its former settings meanwhile; everything else goes on.
 //
+// The first run() reads all rows. After that, a run that follows changes of ports alone reads those ports, and looks at
+// them, at ports with news of their devices and at those that failed: its cost is that of the change (touched.h says
+// what is more than a port).
+//
 // With thousands of ports that takes seconds. begin() and step() do the same in pieces, between which the database may
 // be asked and changed, and all that is public here may be called. What counts is the configuration as it was at
 // begin(): also for cur_cfg, so that a change that came later is not said to be applied.
@@ -13,12 +17,15 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
+#include <unordered_set>
 
 #include "ofproto-lite/switch.h"
 #include "ovsdb/database.h"
 #include "vswitchd/desired.h"
+#include "vswitchd/touched.h"
 
 namespace heddle::vswitchd {
 
@@ -62,8 +69,13 @@ class Reconciler {
     ofproto::Switch* sw;
     std::string name;
   };
-  void find_stale(const std::string& type, ofproto::Switch& sw);
+  void plan_all();
+  void plan(const Reread& reread);
+  [[nodiscard]] std::string broken_text(const BrokenPort& broken) const;
+  void find_stale(const std::string& name);
+  void sort_todo();
   void remove_port(const Stale& port);
+  bool change_ports(const std::function<bool()>& enough);
   void change_bridges();
   void finish();
   void remove_bridges(const Desired& want, const std::string& type, ofproto::Switch& sw);
@@ -76,14 +88,27 @@ class Reconciler {
   void settle_again(dp::PortNo number, ofproto::Switch& sw);
   Result<> settle_qos(const DesiredPort& want, ofproto::Switch& sw);
   [[nodiscard]] const ofproto::SwitchPort* current(const std::string& name) const;
-  void log_warnings(std::set<std::string> warnings);
-  // `statistics`: with counters; without, only those of ports that have none yet. `done`: next_cfg is applied.
-  void write_status(bool statistics, bool done);
+  void log_warnings();
+  void log_warnings(const Reread& reread);
+
+  // Status: reconcile_status.cc. What is to be written, besides.
+  struct Scope {
+    bool statistics;  // counters; if not, only those of ports that have none yet
+    bool done;        // next_cfg is applied
+  };
+  using Updates = std::vector<ovsdb::RowUpdate>;
+  void write_all(Scope scope);
+  void write_some(const std::set<std::string>& names, const std::set<ovsdb::Uuid>& rows, Scope scope);
+  void report_broken(const ovsdb::Uuid& row, const BrokenPort& broken, Scope scope, Updates& updates);
+  void report_interface(const ovsdb::Uuid& row, const std::string& name, const std::string& bridge, Scope scope,
+                        Updates& updates);
+  void report_bridge(const std::string& name, const DesiredBridge& bridge, Updates& updates) const;
+  void report_applied(Updates& updates) const;
+  [[nodiscard]] std::string error_of(const ovsdb::Uuid& row) const;
   [[nodiscard]] ovsdb::Datum with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
-  void report_idle_ports(std::vector<ovsdb::RowUpdate>& updates);
-  void report_mirrors(const DesiredBridge& bridge, const std::string& name,
-                      std::vector<ovsdb::RowUpdate>& updates) const;
-  void write(const std::vector<ovsdb::RowUpdate>& updates);
+  void report_idle_ports(Updates& updates);
+  void report_mirrors(const DesiredBridge& bridge, const std::string& name, Updates& updates) const;
+  void write(const Updates& updates);
 
   ovsdb::Database& db_;
   std::map<std::string, ofproto::Switch*> switches_;
@@ -93,22 +118,25 @@ class Reconciler {
   std::map<ovsdb::Uuid, std::string> errors_;         // of Interface rows, from the last run()
   std::map<std::string, std::string> bridge_errors_;  // by bridge, from the last run()
   std::map<std::string, int> settled_;                // port: ifindex of the device that settle_device() saw
+  Touched touched_;                                   // since the last begin()
+  std::set<std::string> unsettled_;  // ports to look at again in the next run: they failed, or there was news of them
   // Of the run that is going on, in this order; by index, what is done.
   std::vector<Stale> stale_;
   std::vector<const DesiredPort*> todo_;  // in want_
   std::size_t removed_ = 0, applied_ = 0;
   bool running_ = false;
   bool bridges_done_ = false;
+  std::optional<Reread> part_;                               // not a run over everything, but over these
   std::map<ovsdb::Uuid, std::int64_t> asked_;                // by Open_vSwitch row: next_cfg at begin()
   std::vector<std::pair<std::string, dp::PortNo>> changed_;  // ports of a datapath type with news since begin()
   std::set<std::string> warned_;
   // Interface rows without a device, or without a port: their counters stand still, and what else changes comes with a
   // run or with news.
-  std::set<ovsdb::Uuid> still_;
+  std::unordered_set<ovsdb::Uuid> still_;
   std::set<ovsdb::Uuid> idle_ports_;  // Port rows whose status says that columns have no effect
   ovsdb::Database::ObserverId observer_ = 0;
   bool watching_ = false;
-  bool writing_ = false;
+  bool writing_ = false;  // the next commit is ours
 };
 
 }  // namespace heddle::vswitchd

@@ -139,6 +139,10 @@ class FakeDatapath final : public dp::Datapath {
     const std::lock_guard lock(mutex_);
     return add_calls_;
   }
+  std::size_t state_calls() const {
+    const std::lock_guard lock(mutex_);
+    return state_calls_;
+  }
   std::size_t set_calls() const {
     const std::lock_guard lock(mutex_);
     return set_calls_;
@@ -242,6 +246,7 @@ class FakeDatapath final : public dp::Datapath {
   }
   dp::PortState port_state(dp::PortNo number) const override {
     const std::lock_guard lock(mutex_);
+    ++state_calls_;
     const auto it = ports_.find(number);
     if (it == ports_.end()) return {};
     const dp::PortSpec& spec = it->second.spec;
@@ -345,6 +350,7 @@ class FakeDatapath final : public dp::Datapath {
   std::map<std::string, dp::BridgeId> former_bridges_;
   std::vector<std::string> complaints_;
   bool settled_ = false;
+  mutable std::size_t state_calls_ = 0;
   bool cleaned_up_ = false;
   std::size_t fdb_most_ = limits::kFdbMax;
   std::map<dp::PortNo, Port> ports_;
