@@ -100,6 +100,10 @@ class Switch {
   // Removes its ports first.
   void remove_bridge(const std::string& name);
 
+  // Around many calls in a row: see dp::Datapath.
+  void begin_changes() { datapath_.begin_changes(); }
+  void end_changes() { datapath_.end_changes(); }
+
   // The internal port that bears the bridge's name gets the OpenFlow number LOCAL.
   Result<> add_port(const std::string& bridge, const PortConfig& config);
   // Policy, flood list and ofport_request change in place, and so are MAC and MTU noted (the device itself is the

@@ -137,7 +137,9 @@ void Reconciler::sort_todo() {
 
 bool Reconciler::step(const std::function<bool()>& enough) {
   if (!running_) return true;
+  for (const auto& [type, sw] : switches_) sw->begin_changes();
   const bool done = change_ports(enough);
+  for (const auto& [type, sw] : switches_) sw->end_changes();
   if (done) finish();
   return done;
 }

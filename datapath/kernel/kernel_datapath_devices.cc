@@ -195,7 +195,7 @@ void KernelDatapath::open_device(PortEntry& p) {
     if (auto info = netlink::ethtool_info(p.spec.name)) p.ethtool = *info;
   if (p.qos || (settled_ && way_out(p).qdisc == "htb"))
     if (auto ok = apply_qos(p); !ok) spdlog::warn("{}", ok.error().text);
-  flood(p.policy.bridge);
+  flood_soon(p.policy.bridge);
   spdlog::info("port {}: device {} taken over ({})", p.spec.name, p.link.index, p.hook.kind());
 }
 

@@ -36,6 +36,8 @@ class KernelDatapath final : public Datapath {
   void remove_bridge(BridgeId bridge) override;
   Result<> set_bridge(BridgeId bridge, const BridgePolicy& policy) override;
   [[nodiscard]] MirrorCounters mirror_counters(BridgeId bridge, unsigned slot) const override;
+  void begin_changes() override { changing_ = true; }
+  void end_changes() override;
   Result<PortNo> add_port(const PortSpec& spec) override;
   Result<> set_port(PortNo no, const PortPolicy& policy) override;
   Result<> remove_port(PortNo no) override;
@@ -102,6 +104,7 @@ class KernelDatapath final : public Datapath {
   void write_device(PortEntry& p);
   void remember(const PortEntry& p);
   void flood(BridgeId bridge);
+  void flood_soon(BridgeId bridge);
   void begin_number(PortNo no);
   Result<> put_policer(PortNo no, const Policing& policing);
 
@@ -194,6 +197,8 @@ class KernelDatapath final : public Datapath {
   Fd control_, timer_;
   bool routes_changed_ = false;  // and the timer runs for it
   bool settled_ = false;
+  bool changing_ = false;        // begin_changes() was called
+  std::set<BridgeId> to_flood_;  // by end_changes()
   TimePoint slow_hooks_{};  // when all that were attached by tcx have been paid for: see attach()
   std::map<PortNo, PortEntry> ports_;
   std::map<std::string, PortNo> by_name_;

@@ -189,13 +189,31 @@ Result<> KernelDatapath::set_port(PortNo no, const PortPolicy& policy) {
   if (auto ok = put_policer(no, policy.policing); !ok) return ok;
   if (auto ok = write_conf(*p, next); !ok) return ok;
   const BridgeId before = std::exchange(p->policy, policy).bridge;
+  if (before == BridgeId::none) {
+    flood_soon(policy.bridge);
+    return {};
+  }
   flood(policy.bridge);
   if (before != policy.bridge) flood(before);
   return {};
 }
 
+// For what only adds to the sets.
+void KernelDatapath::flood_soon(BridgeId bridge) {
+  if (changing_)
+    to_flood_.insert(bridge);
+  else
+    flood(bridge);
+}
+
+void KernelDatapath::end_changes() {
+  changing_ = false;
+  while (!to_flood_.empty()) flood(*to_flood_.begin());
+}
+
 // During a take-over the sets stay as they were until all ports are there again.
 void KernelDatapath::flood(BridgeId bridge) {
+  to_flood_.erase(bridge);
   if (bridge == BridgeId::none || (!settled_ && programs_->taken_over())) return;
   std::vector<FloodSets::Member> members;
   for (const auto& [no, p] : ports_) {

@@ -142,10 +142,10 @@ TEST(ReconcileParts, AChangeThatComesWithOurOwn) {
     w.transact(Json::array(
         {{{"op", "update"}, {"table", "Port"}, {"where", World::where_name("vm1")}, {"row", {{"tag", 9}}}}}));
   });
-  w.wanted = 0;
+  w.wishes = 0;
   w.device("vm1");  // its status is our commit
   EXPECT_TRUE(once);
-  EXPECT_EQ(w.wanted, 1);
+  EXPECT_EQ(w.wishes, 1);
   w.reconciler.run();
   EXPECT_EQ(w.dp.ports().at("vm1").policy.tag, 9);
 }

@@ -101,10 +101,10 @@ TEST(Reconcile, ConfirmsTheConfiguration) {
                            {"table", "Open_vSwitch"},
                            {"where", Json::array()},
                            {"mutations", Json::array({Json::array({"next_cfg", "+=", 3})})}}}));
-  EXPECT_EQ(w.wanted, 1);
+  EXPECT_EQ(w.wishes, 1);
   w.reconciler.run();
   EXPECT_EQ(w.db->rows("Open_vSwitch")[0]->get("cur_cfg").integer_or(0), 3);
-  EXPECT_EQ(w.wanted, 1) << "its own writing is no new wish";
+  EXPECT_EQ(w.wishes, 1) << "its own writing is no new wish";
 }
 
 // A thousand ports take a while; the database goes on in between.

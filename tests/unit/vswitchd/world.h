@@ -34,11 +34,11 @@ struct World {
   int cleaned_up = 0;
   Control control{{[this] { ++cleaned_up; }, [] {}}};
 
-  int wanted = 0;  // runs that were asked for
+  int wishes = 0;  // runs that were asked for
 
   // As the daemon has it: what has changed is known. `watching` false: every run reads everything.
   explicit World(bool watching = true) {
-    if (watching) reconciler.watch([this] { ++wanted; });
+    if (watching) reconciler.watch([this] { ++wishes; });
     reconciler.run();
     control.begin({{"user", &sw}});
   }
