@@ -116,17 +116,16 @@ Result<> Netlink::Impl::scan(const Make& make, const std::function<void()>& star
   return fail(Errc::system, "reading " + what + ": they change faster than they can be read");
 }
 
-// One datagram into buffer_, which grows to fit.
+// One datagram into buffer_. The kernel makes none that is larger (netlink_dump() in af_netlink.c: 32 KiB).
 Result<std::size_t> Netlink::Impl::fill() {
   for (;;) {
-    const auto size = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_PEEK | MSG_TRUNC);
+    const auto size = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_TRUNC);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) return fail(Errc::system, "the kernel did not answer a netlink request in time");
     if (size < 0) return fail_errno(errno, "netlink answer");
-    if (static_cast<std::size_t>(size) > buffer_.size()) buffer_.resize(static_cast<std::size_t>(size));
-    const auto got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), 0);
-    if (got < 0) return fail_errno(errno, "netlink answer");
-    return static_cast<std::size_t>(got);
+    if (static_cast<std::size_t>(size) > buffer_.size())
+      return fail(Errc::system, "a netlink answer of " + std::to_string(size) + " bytes, more than is read at once");
+    return static_cast<std::size_t>(size);
   }
 }
 

@@ -47,7 +47,7 @@ inline ifinfomsg link_header(int index) {
 
 class Netlink::Impl {
  public:
-  explicit Impl(Fd fd) : fd_(std::move(fd)), buffer_(32768) {}
+  explicit Impl(Fd fd) : fd_(std::move(fd)), buffer_(65536) {}
 
   using Receive = std::function<void(nlmsghdr*)>;
   using Make = std::function<wire::Msg()>;

@@ -100,8 +100,10 @@ void Reconciler::plan_all() {
   settled_.clear();
   unsettled_.clear();
   for (const auto& [row, broken] : want_.broken) errors_[row] = broken_text(broken);
+  std::set<std::string> names;  // one may be in two switches, when it moves
   for (const auto& [type, sw] : switches_)
-    for (const std::string& name : sw->ports()) find_stale(name);
+    for (std::string& name : sw->ports()) names.insert(std::move(name));
+  for (const std::string& name : names) find_stale(name);
   todo_.reserve(want_.ports.size());
   for (const auto& [name, port] : want_.ports) todo_.push_back(&port);
   sort_todo();

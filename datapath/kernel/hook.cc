@@ -106,10 +106,12 @@ Result<Hook> Hook::attach(const Pins& pins, netlink::Netlink& kernel, const Targ
   hook.made_clsact_ = target.made_clsact;
   const bool had_filter = has_filter(pins, target.ifindex);
   const bool had_link = static_cast<bool>(pins.open(pin_name(target.ifindex)));
-  const auto foreign = had_filter || had_link ? Result<bool>(false) : kernel.ingress_filters(target.ifindex);
   const bool must_stay = (target.ours && pins.path().empty()) || (target.one_of_many && !had_link);
-  Result<> tcx = fail(Errc::unsupported, "the device has filters");
-  if (!had_filter && !must_stay && foreign && !*foreign) tcx = hook.attach_tcx(pins, program);
+  Result<> tcx = fail(Errc::unsupported, "the device has filters, or many ports came at once");
+  if (!had_filter && !must_stay) {
+    const auto foreign = had_link ? Result<bool>(false) : kernel.ingress_filters(target.ifindex);
+    if (foreign && !*foreign) tcx = hook.attach_tcx(pins, program);
+  }
   if (tcx) return hook;
   if (auto filter = hook.attach_filter(pins, program); !filter)
     return fail(filter.error().code, "network device " + target.name + ": cannot attach a TC program: " +

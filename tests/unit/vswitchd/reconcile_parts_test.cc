@@ -72,7 +72,8 @@ TEST_F(Twins, RandomChanges) {
       {{"bfd", World::map({{"enable", "true"}})}},
   };
   for (int step = 0; step < 600; ++step) {
-    const std::string name = fmt::format("p{}", pick(8));
+    const unsigned number = pick(8);
+    const std::string name = fmt::format("p{}", number);
     const std::string bridge = pick(2) == 0 ? "br0" : "br1";
     const unsigned what = pick(8);
     const Json kind = kinds[pick(static_cast<unsigned>(kinds.size()))];
@@ -84,7 +85,7 @@ TEST_F(Twins, RandomChanges) {
     } else if (what == 5) {
       const bool comes = pick(3) != 0;
       both([&](World& w) {
-        if (comes) return w.device(name, 1500 + tag);
+        if (comes) return w.device(name, 1500 + tag, static_cast<int>(10 + number));
         w.dp.device(name, std::nullopt);
         w.reconciler.run_control("user", w.dp);
       });

@@ -172,6 +172,7 @@ TEST(Reconcile, ADeviceThatIsReplacedMeanwhile) {
   w.device("vm1");
   w.add_port("br0", "vm1", {{"mtu_request", 1400}});
   w.add_port("br0", "vm2");
+  w.transact(Json::array({{{"op", "update"}, {"table", "Port"}, {"where", Json::array()}, {"row", {{"tag", 5}}}}}));
   w.reconciler.begin();
   while (!w.reconciler.step([] { return true; })) {
     dp::PortState state;

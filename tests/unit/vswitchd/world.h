@@ -102,9 +102,9 @@ struct World {
   ovsdb::RowRef iface(const std::string& name) { return db->find_by("Interface", "name", ovsdb::Datum::of(name)); }
   std::string error(const std::string& name) { return iface(name)->get("error").string_or(""); }
   std::int64_t ofport(const std::string& name) { return iface(name)->get("ofport").integer_or(-99); }
-  void device(const std::string& name, unsigned mtu = 1500) {
+  void device(const std::string& name, unsigned mtu = 1500, int ifindex = 7) {
     dp::PortState state;
-    state.ifindex = 7;
+    state.ifindex = ifindex;
     state.mac = *MacAddr::parse("02:00:00:00:00:07");
     state.mtu = mtu;
     state.admin_up = state.link_up = true;
