@@ -13,7 +13,7 @@ namespace {
 using namespace test_world;
 
 // Two switches with the same history: one follows the changes, the other reads everything each time.
-class Twins : public testing::Test {
+class Twins : public testing::TestWithParam<unsigned> {
  protected:
   World parts{true}, whole{false};
 
@@ -51,8 +51,8 @@ bool is_there(World& w, const char* table, const std::string& name) {
   return w.db->find_by(table, "name", ovsdb::Datum::of(name)) != nullptr;
 }
 
-TEST_F(Twins, RandomChanges) {
-  std::mt19937 random(20261123);
+TEST_P(Twins, RandomChanges) {
+  std::mt19937 random(GetParam());
   const auto pick = [&](unsigned n) { return static_cast<unsigned>(random() % n); };
   both([](World& w) {
     w.add_bridge("br0");
@@ -110,6 +110,8 @@ TEST_F(Twins, RandomChanges) {
   }
   EXPECT_THAT(parts.dp.complaints(), testing::IsEmpty());
 }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, Twins, testing::Range(1U, 9U));
 
 TEST(ReconcileParts, CostIsThatOfTheChange) {
   World w;
