@@ -1,6 +1,7 @@
 #include "vswitchd/loop.h"
 
 #include <malloc.h>
+#include <time.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -11,6 +12,7 @@ namespace {
 
 constexpr auto kPiece = std::chrono::milliseconds(5);   // of reconciling, without a look at sockets
 constexpr auto kQuick = std::chrono::milliseconds(10);  // a reconcile that nobody need be protected from
+constexpr auto kWork = std::chrono::milliseconds(20);   // of processor time
 
 }  // namespace
 
@@ -103,9 +105,15 @@ void Loop::wait_for_statistics() {
   });
 }
 
-// What a large answer or transaction took and left: malloc keeps it.
+// What a large answer or transaction took and left: malloc keeps it. To look for it is work as well, and whoever left
+// that much has worked for longer than kWork.
 void Loop::give_back_memory() {
   constexpr std::size_t worth = 16U << 20;
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  const Duration now = std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+  if (now - looked_ < kWork) return;
+  looked_ = now;
   const std::size_t free = mallinfo2().fordblks;
   if (free > unused_ + worth) malloc_trim(0);
   unused_ = free > unused_ + worth ? mallinfo2().fordblks : std::min(unused_, free);

@@ -53,6 +53,7 @@ class Loop {
   std::function<void()> applied_;  // empty: it has been called
   Duration took_{};                // the last reconcile, or the present one so far; without what came in between
   std::size_t unused_ = 0;         // bytes of the heap that are free, by the last look
+  Duration looked_{};              // the thread's processor time at that look
   bool posted_ = false;
   bool resting_ = false;
   bool running_ = false;

@@ -177,7 +177,7 @@ void Reconciler::finish() {
   }
   if (!part_) {
     log_warnings();
-    return write_all({.statistics = false, .done = true});
+    return write_all();
   }
   log_warnings(*part_);
   part_->names.merge(seen_to);
@@ -351,7 +351,7 @@ void Reconciler::run_control(const std::string& type, dp::Datapath& datapath) {
 }
 
 void Reconciler::refresh_statistics() {
-  if (!running_) write_all({.statistics = true, .done = false});
+  if (!running_) write_statistics();
 }
 
 }  // namespace heddle::vswitchd

@@ -20,7 +20,7 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "ofproto-lite/switch.h"
 #include "ovsdb/database.h"
@@ -97,12 +97,14 @@ class Reconciler {
     bool done;        // next_cfg is applied
   };
   using Updates = std::vector<ovsdb::RowUpdate>;
-  void write_all(Scope scope);
+  void write_all();
+  void write_statistics();
   void write_some(const std::set<std::string>& names, const std::set<ovsdb::Uuid>& rows, Scope scope);
   void report_broken(const ovsdb::Uuid& row, const BrokenPort& broken, Scope scope, Updates& updates);
   void report_interface(const ovsdb::Uuid& row, const std::string& name, const std::string& bridge, Scope scope,
                         Updates& updates);
   void report_bridge(const std::string& name, const DesiredBridge& bridge, Updates& updates) const;
+  void report_root(Updates& updates) const;
   void report_applied(Updates& updates) const;
   [[nodiscard]] std::string error_of(const ovsdb::Uuid& row) const;
   [[nodiscard]] ovsdb::Datum with_idle(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
@@ -130,9 +132,12 @@ class Reconciler {
   std::map<ovsdb::Uuid, std::int64_t> asked_;                // by Open_vSwitch row: next_cfg at begin()
   std::vector<std::pair<std::string, dp::PortNo>> changed_;  // ports of a datapath type with news since begin()
   std::set<std::string> warned_;
-  // Interface rows without a device, or without a port: their counters stand still, and what else changes comes with a
-  // run or with news.
-  std::unordered_set<ovsdb::Uuid> still_;
+  // Interface rows whose counters move: not of ports that have no device, or are in no switch. What changes of those
+  // comes with a run or with news.
+  struct Live {
+    std::string name, bridge;
+  };
+  std::unordered_map<ovsdb::Uuid, Live> live_;
   std::set<ovsdb::Uuid> idle_ports_;  // Port rows whose status says that columns have no effect
   ovsdb::Database::ObserverId observer_ = 0;
   bool watching_ = false;

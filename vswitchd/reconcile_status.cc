@@ -66,7 +66,6 @@ std::string Reconciler::error_of(const ovsdb::Uuid& row) const {
 // An interface that may be in a switch.
 void Reconciler::report_interface(const ovsdb::Uuid& row, const std::string& name, const std::string& bridge,
                                   Scope scope, Updates& updates) {
-  if (scope.statistics && still_.contains(row)) return;
   const auto now = db_.find("Interface", row);
   const bool counted = now && !now->get("statistics").empty();
   for (const auto& [type, sw] : switches_) {
@@ -74,16 +73,16 @@ void Reconciler::report_interface(const ovsdb::Uuid& row, const std::string& nam
     if (port == nullptr || port->bridge != bridge) continue;
     const dp::PortState state = sw->state(*port);
     if (!state.present && ofproto::has_device(port->config.spec.kind) && counted)
-      still_.insert(row);
+      live_.erase(row);
     else
-      still_.erase(row);
+      live_.insert_or_assign(row, Live{name, bridge});
     updates.push_back(interface_status(row, *port, state, error_of(row)));
     auto& status = updates.back().columns["status"];
     status = with_idle(row, status);
     if (scope.statistics || !counted) updates.back().columns["statistics"] = interface_statistics(sw->counters(*port));
     return;
   }
-  still_.insert(row);
+  live_.erase(row);
   if (!scope.done) return;  // nothing of it has changed since run()
   if (now && says_absent(*now, error_of(row), with_idle(row, {}))) return;
   updates.push_back(absent_interface(row, error_of(row)));
@@ -112,28 +111,45 @@ void Reconciler::report_applied(Updates& updates) const {
     updates.push_back({"Open_vSwitch", row, {{"cur_cfg", ovsdb::Datum::of(number)}}});
 }
 
-void Reconciler::write_all(Scope scope) {
-  Updates updates;
-  if (scope.done) still_.clear();
-  for (const auto& [name, port] : want_.ports) report_interface(port.row, name, port.bridge, scope, updates);
-  for (const auto& [row, broken] : want_.broken) report_broken(row, broken, scope, updates);
-  for (const auto& [name, bridge] : want_.bridges) {
-    if (scope.statistics) report_mirrors(bridge, name, updates);
-    report_bridge(name, bridge, updates);
-  }
-  report_idle_ports(updates);
+void Reconciler::report_root(Updates& updates) const {
   for (const auto& root : db_.rows("Open_vSwitch")) {
     updates.push_back(program_status(*root, db_.schema().version(), offered_words(offer_)));
     updates.back().columns["statistics"] = with_idle(root->uuid(), {});
   }
-  if (scope.done) report_applied(updates);
+}
+
+// After a run over everything.
+void Reconciler::write_all() {
+  constexpr Scope scope{.statistics = false, .done = true};
+  Updates updates;
+  live_.clear();
+  for (const auto& [name, port] : want_.ports) report_interface(port.row, name, port.bridge, scope, updates);
+  for (const auto& [row, broken] : want_.broken) report_broken(row, broken, scope, updates);
+  for (const auto& [name, bridge] : want_.bridges) report_bridge(name, bridge, updates);
+  report_idle_ports(updates);
+  report_root(updates);
+  report_applied(updates);
+  write(updates);
+}
+
+// What counts, and what else became different without news of it.
+void Reconciler::write_statistics() {
+  Updates updates;
+  const std::vector<std::pair<ovsdb::Uuid, Live>> live(live_.begin(), live_.end());
+  for (const auto& [row, port] : live)
+    report_interface(row, port.name, port.bridge, {.statistics = true, .done = false}, updates);
+  for (const auto& [name, bridge] : want_.bridges) {
+    report_mirrors(bridge, name, updates);
+    report_bridge(name, bridge, updates);
+  }
+  report_root(updates);
   write(updates);
 }
 
 // Of interfaces by these names, and of others in these rows.
 void Reconciler::write_some(const std::set<std::string>& names, const std::set<ovsdb::Uuid>& rows, Scope scope) {
   Updates updates;
-  for (const ovsdb::Uuid& row : rows) still_.erase(row);
+  for (const ovsdb::Uuid& row : rows) live_.erase(row);
   for (const std::string& name : names) {
     if (const auto port = want_.ports.find(name); port != want_.ports.end())
       report_interface(port->second.row, name, port->second.bridge, scope, updates);
