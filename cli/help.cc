@@ -115,6 +115,7 @@ The running switch (these ask the daemon, after all changes of the same line):
   drops [PORT]                               dropped packets by port and reason
   port-stats [PORT]                          packets and bytes by port
   qos-show PORT                              limits and counters of a port's queues
+  clients-show                               who is connected by which socket; who was refused or cut off
   version                                    the daemon's version
   exit [--cleanup]                           stop the daemon; with --cleanup nothing of it goes on forwarding
 

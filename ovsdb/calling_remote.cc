@@ -72,6 +72,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
   [[nodiscard]] RemoteStatus status() const override {
     RemoteStatus out = status_;
     out.sessions = sessions_.open();
+    out.counters = sessions_.counters();
     out.connected = out.sessions > 0;
     out.state = state_;
     return out;

@@ -31,6 +31,7 @@ class ListeningRemote final : public Remote {
   [[nodiscard]] RemoteStatus status() const override {
     RemoteStatus out = status_;
     out.sessions = sessions_.open();
+    out.counters = sessions_.counters();
     out.connected = out.sessions > 0;
     out.state = listener_ ? "LISTENING" : "BACKOFF";
     out.port = listener_ ? listener_->port() : 0;
@@ -126,6 +127,12 @@ void Remotes::set(const std::map<std::string, std::pair<Target, RemoteOptions>>&
 std::optional<RemoteStatus> Remotes::status(const std::string& target) const {
   const auto it = remotes_.find(target);
   return it == remotes_.end() ? std::nullopt : std::optional(it->second->status());
+}
+
+std::map<std::string, RemoteStatus> Remotes::statuses() const {
+  std::map<std::string, RemoteStatus> all;
+  for (const auto& [target, remote] : remotes_) all.emplace(target, remote->status());
+  return all;
 }
 
 }  // namespace heddle::ovsdb

@@ -32,6 +32,7 @@ struct RemoteOptions {
 struct RemoteStatus {
   bool connected = false;  // at least one session is open
   std::size_t sessions = 0;
+  RpcCounters counters;
   std::string state;       // LISTENING, ACTIVE, CONNECTING or BACKOFF
   std::string last_error;  // empty: none so far
   std::uint16_t port = 0;  // listening on TCP: which
@@ -63,6 +64,8 @@ class Remotes {
   // the handler: sessions are closed.
   void set(const std::map<std::string, std::pair<Target, RemoteOptions>>& wanted);
   [[nodiscard]] std::optional<RemoteStatus> status(const std::string& target) const;
+  // Of all, by Target::text.
+  [[nodiscard]] std::map<std::string, RemoteStatus> statuses() const;
 
  private:
   RemoteParts parts_;

@@ -70,6 +70,8 @@ void Control::begin(std::map<std::string, Switch*> switches) {
 
 const std::vector<Control::Command>& Control::commands() {
   static const std::vector<Command> table{
+      {"clients-show", "", 0, 0, "who is connected by which socket, and who was refused or cut off",
+       &Control::clients_show},
       {"drops", "[PORT]", 0, 1, "lost frames by port and reason", &Control::drops},
       {"exit", "[--cleanup]", 0, 1, "end the daemon; --cleanup: and all forwarding, devices of ours removed",
        &Control::exit},
@@ -152,6 +154,8 @@ Result<std::string> Control::log_level(const Args& args) {
   }
   return fail(Errc::invalid, "log level \"" + level + "\" is not one of trace, debug, info, warn, error, off");
 }
+
+Result<std::string> Control::clients_show(const Args& /*args*/) { return show_clients(clients_()); }
 
 // --- forwarding database ---
 

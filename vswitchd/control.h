@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "ofproto-lite/switch.h"
 #include "ovsdb/rpc_server.h"
+#include "vswitchd/clients.h"
 
 namespace heddle::vswitchd {
 
@@ -27,6 +28,8 @@ class Control {
     std::function<void()> quit;
   };
   explicit Control(Ending ending);
+  // For the command "clients-show".
+  void set_clients(std::function<Clients()> clients) { clients_ = std::move(clients); }
   // The switches stand: runs the commands that have waited for them. The only call that run() needs.
   void begin(std::map<std::string, ofproto::Switch*> switches);
 
@@ -51,6 +54,7 @@ class Control {
   Result<std::string> version(const Args& args);
   Result<std::string> exit(const Args& args);
   Result<std::string> log_level(const Args& args);
+  Result<std::string> clients_show(const Args& args);
   Result<std::string> fdb_show(const Args& args);
   Result<std::string> fdb_stats(const Args& args);
   Result<std::string> fdb_flush(const Args& args);
@@ -72,6 +76,7 @@ class Control {
 
   std::map<std::string, ofproto::Switch*> switches_;
   Ending ending_;
+  std::function<Clients()> clients_ = [] { return Clients{}; };
   std::vector<std::function<void()>> waiting_;  // for begin()
   bool begun_ = false;
   bool cleaned_up_ = false;

@@ -59,6 +59,8 @@ class ManagerRemotesImpl final : public ManagerRemotes {
   ManagerRemotesImpl(const ManagerRemotesImpl&) = delete;
   ManagerRemotesImpl& operator=(const ManagerRemotesImpl&) = delete;
 
+  [[nodiscard]] std::map<std::string, ovsdb::RemoteStatus> statuses() const override { return remotes_.statuses(); }
+
  private:
   // Later, because a session whose request it is may be among those that have to go.
   void changed(const ovsdb::Change& change) {

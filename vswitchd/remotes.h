@@ -7,6 +7,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ class ManagerRemotes {
   static Result<std::unique_ptr<ManagerRemotes>> start(boost::asio::io_context& io, ovsdb::Database& database,
                                                        ovsdb::RpcHandler& handler, const RemoteConfig& config);
   virtual ~ManagerRemotes() = default;
+  // By target.
+  [[nodiscard]] virtual std::map<std::string, ovsdb::RemoteStatus> statuses() const = 0;
 };
 
 }  // namespace heddle::vswitchd

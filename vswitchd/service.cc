@@ -81,11 +81,21 @@ class Service::Parts {
     auto remotes = ManagerRemotes::start(io_, db_, database_server_, options_.remotes);
     if (!remotes) return std::unexpected(remotes.error());
     remotes_ = std::move(*remotes);
+    control_.set_clients([this] { return clients(); });
     control_.add_to(commands_);
     socket = ovsdb::JsonRpcServer::listen(io_, fmt::format("{}/vswitchd.{}.ctl", options_.rundir, getpid()), commands_);
     if (!socket) return std::unexpected(socket.error());
     control_socket_ = std::move(*socket);
     return {};
+  }
+
+  Clients clients() {
+    Clients all{.doors = {}, .held = database_server_.memory().held() + commands_.memory().held()};
+    all.doors.push_back({"db.sock", database_socket_->sessions(), database_socket_->counters()});
+    for (const auto& [target, status] : remotes_->statuses())
+      all.doors.push_back({target, status.sessions, status.counters});
+    all.doors.push_back({"control socket", control_socket_->sessions(), control_socket_->counters()});
+    return all;
   }
 
   // The datapaths have been made: gives them their first configuration.

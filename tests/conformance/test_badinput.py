@@ -194,6 +194,8 @@ def test_message_without_end(switch):
                 bad.send(b"x" * (1 << 20))
     with Rpc(switch.rundir / "db.sock") as good:
         assert good.call("echo", "still there")["result"] == ["still there"]
+    shown = [line.split() for line in switch.ask("clients-show").splitlines()]
+    assert int(dict(zip(shown[0], next(row for row in shown if row[0] == "db.sock")))["malformed"]) > 0, shown
 
 
 def test_many_connections(switch):

@@ -140,6 +140,8 @@ def test_a_reader_that_stops_is_cut_off(lab, monkeypatch):
             quick.transact({"op": "update", "table": "QoS", "where": [["_uuid", "==", row]], "row": {"external_ids": filler}})
         log = host.log.read_text()
         assert cut in log and f"(process {os.getpid()}): cut off" in log
+        shown = [line.split() for line in host.vsctl("clients-show").stdout.splitlines()]
+        assert dict(zip(shown[0], next(row for row in shown if row[0] == "db.sock")))["slow"] == "1", shown
         assert resident() < before + (200 << 20), "of 320 MiB written"
         with pytest.raises((ConnectionError, AssertionError)):
             while True:

@@ -28,6 +28,20 @@ TEST(Control, FdbShowReadsWell) {
   EXPECT_EQ(w.control.run("drops", {}).value(), "no drops\n");
 }
 
+TEST(Control, ClientsAreShownByTheDoorTheyCameBy) {
+  World w;
+  ovsdb::RpcCounters counters;
+  counters.sessions = 120;
+  counters.refused = 3;
+  counters.untrusted = 7;
+  w.control.set_clients([&] { return Clients{{{"db.sock", 12, counters}, {"ptcp:6640", 0, {}}}, 4096}; });
+  EXPECT_EQ(w.control.run("clients-show", {}).value(),
+            "where      clients  accepted  refused  malformed  slow  greedy  silent  untrusted\n"
+            "db.sock         12       120        3          0     0       0       0          7\n"
+            "ptcp:6640        0         0        0          0     0       0       0          0\n"
+            "waiting to be read, or read in part: 4096 bytes (limit 1073741824)\n");
+}
+
 TEST(Control, ExitWithCleanUpIsTheLastCommand) {
   World w;
   EXPECT_TRUE(w.control.run("exit", {})) << "what main does about it is not the matter here";
