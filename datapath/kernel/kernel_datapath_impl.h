@@ -199,7 +199,7 @@ class KernelDatapath final : public Datapath {
   bool settled_ = false;
   bool changing_ = false;        // begin_changes() was called
   std::set<BridgeId> to_flood_;  // by end_changes()
-  TimePoint slow_hooks_{};  // when all that were attached by tcx have been paid for: see attach()
+  TimePoint slow_hooks_{};       // when all that were attached by tcx have been paid for: see attach()
   std::map<PortNo, PortEntry> ports_;
   std::map<std::string, PortNo> by_name_;
   std::map<std::string, Former> former_ports_;
