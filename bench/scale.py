@@ -19,7 +19,8 @@ BURST = 200
 ROWS = 10000
 ROWS_AT_ONCE = 100
 MORE = 5  # add-port calls beside the rows; the middle one counts
-REST = 5.0  # seconds
+SETTLE = 10.0  # seconds in which what was asked before may end: memory is given back, the log is folded
+REST = 30.0  # seconds
 
 DEVICELESS = 3  # of ten rows name a device that does not exist,
 STRANGE = "dpdkvhostuserclient"  # the others are of a type that neither side was built with
@@ -222,6 +223,7 @@ def rows(lab, switch):
         value = statistics.median(one[part]["value"] for one in more)
         yield less(f"one more port beside {what}{name}", "ms", value * 1e3)
     yield from timed(switch, f"list Interface of {what}", lambda: switch.vsctl("list", "Interface"))
+    time.sleep(SETTLE)
     before = cpu_seconds(switch.pids())
     time.sleep(REST)
     used = (cpu_seconds(switch.pids()) - before) / REST
