@@ -35,6 +35,28 @@ TEST_F(KernelDatapathTest, MissingDeviceIsTakenUpWhenItAppearsAndAgainWhenItCome
   }
 }
 
+// Who comes amid many changes gets floods when they end; who goes gets none from then on.
+TEST_F(KernelDatapathTest, ManyChangesInARow) {
+  for (const std::string n : {"a", "b", "c", "d"}) veth(n + "0", n + "1");
+  for (const std::string n : {"a0", "b0", "c0"}) ASSERT_TRUE(comes_up(add(n)));
+  const PortNo e = must(dp_->add_port(device("e0")));
+  dp_->begin_changes();
+  const PortNo d = add("d0");
+  must(dp_->set_port(e, trunk()));
+  const Ear gone("b1");
+  must(dp_->remove_port(static_cast<PortNo>(2)));
+  const Bytes f = frame(kAll, mac(1), {}, Bytes(60, 0x77));
+  const Ear stays("c1");
+  Ear("a1").send(f);
+  EXPECT_TRUE(eventually([&] { return stays.take() == f; }));
+  EXPECT_NE(gone.take(), f) << "its port was removed, amid the changes";
+  must(dp_->remove_port(e));
+  dp_->end_changes();
+  ASSERT_TRUE(comes_up(d));
+  reach("a1", {"c1", "d1"});
+  reach("d1", {"a1", "c1"});
+}
+
 TEST_F(KernelDatapathTest, RequestsThatCannotWork) {
   add("a0");
   const auto again = dp_->add_port(device("a0"));
