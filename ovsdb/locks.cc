@@ -1,6 +1,6 @@
 #include "ovsdb/locks.h"
 
-#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/limits.h"
@@ -37,7 +37,7 @@ Expect<bool> Locks::lock(SessionId session, const Json& params) {
   auto name = admit(session, params, "lock");
   if (!name) return std::unexpected(name.error());
   auto& queue = queues_[*name];
-  queue.push_back(session);
+  queue.push_back({session, false});
   asked_[session].insert(*name);
   return queue.size() == 1;
 }
@@ -46,11 +46,11 @@ Expect<> Locks::steal(SessionId session, const Json& params) {
   auto name = admit(session, params, "steal");
   if (!name) return std::unexpected(name.error());
   auto& queue = queues_[*name];
-  const bool held = !queue.empty();
-  const SessionId victim = held ? queue.front() : session;
-  queue.push_front(session);
+  const auto victim = queue.empty() ? std::nullopt : std::optional(queue.front());
+  if (victim && victim->stole) queue.pop_front();
+  queue.push_front({session, true});
   asked_[session].insert(*name);
-  if (held) tell_(victim, "stolen", *name);
+  if (victim) tell_(victim->session, "stolen", *name);
   return {};
 }
 
@@ -67,13 +67,14 @@ Expect<> Locks::unlock(SessionId session, const Json& params) {
 
 void Locks::leave(SessionId session, const std::string& lock) {
   const auto it = queues_.find(lock);
+  if (it == queues_.end()) return;
   auto& queue = it->second;
-  const bool held = queue.front() == session;
-  queue.erase(std::find(queue.begin(), queue.end(), session));
+  const bool held = queue.front().session == session;
+  std::erase_if(queue, [&](const Turn& turn) { return turn.session == session; });
   if (queue.empty())
     queues_.erase(it);
   else if (held)
-    tell_(queue.front(), "locked", lock);
+    tell_(queue.front().session, "locked", lock);
 }
 
 void Locks::drop(SessionId session) {
@@ -84,7 +85,7 @@ void Locks::drop(SessionId session) {
 
 bool Locks::holds(SessionId session, const std::string& lock) const {
   const auto it = queues_.find(lock);
-  return it != queues_.end() && it->second.front() == session;
+  return it != queues_.end() && it->second.front().session == session;
 }
 
 }  // namespace heddle::ovsdb

@@ -25,7 +25,8 @@ class Locks {
 
   // True when the session holds it from now on, false when it has to wait for its turn.
   Expect<bool> lock(SessionId session, const Json& params);
-  // Takes the lock from whoever holds it, who is the next in turn.
+  // Takes the lock from whoever holds it. Who got it by lock() is the next in turn; who stole it does not wait for it
+  // (RFC 7047 leaves both open; this is what ovsdb-server does), but has to unlock() it all the same.
   Expect<> steal(SessionId session, const Json& params);
   Expect<> unlock(SessionId session, const Json& params);
   // The session has gone: so have its locks and its places in the queues.
@@ -36,9 +37,14 @@ class Locks {
   Expect<std::string> admit(SessionId session, const Json& params, const char* method);
   void leave(SessionId session, const std::string& lock);
 
+  struct Turn {
+    SessionId session;
+    bool stole;
+  };
+
   Tell tell_;
-  std::map<std::string, std::deque<SessionId>, std::less<>> queues_;  // never empty; the first one holds the lock
-  std::map<SessionId, std::set<std::string, std::less<>>> asked_;     // held or waited for
+  std::map<std::string, std::deque<Turn>, std::less<>> queues_;  // never empty; the first one holds the lock
+  std::map<SessionId, std::set<std::string, std::less<>>> asked_;  // to be unlocked
 };
 
 }  // namespace heddle::ovsdb

@@ -43,6 +43,30 @@ TEST_F(Server, AStolenLockReturnsToItsOwner) {
   EXPECT_EQ(b.call(2, "steal", "['free']")["result"], parse("{'locked':true}"));
 }
 
+TEST(Locks, WhoStoleALockDoesNotWaitForIt) {
+  std::vector<std::string> told;
+  Locks locks([&](SessionId who, std::string_view what, const std::string&) {
+    told.push_back(std::to_string(who) + " " + std::string(what));
+  });
+  const Json name = Json::array({"L"});
+  EXPECT_TRUE(locks.lock(1, name).value());
+  EXPECT_TRUE(locks.steal(2, name));
+  EXPECT_TRUE(locks.steal(3, name));
+  EXPECT_TRUE(locks.unlock(3, name));
+  EXPECT_EQ(told, (std::vector<std::string>{"1 stolen", "2 stolen", "1 locked"}));
+  EXPECT_FALSE(locks.steal(2, name)) << "it has to unlock what it lost";
+  EXPECT_TRUE(locks.unlock(2, name));
+  EXPECT_TRUE(locks.holds(1, "L"));
+  EXPECT_TRUE(locks.steal(2, name));
+  locks.drop(1);
+  EXPECT_TRUE(locks.holds(2, "L"));
+  EXPECT_TRUE(locks.steal(4, name));
+  locks.drop(4);
+  EXPECT_FALSE(locks.holds(2, "L"));
+  locks.drop(2);
+  EXPECT_EQ(told.size(), 5U);
+}
+
 TEST(Locks, AreLimitedPerSession) {
   std::size_t told = 0;
   Locks locks([&](SessionId, std::string_view, const std::string&) { ++told; });
