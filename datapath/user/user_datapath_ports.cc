@@ -196,6 +196,7 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
   AfxdpConfig config;
   config.device = name;
   config.ifindex = link->index;
+  config.mtu = link->mtu;
   config.queues = std::clamp<unsigned>(p.ethtool.rx_queues, 1, limits::kQueuesPerPort);
   if (p.ethtool.rx_queues > limits::kQueuesPerPort)
     return fail(Errc::unsupported, "network device " + name + " has " + std::to_string(p.ethtool.rx_queues) +

@@ -160,6 +160,7 @@ void UserDatapath::open_underlay(int ifindex) {
   AfxdpConfig config;
   config.device = link->name;
   config.ifindex = ifindex;
+  config.mtu = link->mtu;
   config.underlay = true;
   config.fill = fill_share();
   if (auto info = netlink::ethtool_info(link->name))
