@@ -10,6 +10,13 @@
 #include "datapath/user/xsk_abi.h"
 
 namespace heddle::dp {
+namespace {
+
+// Descriptors of one frame: what has more the kernel drops, and never gives its buffers back (MAX_SKB_FRAGS and one).
+constexpr std::uint32_t kMostPieces = 18;
+
+}  // namespace
+
 // Whole bundles, straight from the pool, so that the control thread needs no stock of its own.
 void Xsk::first_fill(std::size_t n) {
   auto* entries = static_cast<std::uint64_t*>(fill_.entries);
@@ -47,7 +54,7 @@ void Xsk::fill_own() {
 // A received buffer as one of the pool's. kNoFrame: there is none left to copy it to.
 FrameRef Xsk::take(FrameCache& cache, const xdp_desc& d) {
   FrameRef f = static_cast<FrameRef>(d.addr / limits::kFrameSize);
-  std::size_t offset = d.addr % frame_size_;
+  std::size_t offset = d.addr & (frame_size_ - 1);  // a power of two; a division costs more than the rest
   if (own_ == nullptr) {
     factory_.pool_.set_owner(f, 0);
   } else {
@@ -121,7 +128,7 @@ void Xsk::collect(FrameCache& cache) {
   for (std::uint32_t i = 0; i < ready; ++i) {
     const std::uint64_t address = entries[(done_.cached_consumer + i) & mask_];
     if (own_ != nullptr) {
-      sendable_.push_back(address - address % frame_size_);
+      sendable_.push_back(address & ~std::uint64_t{frame_size_ - 1});
       continue;
     }
     const auto f = static_cast<FrameRef>(address / limits::kFrameSize);
@@ -143,8 +150,10 @@ bool Xsk::has_room(std::uint32_t buffers) {
 std::uint32_t Xsk::descriptors(FrameCache& cache, FrameRef frame) const {
   const std::uint32_t room = own_ == nullptr ? UINT16_MAX : frame_size_ - kSendLead;
   std::uint32_t n = 0;
-  for (FrameRef f = frame; f != kNoFrame; f = cache.meta(f).next)
-    n += std::max(1U, (cache.meta(f).len + room - 1) / room);
+  for (FrameRef f = frame; f != kNoFrame; f = cache.meta(f).next) {
+    ++n;
+    for (std::uint32_t left = cache.meta(f).len; left > room; left -= room) ++n;
+  }
   return n;
 }
 
@@ -177,7 +186,8 @@ void Xsk::put_copy(const std::uint8_t* data, const FrameMeta& m) {
 
 // Writes one frame's descriptors; false when there is no room for all of them.
 bool Xsk::put(FrameCache& cache, FrameRef frame) {
-  if (!has_room(descriptors(cache, frame))) return false;
+  const std::uint32_t pieces = descriptors(cache, frame);
+  if (pieces > kMostPieces || !has_room(pieces)) return false;
   for (FrameRef f = frame; f != kNoFrame; f = cache.meta(f).next) {
     const FrameMeta& m = cache.meta(f);
     if (own_ != nullptr) {
