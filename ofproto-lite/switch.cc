@@ -34,14 +34,9 @@ std::optional<OfPort> OfPortNumbers::take(std::optional<OfPort> wish) {
     return number;
   };
   if (wish && *wish > 0 && *wish <= limits::kOfportMax && !used_.contains(*wish)) return use(*wish);
-  OfPort lowest = 1;
-  for (const OfPort used : used_) {
-    while (lowest < used && std::ranges::find(resting_, lowest) != resting_.end()) ++lowest;
-    if (lowest < used) break;
-    ++lowest;
-  }
-  while (lowest <= limits::kOfportMax && std::ranges::find(resting_, lowest) != resting_.end()) ++lowest;
-  if (lowest <= limits::kOfportMax) return use(lowest);
+  const auto rests = [this](OfPort number) { return std::ranges::find(resting_, number) != resting_.end(); };
+  while (lowest_ <= limits::kOfportMax && (used_.contains(lowest_) || rests(lowest_))) ++lowest_;
+  if (lowest_ <= limits::kOfportMax) return use(lowest_);
   if (resting_.empty()) return std::nullopt;
   return use(resting_.front());
 }
@@ -49,7 +44,9 @@ std::optional<OfPort> OfPortNumbers::take(std::optional<OfPort> wish) {
 void OfPortNumbers::give_back(OfPort number) {
   if (used_.erase(number) == 0) return;
   resting_.push_back(number);
-  if (resting_.size() > limits::kOfportRest) resting_.pop_front();
+  if (resting_.size() <= limits::kOfportRest) return;
+  lowest_ = std::min(lowest_, resting_.front());
+  resting_.pop_front();
 }
 
 // --- bridges ---

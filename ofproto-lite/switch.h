@@ -38,6 +38,7 @@ class OfPortNumbers {
  private:
   std::set<OfPort> used_;
   std::deque<OfPort> resting_;
+  OfPort lowest_ = 1;  // all below it are used or rest
 };
 
 // A mirror (dp::MirrorSpec) with its ports by name. Ports that are not in the bridge (yet) are passed over.

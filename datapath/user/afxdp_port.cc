@@ -128,7 +128,7 @@ Result<> Port::attach() {
 
 Result<> Port::open_sockets(XskFactory& factory) {
   for (unsigned q = 0; q < config_.queues; ++q) {
-    auto socket = factory.open(config_.ifindex, q, config_.device, config_.fill);
+    auto socket = factory.open({config_.ifindex, q, config_.device, config_.mtu}, config_.fill);
     if (!socket) return std::unexpected(socket.error());
     sockets_.push_back(std::move(*socket));
   }

@@ -17,6 +17,7 @@ struct AfxdpConfig {
   std::string device;
   int ifindex = 0;
   unsigned queues = 1;
+  unsigned mtu = 0;
   std::size_t fill = 0;  // receive buffers for each queue; 0: memory of their own
   bool underlay = false;
   Promiscuous* promiscuous = nullptr;  // makes the device take frames for other stations; must outlive the port

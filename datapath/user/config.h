@@ -85,7 +85,7 @@ struct PortConf {
   BridgeShared* bridge = nullptr;
   std::shared_ptr<const BridgeRules> rules;  // null: the bridge has none
   // Worked out by settle():
-  VlanSet carried;                // policy.carries() of every VLAN, one bit each
+  VlanSet carried;                // policy.carries() of every VLAN
   bool plain = true;              // none of what follows, and no rules
   bool reserved = false;          // output of a mirror
   std::uint32_t mirrors_in = 0;   // those that want what comes by this port, one bit a slot
@@ -94,7 +94,8 @@ struct PortConf {
 
   // To be called when all else is set: what the packet path asks for each frame is worked out once.
   void settle() {
-    for (std::size_t vlan = 0; vlan < carried.size(); ++vlan) carried[vlan] = policy.carries(static_cast<VlanId>(vlan));
+    if (policy.vlan_mode != VlanMode::access) carried = policy.trunks.none() ? VlanSet().set() : policy.trunks;
+    if (policy.vlan_mode != VlanMode::trunk && policy.tag < carried.size()) carried.set(policy.tag);
     policer = Policer(policy.policing);
     reserved = rules && rules->reserves(no);
     mirrors_in = rules ? rules->mirrors_from(no) : 0;

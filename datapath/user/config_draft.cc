@@ -74,7 +74,18 @@ void ConfigDraft::remove_port(PortNo no) {
   place = nullptr;
 }
 
+void ConfigDraft::publish_addition() {
+  late_ = true;
+  if (!changing_) publish();
+}
+
+void ConfigDraft::end_changes() {
+  changing_ = false;
+  if (late_) publish();
+}
+
 void ConfigDraft::publish() {
+  late_ = false;
   ++draft_.version;
   live_.publish(std::make_unique<Config>(draft_));
   for (auto& w : workers_) w->take_up(draft_.version);

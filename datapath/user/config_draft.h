@@ -27,6 +27,11 @@ class ConfigDraft {
   void remove_port(PortNo port);
   // Returns when every worker has taken it up.
   void publish();
+  // For what takes nothing away from anybody. Between the other two it is left to whoever publishes next, end_changes()
+  // at the latest: a snapshot names every port, so one for each of many that come would cost their square.
+  void publish_addition();
+  void begin_changes() { changing_ = true; }
+  void end_changes();
 
  private:
   RcuPtr<Config>& live_;
@@ -34,6 +39,8 @@ class ConfigDraft {
   Config draft_;
   std::vector<unsigned> load_;  // queues, by worker
   std::uint64_t generation_ = 0;
+  bool changing_ = false;
+  bool late_ = false;  // something waits to be published
 };
 
 }  // namespace heddle::dp

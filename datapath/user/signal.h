@@ -22,11 +22,11 @@ class Signal {
     // Fails only when the counter is at its maximum, and then the descriptor is readable anyway.
     [[maybe_unused]] const ssize_t n = write(fd_.get(), &one, sizeof one);
   }
-  // The sleeping thread, before it looks for work.
-  void clear() {
+  // The sleeping thread, before it looks for work. False: nobody has called since the last clear().
+  bool clear() {
     std::uint64_t n = 0;
     [[maybe_unused]] const ssize_t got = read(fd_.get(), &n, sizeof n);
-    raised_.exchange(false, std::memory_order_acq_rel);
+    return raised_.exchange(false, std::memory_order_acq_rel);
   }
 
  private:

@@ -174,7 +174,8 @@ void UserDatapath::fdb_use(std::span<FdbUse> rows) const {
 
 std::size_t UserDatapath::poll_events(std::span<LearnEvent> events) {
   constexpr std::size_t kTurn = 16;  // events one port may bring before the next has its turn
-  learned_.clear();
+  // The handler also looks after each of its commands, one of which comes with every port: not through all ports then.
+  if (!learned_.clear()) return 0;
   const std::lock_guard lock(fdb_mutex_);
   std::vector<std::pair<PortNo, PortShared*>> ports(learners_.begin(), learners_.end());
   std::size_t n = 0;

@@ -28,6 +28,8 @@ class UserDatapath final : public Datapath {
   void remove_bridge(BridgeId bridge) override;
   Result<> set_bridge(BridgeId bridge, const BridgePolicy& policy) override;
   [[nodiscard]] MirrorCounters mirror_counters(BridgeId bridge, unsigned slot) const override;
+  void begin_changes() override;
+  void end_changes() override;
   Result<PortNo> add_port(const PortSpec& spec) override;
   Result<> set_port(PortNo no, const PortPolicy& policy) override;
   Result<> remove_port(PortNo no) override;

@@ -81,8 +81,16 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   meet_peer(p);
   put_conf(p);
   // Nothing is forwarded by a port without a bridge: the workers hear of it with its policy, which comes next.
-  if (spec.kind == PortKind::patch) draft_->publish();
+  if (spec.kind == PortKind::patch) draft_->publish_addition();
   return no;
+}
+
+void UserDatapath::begin_changes() {
+  if (draft_) draft_->begin_changes();
+}
+
+void UserDatapath::end_changes() {
+  if (draft_) draft_->end_changes();
 }
 
 Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
@@ -91,9 +99,13 @@ Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
   if (policy.bridge != BridgeId::none && static_cast<std::size_t>(policy.bridge) >= limits::kBridges)
     return fail(Errc::invalid, "bridge number out of range");
   const bool new_rate = p->policy.policing != policy.policing;
-  p->policy = policy;
+  const PortPolicy before = std::exchange(p->policy, policy);
   put_conf(*p);
-  draft_->publish();
+  if (before == PortPolicy{}) {
+    draft_->publish_addition();
+  } else {
+    draft_->publish();
+  }
   // Not before: a worker may have been charging a frame at the old rate until now, and a slow rate charges minutes.
   if (new_rate) p->shared->policed.reset();
   return {};
@@ -184,6 +196,7 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
   AfxdpConfig config;
   config.device = name;
   config.ifindex = link->index;
+  config.mtu = link->mtu;
   config.queues = std::clamp<unsigned>(p.ethtool.rx_queues, 1, limits::kQueuesPerPort);
   if (p.ethtool.rx_queues > limits::kQueuesPerPort)
     return fail(Errc::unsupported, "network device " + name + " has " + std::to_string(p.ethtool.rx_queues) +
@@ -241,7 +254,7 @@ void UserDatapath::take_again(std::set<PortNo>& changed) {
     open_device(*p);
     if (p->slot == kNoIo) return;
     put_conf(*p);
-    draft_->publish();
+    draft_->publish_addition();
     changed.insert(no);
   };
   taken_.retry(port, [&](int ifindex) {

@@ -160,6 +160,7 @@ void UserDatapath::open_underlay(int ifindex) {
   AfxdpConfig config;
   config.device = link->name;
   config.ifindex = ifindex;
+  config.mtu = link->mtu;
   config.underlay = true;
   config.fill = fill_share();
   if (auto info = netlink::ethtool_info(link->name))
@@ -234,7 +235,7 @@ void UserDatapath::on_link(const netlink::Link& link, std::set<PortNo>& changed)
       close_device(p, "replaced");
       open_device(p);
       put_conf(p);
-      draft_->publish();
+      draft_->publish_addition();
       changed.insert(no);
     }
   }
@@ -250,7 +251,7 @@ void UserDatapath::on_link_gone(const netlink::Link& link, std::set<PortNo>& cha
     if (p.spec.kind != PortKind::netdev) {
       open_device(p);  // our own device: make it anew
       put_conf(p);
-      draft_->publish();
+      draft_->publish_addition();
     }
     changed.insert(no);
   }
@@ -302,6 +303,7 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
   using Kind = netlink::Monitor::Event::Kind;
   std::set<PortNo> touched;
   bool paths_changed = false;
+  begin_changes();
   monitor_->drain([&](const netlink::Monitor::Event& e) {
     switch (e.kind) {
       case Kind::link_new:
@@ -341,6 +343,7 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
     arm_timer();
   }
   take_again(touched);
+  end_changes();
   patched_.clear();
   touched.merge(std::exchange(met_, {}));
   for (const PortNo no : touched) changed(no);

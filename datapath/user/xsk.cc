@@ -12,8 +12,8 @@
 namespace heddle::dp {
 namespace {
 
-std::uint32_t load(const std::uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-void store(std::uint32_t* p, std::uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+// Descriptors of one frame: what has more the kernel drops, and never gives its buffers back (MAX_SKB_FRAGS and one).
+constexpr std::uint32_t kMostPieces = 18;
 
 }  // namespace
 
@@ -46,15 +46,15 @@ void Xsk::fill(FrameCache& cache, std::size_t n) {
 
 void Xsk::fill_own() {
   auto* entries = static_cast<std::uint64_t*>(fill_.entries);
-  for (std::uint64_t n = 0; n < kOwnReceive; ++n) entries[fill_.cached_producer++ & mask_] = n * limits::kFrameSize;
+  for (std::uint64_t n = 0; n < kOwnReceive; ++n) entries[fill_.cached_producer++ & mask_] = n * frame_size_;
   store(fill_.producer, fill_.cached_producer);
-  for (std::uint64_t n = 0; n < kOwnSend; ++n) sendable_.push_back((kOwnReceive + n) * limits::kFrameSize);
+  for (std::uint64_t n = 0; n < kOwnSend; ++n) sendable_.push_back((kOwnReceive + n) * frame_size_);
 }
 
 // A received buffer as one of the pool's. kNoFrame: there is none left to copy it to.
 FrameRef Xsk::take(FrameCache& cache, const xdp_desc& d) {
   FrameRef f = static_cast<FrameRef>(d.addr / limits::kFrameSize);
-  std::size_t offset = d.addr % limits::kFrameSize;
+  std::size_t offset = d.addr & (frame_size_ - 1);  // a power of two; a division costs more than the rest
   if (own_ == nullptr) {
     factory_.pool_.set_owner(f, 0);
   } else {
@@ -81,13 +81,13 @@ void Xsk::accept(FrameCache& cache, Batch& batch, FrameRef f, bool more) {
     skipping_ = more;
     if (!more) lost_.add(1);
   };
-  constexpr std::size_t kMost = limits::kFrameChain * (limits::kFrameSize - limits::kFrameHeadroom);
+  const std::size_t most = limits::kFrameChain * (frame_size_ - limits::kFrameHeadroom);
   if (skipping_ || f == kNoFrame) return refuse();
   if (chain_first_ == kNoFrame) {
     chain_first_ = f;
   } else {
     FrameMeta& first = cache.meta(chain_first_);
-    if (first.total + cache.meta(f).len > kMost) return refuse();
+    if (first.total + cache.meta(f).len > most) return refuse();
     cache.meta(chain_last_).next = f;
     first.total += cache.meta(f).len;
   }
@@ -128,7 +128,7 @@ void Xsk::collect(FrameCache& cache) {
   for (std::uint32_t i = 0; i < ready; ++i) {
     const std::uint64_t address = entries[(done_.cached_consumer + i) & mask_];
     if (own_ != nullptr) {
-      sendable_.push_back(address - address % limits::kFrameSize);
+      sendable_.push_back(address & ~std::uint64_t{frame_size_ - 1});
       continue;
     }
     const auto f = static_cast<FrameRef>(address / limits::kFrameSize);
@@ -146,40 +146,56 @@ bool Xsk::has_room(std::uint32_t buffers) {
   return mask_ + 1 - (tx_.cached_producer - tx_.cached_consumer) >= buffers;
 }
 
-// Where a frame's buffer is for the kernel: in the pool's memory, or a copy in the socket's own. Returns the data.
-std::uint8_t* Xsk::place(FrameCache& cache, FrameRef f, std::uint64_t& address) {
-  const FrameMeta& m = cache.meta(f);
-  if (own_ == nullptr) {
-    factory_.pool_.set_owner(f, owner_);
-    address = std::uint64_t{f} * limits::kFrameSize + m.offset;
-    return cache.data(f);
+// How many of them a frame takes: one for each buffer of the pool's, or of the socket's own that they are copied to.
+std::uint32_t Xsk::descriptors(FrameCache& cache, FrameRef frame) const {
+  const std::uint32_t room = own_ == nullptr ? UINT16_MAX : frame_size_ - kSendLead;
+  std::uint32_t n = 0;
+  for (FrameRef f = frame; f != kNoFrame; f = cache.meta(f).next) {
+    ++n;
+    for (std::uint32_t left = cache.meta(f).len; left > room; left -= room) ++n;
   }
-  address = sendable_.back() + m.offset;
-  sendable_.pop_back();
-  std::memcpy(own_ + address, cache.data(f), m.len);
-  return own_ + address;
+  return n;
+}
+
+// The data lies before the kernel's eyes at `address`. `checksum`: of the frame that begins here.
+void Xsk::describe(std::uint64_t address, std::uint32_t len, bool more, const FrameMeta* checksum) {
+  xdp_desc& d = static_cast<xdp_desc*>(tx_.entries)[tx_.cached_producer++ & mask_];
+  d.addr = address;
+  d.len = len;
+  d.options = more ? kXdpPacketContinues : 0;
+  if (checksum == nullptr || checksum->csum_start == 0) return;
+  const TxMetadata md{kXdpMetadataChecksum, checksum->csum_start, checksum->csum_offset, 0, 0};
+  std::uint8_t* memory = own_ == nullptr ? factory_.pool_.memory() : own_;
+  std::memcpy(memory + address - sizeof md, &md, sizeof md);
+  d.options |= kXdpHasMetadata;
+}
+
+// One buffer of the pool's in as many of the socket's own as it needs.
+void Xsk::put_copy(const std::uint8_t* data, const FrameMeta& m) {
+  const std::uint32_t room = frame_size_ - kSendLead;
+  std::uint32_t at = 0;
+  do {
+    const std::uint32_t len = std::min(room, m.len - at);
+    const std::uint64_t address = sendable_.back() + kSendLead;
+    sendable_.pop_back();
+    std::memcpy(own_ + address, data + at, len);
+    describe(address, len, at + len < m.len || m.next != kNoFrame, at == 0 ? &m : nullptr);
+    at += len;
+  } while (at < m.len);
 }
 
 // Writes one frame's descriptors; false when there is no room for all of them.
 bool Xsk::put(FrameCache& cache, FrameRef frame) {
-  std::uint32_t buffers = 1;
-  for (FrameRef f = cache.meta(frame).next; f != kNoFrame; f = cache.meta(f).next) ++buffers;
-  if (!has_room(buffers)) return false;
-  auto* entries = static_cast<xdp_desc*>(tx_.entries);
-  for (FrameRef f = frame; f != kNoFrame;) {
+  const std::uint32_t pieces = descriptors(cache, frame);
+  if (pieces > kMostPieces || !has_room(pieces)) return false;
+  for (FrameRef f = frame; f != kNoFrame; f = cache.meta(f).next) {
     const FrameMeta& m = cache.meta(f);
-    std::uint64_t address = 0;
-    std::uint8_t* data = place(cache, f, address);
-    xdp_desc& d = entries[tx_.cached_producer++ & mask_];
-    d.addr = address;
-    d.len = m.len;
-    d.options = m.next == kNoFrame ? 0 : kXdpPacketContinues;
-    if (m.csum_start != 0) {
-      const TxMetadata md{kXdpMetadataChecksum, m.csum_start, m.csum_offset, 0, 0};
-      std::memcpy(data - sizeof md, &md, sizeof md);
-      d.options |= kXdpHasMetadata;
+    if (own_ != nullptr) {
+      put_copy(cache.data(f), m);
+      continue;
     }
-    f = m.next;
+    factory_.pool_.set_owner(f, owner_);
+    describe(std::uint64_t{f} * limits::kFrameSize + m.offset, m.len, m.next != kNoFrame, &m);
   }
   if (own_ != nullptr) cache.free_chain(frame);
   return true;

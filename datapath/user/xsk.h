@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "datapath/user/closer.h"
 #include "datapath/user/counters.h"
 #include "datapath/user/frames.h"
 
@@ -39,19 +40,26 @@ class XskFactory {
   static constexpr unsigned kSharers = 32;
 
   explicit XskFactory(FramePool& pool) : pool_(pool) {}
+  struct Place {
+    int ifindex = 0;
+    unsigned queue = 0;
+    std::string device;
+    unsigned mtu = 0;  // of the device
+  };
   // Fills the receive side with up to `fill` buffers from the pool (fewer when memory is short). 0: the socket does not
   // share the pool's memory but has a little of its own, and every frame is copied on its way in and out.
-  Result<std::unique_ptr<Xsk>> open(int ifindex, unsigned queue, const std::string& device, std::size_t fill);
+  Result<std::unique_ptr<Xsk>> open(const Place& place, std::size_t fill);
 
  private:
   friend class Xsk;
   Result<std::uint16_t> free_owner();
-  Result<> open_alone(Xsk& xsk, int ifindex, unsigned queue, const std::string& device);
-  Result<> share(Xsk& xsk, int ifindex, unsigned queue, const std::string& device, std::size_t fill);
+  Result<> open_alone(Xsk& xsk, const Place& place);
+  Result<> share(Xsk& xsk, const Place& place, std::size_t fill);
   FramePool& pool_;
   std::vector<Xsk*> live_;
   std::uint16_t last_owner_ = 0;
   XskFeatures features_;  // of the shared memory
+  Closer closer_;         // of sockets that do not share it
 };
 
 class Xsk {
@@ -79,8 +87,10 @@ class Xsk {
   // Of a socket with memory of its own: buffers to receive, then buffers to send.
   static constexpr std::uint32_t kOwnReceive = 64;
   static constexpr std::uint32_t kOwnSend = 64;
-  static constexpr std::size_t kOwnBytes = (kOwnReceive + kOwnSend) * limits::kFrameSize;
   static constexpr std::uint32_t kOwnRing = 64;  // entries of each ring
+  // Size of a buffer where all frames of the device fit: the least that the kernel takes (XDP_UMEM_MIN_CHUNK_SIZE).
+  static constexpr std::uint32_t kSmall = 2048;
+  static constexpr std::uint32_t kSendLead = 64;  // before the data, for what the kernel is told of the frame
   static_assert(kOwnRing >= kOwnReceive && kOwnRing >= kOwnSend && (kOwnRing & (kOwnRing - 1)) == 0);
 
   struct Ring {
@@ -93,6 +103,7 @@ class Xsk {
     std::uint32_t cached_consumer = 0;
   };
   Xsk(XskFactory& factory, Fd fd, std::uint16_t owner) : factory_(factory), fd_(std::move(fd)), owner_(owner) {}
+  [[nodiscard]] std::size_t own_bytes() const { return std::size_t{kOwnReceive + kOwnSend} * frame_size_; }
   Result<> take_memory();
   Result<> set_up_rings(std::uint32_t entries);
   Result<> map_ring(Ring& ring, const xdp_ring_offset& at, std::uint64_t page_offset, std::size_t entry_size);
@@ -104,11 +115,14 @@ class Xsk {
   void collect(FrameCache& cache);
   bool has_room(std::uint32_t buffers);
   bool put(FrameCache& cache, FrameRef frame);
-  std::uint8_t* place(FrameCache& cache, FrameRef f, std::uint64_t& address);
+  [[nodiscard]] std::uint32_t descriptors(FrameCache& cache, FrameRef frame) const;
+  void put_copy(const std::uint8_t* data, const FrameMeta& m);
+  void describe(std::uint64_t address, std::uint32_t len, bool more, const FrameMeta* checksum);
   bool kick();
 
   XskFactory& factory_;
   Fd fd_;
+  int ifindex_ = 0;
   std::uint16_t owner_;
   std::uint32_t mask_ = 0;  // of the rings
   XskFeatures features_;
@@ -120,7 +134,8 @@ class Xsk {
   Counter lost_;           // such frames
   // Memory of its own; null: the pool's.
   std::uint8_t* own_ = nullptr;
-  std::vector<std::uint64_t> sendable_;  // addresses of free buffers to send
+  std::uint32_t frame_size_ = limits::kFrameSize;  // of a buffer in the memory that it uses
+  std::vector<std::uint64_t> sendable_;            // addresses of free buffers to send
 };
 
 }  // namespace heddle::dp

@@ -1,5 +1,5 @@
-// What linux/if_xdp.h of Debian 12 does not have yet; values from include/uapi/linux/if_xdp.h of Linux 6.8. Not for
-// inclusion outside xsk*.cc.
+// What linux/if_xdp.h of Debian 12 does not have yet; values from include/uapi/linux/if_xdp.h of Linux 6.8; and access
+// to what lies in rings. Not for inclusion outside xsk*.cc.
 #pragma once
 
 #include <cstdint>
@@ -32,5 +32,9 @@ struct TxMetadata {
   std::uint64_t launch_time;
 };
 static_assert(sizeof(TxMetadata) == 24 && sizeof(TxMetadata) <= limits::kFrameHeadroom);
+
+// A ring's index, which the kernel reads and writes too.
+inline std::uint32_t load(const std::uint32_t* p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+inline void store(std::uint32_t* p, std::uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 
 }  // namespace heddle::dp

@@ -1,4 +1,6 @@
 // AF_XDP sockets set up: packet memory registered, rings mapped, bound to their queues.
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -11,13 +13,9 @@
 namespace heddle::dp {
 namespace {
 
-Result<> register_memory(int fd, const void* memory, std::size_t size, XskFeatures& features) {
-  UmemRegistration r{reinterpret_cast<std::uint64_t>(memory),
-                     size,
-                     static_cast<std::uint32_t>(limits::kFrameSize),
-                     0,
-                     kXdpUmemTxMetadataLen,
-                     sizeof(TxMetadata)};
+Result<> register_memory(int fd, const void* memory, std::size_t size, std::uint32_t chunk, XskFeatures& features) {
+  UmemRegistration r{
+      reinterpret_cast<std::uint64_t>(memory), size, chunk, 0, kXdpUmemTxMetadataLen, sizeof(TxMetadata)};
   features.tx_metadata = setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &r, sizeof r) == 0;
   if (features.tx_metadata) return {};
   r.flags = 0;
@@ -35,22 +33,23 @@ Result<> bind_to(int fd, const sockaddr_xdp& to, const std::string& device) {
   return fail(Errc::exists, what + ": another socket has it; it is taken over as soon as that is closed");
 }
 
-sockaddr_xdp address_of(int ifindex, unsigned queue) {
+sockaddr_xdp address_of(const XskFactory::Place& place) {
   sockaddr_xdp to{};
   to.sxdp_family = AF_XDP;
-  to.sxdp_ifindex = static_cast<std::uint32_t>(ifindex);
-  to.sxdp_queue_id = queue;
+  to.sxdp_ifindex = static_cast<std::uint32_t>(place.ifindex);
+  to.sxdp_queue_id = place.queue;
   return to;
 }
 
 // A socket with newly registered memory.
-Result<> bind_first(int fd, int ifindex, unsigned queue, const std::string& device, XskFeatures& features) {
-  sockaddr_xdp to = address_of(ifindex, queue);
+Result<> bind_first(int fd, const XskFactory::Place& place, XskFeatures& features) {
+  sockaddr_xdp to = address_of(place);
   to.sxdp_flags = XDP_COPY | XDP_USE_NEED_WAKEUP | kXdpUseSg;
-  features.multi_buffer = bind(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
-  if (features.multi_buffer) return {};
+  auto bound = bind_to(fd, to, place.device);
+  features.multi_buffer = bound.has_value();
+  if (bound || bound.error().code == Errc::exists) return bound;
   to.sxdp_flags = XDP_COPY | XDP_USE_NEED_WAKEUP;
-  return bind_to(fd, to, device);
+  return bind_to(fd, to, place.device);
 }
 
 }  // namespace
@@ -65,31 +64,36 @@ Result<std::uint16_t> XskFactory::free_owner() {
   return fail(Errc::limit, "more than 65,535 AF_XDP sockets");
 }
 
-Result<std::unique_ptr<Xsk>> XskFactory::open(int ifindex, unsigned queue, const std::string& device,
-                                              std::size_t fill) {
+Result<std::unique_ptr<Xsk>> XskFactory::open(const Place& place, std::size_t fill) {
+  closer_.finish(place.ifindex);
   Fd fd(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno(errno, "AF_XDP socket");
   const auto owner = free_owner();
   if (!owner) return std::unexpected(owner.error());
   std::unique_ptr<Xsk> xsk(new Xsk(*this, std::move(fd), *owner));
-  const auto ok = fill == 0 ? open_alone(*xsk, ifindex, queue, device) : share(*xsk, ifindex, queue, device, fill);
+  xsk->ifindex_ = place.ifindex;
+  const auto ok = fill == 0 ? open_alone(*xsk, place) : share(*xsk, place, fill);
   if (!ok) return std::unexpected(ok.error());
   live_.push_back(xsk.get());
   return xsk;
 }
 
-Result<> XskFactory::open_alone(Xsk& xsk, int ifindex, unsigned queue, const std::string& device) {
+// Longer frames than small buffers take lie in several of them, if the kernel can do that (Linux 6.6).
+Result<> XskFactory::open_alone(Xsk& xsk, const Place& place) {
+  constexpr unsigned kHeader = ETH_HLEN + 2 * 4;  // and two VLAN tags
+  if (features_.multi_buffer && place.mtu + kHeader + XDP_PACKET_HEADROOM <= Xsk::kSmall) xsk.frame_size_ = Xsk::kSmall;
   if (auto ok = xsk.take_memory(); !ok) return ok;
-  if (auto ok = register_memory(xsk.fd(), xsk.own_, Xsk::kOwnBytes, xsk.features_); !ok) return ok;
+  if (auto ok = register_memory(xsk.fd(), xsk.own_, xsk.own_bytes(), xsk.frame_size_, xsk.features_); !ok) return ok;
   if (auto ok = xsk.set_up_rings(Xsk::kOwnRing); !ok) return ok;
   xsk.fill_own();
-  return bind_first(xsk.fd(), ifindex, queue, device, xsk.features_);
+  return bind_first(xsk.fd(), place, xsk.features_);
 }
 
-Result<> XskFactory::share(Xsk& xsk, int ifindex, unsigned queue, const std::string& device, std::size_t fill) {
+Result<> XskFactory::share(Xsk& xsk, const Place& place, std::size_t fill) {
   const auto other = std::find_if(live_.begin(), live_.end(), [](const Xsk* x) { return x->own_ == nullptr; });
   if (other == live_.end()) {
-    if (auto ok = register_memory(xsk.fd(), pool_.memory(), pool_.memory_size(), features_); !ok) return ok;
+    if (auto ok = register_memory(xsk.fd(), pool_.memory(), pool_.memory_size(), limits::kFrameSize, features_); !ok)
+      return ok;
   }
   if (auto ok = xsk.set_up_rings(limits::kRing); !ok) return ok;
 
@@ -97,12 +101,12 @@ Result<> XskFactory::share(Xsk& xsk, int ifindex, unsigned queue, const std::str
   xsk.first_fill(fill);
 
   if (other == live_.end()) {
-    if (auto ok = bind_first(xsk.fd(), ifindex, queue, device, features_); !ok) return ok;
+    if (auto ok = bind_first(xsk.fd(), place, features_); !ok) return ok;
   } else {
-    sockaddr_xdp to = address_of(ifindex, queue);
+    sockaddr_xdp to = address_of(place);
     to.sxdp_flags = XDP_SHARED_UMEM;
     to.sxdp_shared_umem_fd = static_cast<std::uint32_t>((*other)->fd());
-    if (auto ok = bind_to(xsk.fd(), to, device); !ok) return ok;
+    if (auto ok = bind_to(xsk.fd(), to, place.device); !ok) return ok;
   }
   xsk.features_ = features_;
   return {};
@@ -110,19 +114,24 @@ Result<> XskFactory::share(Xsk& xsk, int ifindex, unsigned queue, const std::str
 
 Xsk::~Xsk() {
   std::erase(factory_.live_, this);
+  // A worker of many sockets waits on the descriptor until it is closed; what nobody will read must not wake it.
+  if (rx_.map != nullptr) store(rx_.consumer, load(rx_.producer));
   for (Ring* ring : {&rx_, &tx_, &fill_, &done_}) {
     if (ring->map != nullptr) munmap(ring->map, ring->map_size);
   }
+  if (own_ != nullptr) {
+    munmap(own_, own_bytes());  // the kernel holds the pages as long as it needs them
+    factory_.closer_.close(std::move(fd_), ifindex_);
+  }
   fd_.reset();
-  if (own_ != nullptr) munmap(own_, kOwnBytes);
   for (FrameRef f = chain_first_; f != kNoFrame; f = factory_.pool_.meta(f).next) factory_.pool_.set_owner(f, owner_);
   // A socket that was made but never bound has buffers too.
   if (own_ == nullptr || chain_first_ != kNoFrame) factory_.pool_.reclaim(owner_);
 }
 
 Result<> Xsk::take_memory() {
-  void* memory = mmap(nullptr, kOwnBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return fail_errno(errno, "packet memory of " + std::to_string(kOwnBytes) + " bytes");
+  void* memory = mmap(nullptr, own_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return fail_errno(errno, "packet memory of " + std::to_string(own_bytes()) + " bytes");
   own_ = static_cast<std::uint8_t*>(memory);
   return {};
 }

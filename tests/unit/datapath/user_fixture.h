@@ -41,7 +41,7 @@ class Station {
     while (Clock::now() < deadline) {
       pollfd p{fd_.get(), POLLIN, 0};
       if (poll(&p, 1, 100) <= 0) continue;
-      Bytes got(2000);
+      Bytes got(10000);
       const ssize_t n = recv(fd_.get(), got.data(), got.size(), 0);
       got.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
       if (got == frame) return true;
@@ -53,11 +53,11 @@ class Station {
   Fd fd_;
 };
 
-inline Bytes hello(unsigned to, unsigned from, std::uint8_t number) {
+inline Bytes hello(unsigned to, unsigned from, std::uint8_t number, std::size_t size = 60) {
   using packet::test::bytes_of;
   return packet::test::cat({bytes_of(MacAddr::from_u64(0x020000000000ULL + to)),
                             bytes_of(MacAddr::from_u64(0x020000000000ULL + from)), packet::test::be16_bytes(kTestType),
-                            Bytes(60, number)});
+                            Bytes(size, number)});
 }
 
 class UserDatapathTest : public ControlledTest {
@@ -91,8 +91,8 @@ class UserDatapathTest : public ControlledTest {
     return *no;
   }
   // `from` sends to everybody; all of `to` must get it.
-  void reach(const std::string& from, const std::vector<std::string>& to) {
-    const Bytes frame = hello(99, 1, ++number_);
+  void reach(const std::string& from, const std::vector<std::string>& to, std::size_t size = 60) {
+    const Bytes frame = hello(99, 1, ++number_, size);
     std::vector<Station> ears(to.begin(), to.end());
     const Station mouth(from);
     mouth.send(frame);

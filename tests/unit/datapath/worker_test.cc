@@ -116,6 +116,18 @@ class Workers : public ::testing::TestWithParam<bool> {
   // The first port is worker 0's, the second worker 1's, and so on.
   // Its counters must live as long as the configuration has it: until the end, or with `passing` until remove().
   Port add(unsigned no, bool passing = false) {
+    Port p = put(no);
+    draft_->publish();
+    if (!passing) lasting_.push_back(p.shared);
+    return p;
+  }
+  Port add_quietly(unsigned no) {
+    Port p = put(no);
+    draft_->publish_addition();
+    lasting_.push_back(p.shared);
+    return p;
+  }
+  Port put(unsigned no) {
     Port p{static_cast<PortNo>(no), std::make_shared<QueueIo>(GetParam()), std::make_shared<PortShared>(kWorkers), 0};
     p.shared->up = true;
     p.slot = draft_->add_io(p.io, p.no, p.shared.get()).value();
@@ -127,8 +139,6 @@ class Workers : public ::testing::TestWithParam<bool> {
     conf->shared = p.shared.get();
     conf->bridge = &bridge_;
     draft_->set_port(std::move(conf));
-    draft_->publish();
-    if (!passing) lasting_.push_back(p.shared);
     return p;
   }
   void remove(const Port& p) {
@@ -154,6 +164,33 @@ class Workers : public ::testing::TestWithParam<bool> {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<ConfigDraft> draft_;
 };
+
+// Additions wait for the end; what takes away waits for nothing, and takes what waits along.
+TEST_P(Workers, ChangesAreMadeKnownTogether) {
+  const auto known = [this](unsigned no) { return config_.current()->port(static_cast<PortNo>(no)) != nullptr; };
+  const Port first = add(1, true);
+  draft_->begin_changes();
+  add_quietly(2);
+  EXPECT_FALSE(known(2));
+  const std::uint64_t version = config_.current()->version;
+  add_quietly(3);
+  EXPECT_EQ(config_.current()->version, version);
+  remove(first);
+  EXPECT_FALSE(known(1));
+  EXPECT_TRUE(known(2) && known(3));
+  Port fourth = add_quietly(4);
+  EXPECT_FALSE(known(4));
+  draft_->end_changes();
+  EXPECT_TRUE(known(4));
+  const std::uint64_t after = config_.current()->version;
+  draft_->begin_changes();
+  draft_->end_changes();
+  EXPECT_EQ(config_.current()->version, after) << "nothing was changed";
+  add_quietly(5);
+  EXPECT_TRUE(known(5)) << "not between the two";
+  fourth.io->deliver(frame(mac(99), mac(1)));
+  EXPECT_TRUE(fourth.io->await_empty());
+}
 
 // One at a time, so that each finds everybody asleep or about to be.
 TEST_P(Workers, NoWakeUpIsLost) {
