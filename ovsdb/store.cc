@@ -203,6 +203,7 @@ template <typename Work>
 Result<> Store::transact(Sync sync, Work&& work) {
   if (auto ok = set_sync(sync); !ok) return ok;
   if (auto ok = run(begin_.get()); !ok) return ok;
+  if (sync == Sync::now) log_->reach_ahead();
   auto done = work();
   if (done) done = run(commit_.get());
   if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
