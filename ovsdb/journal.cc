@@ -160,6 +160,7 @@ Result<> JournalReplay::read(std::string_view entry) {
 
 std::vector<std::pair<std::string, std::string>> JournalReplay::names() const {
   std::vector<std::pair<std::string, std::string>> out;
+  out.reserve(rows_.size());
   for (const auto& [key, news] : rows_) out.push_back(key);
   return out;
 }

@@ -18,6 +18,9 @@ namespace {
 // "PRAGMA user_version": the layout of the file.
 constexpr int kLayout = 2;  // 1: without a journal
 
+constexpr const char* kRowsTable =
+    "CREATE TABLE IF NOT EXISTS rows(tab TEXT, uuid TEXT, columns TEXT NOT NULL, PRIMARY KEY(tab, uuid)) WITHOUT ROWID";
+
 std::string column_text(sqlite3_stmt* statement, int column) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
   return text == nullptr ? std::string()
@@ -93,11 +96,10 @@ Result<> Store::initialize() {
   if (found < 0 || found > kLayout)
     return fail(Errc::unsupported, "database file " + path_ + ": its layout " + std::to_string(found) +
                                        " is from another version of this program (use that version, or another file)");
-  for (const char* sql : {"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-                          "CREATE TABLE IF NOT EXISTS rows(tab TEXT, uuid TEXT, columns TEXT NOT NULL, "
-                          "PRIMARY KEY(tab, uuid)) WITHOUT ROWID",
-                          "CREATE TABLE IF NOT EXISTS journal(seq INTEGER PRIMARY KEY, entry TEXT NOT NULL)",
-                          "PRAGMA user_version=2", "COMMIT"})
+  for (const char* sql :
+       {"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", kRowsTable,
+        "CREATE TABLE IF NOT EXISTS journal(seq INTEGER PRIMARY KEY, entry TEXT NOT NULL)", "PRAGMA user_version=2",
+        "COMMIT"})
     if (auto ok = execute(sql); !ok) return ok;
   static_assert(kLayout == 2, "PRAGMA user_version above");
   return prepare_all();

@@ -27,7 +27,7 @@ struct Uuid {
   // where std::array would look at sixteen.
   std::strong_ordering operator<=>(const Uuid& other) const {
     const auto order = half(0) <=> other.half(0);
-    return order != 0 ? order : half(8) <=> other.half(8);
+    return std::is_neq(order) ? order : half(8) <=> other.half(8);
   }
 
  private:
