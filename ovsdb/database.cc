@@ -1,10 +1,14 @@
 #include "ovsdb/database.h"
 
+#include <algorithm>
 #include <deque>
+#include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include "base/log.h"
 #include "ovsdb/integrity.h"
+#include "ovsdb/journal.h"
 #include "ovsdb/loader.h"
 #include "ovsdb/operations.h"
 #include "ovsdb/store.h"
@@ -20,14 +24,16 @@ class DatabaseImpl final : public Database {
  public:
   DatabaseImpl(std::unique_ptr<const Schema> schema, std::unique_ptr<Store> store)
       : schema_(std::move(schema)), tables_(*schema_), store_(std::move(store)) {}
+  ~DatabaseImpl() override;
+  DatabaseImpl(const DatabaseImpl&) = delete;
+  DatabaseImpl& operator=(const DatabaseImpl&) = delete;
 
   Result<> load();
   [[nodiscard]] const Schema& schema() const override { return *schema_; }
   [[nodiscard]] std::vector<RowRef> rows(std::string_view table) const override;
   [[nodiscard]] RowRef find(std::string_view table, const Uuid& uuid) const override;
   [[nodiscard]] RowRef find_by(std::string_view table, std::string_view column, const Datum& value) const override;
-  Json transact(const Json& operations) override;
-  TransactOutcome try_transact(const Json& operations, const TransactContext& context) override;
+  TransactOutcome try_transact(std::span<const Json> operations, const TransactContext& context) override;
   [[nodiscard]] const Uuid& last_transaction() const override { return last_; }
   Result<bool> update(std::span<const RowUpdate> updates) override;
   ObserverId add_observer(Observer observer) override;
@@ -38,11 +44,14 @@ class DatabaseImpl final : public Database {
   // True when something changed.
   Expect<bool> commit(Transaction& transaction, Store::Sync sync);
   Expect<> store(const Change& change, Store::Sync sync);
+  Result<> fold(const Change& change, Store::Sync sync);
+  Result<> append(const Change& change, Store::Sync sync);
   void notify(Change change);
 
   std::unique_ptr<const Schema> schema_;
   Tables tables_;
-  std::unique_ptr<Store> store_;  // null: in memory
+  std::unique_ptr<Store> store_;                      // null: in memory
+  std::unordered_set<RowKey, RowKeyHash> journaled_;  // rows that the store's journal names
   Uuid last_ = Uuid::random();
   // Held by pointer, so that an observer may remove itself while it runs.
   std::map<ObserverId, std::shared_ptr<Observer>> observers_;
@@ -59,7 +68,7 @@ Result<> DatabaseImpl::load() {
   if (!stored) return std::unexpected(stored.error());
 
   Transaction transaction(*schema_, tables_);
-  auto altered = load_rows(*stored, transaction);
+  auto altered = load_rows(stored->rows, transaction);
   if (!altered) return std::unexpected(altered.error());
   const Change change{transaction.changes(), last_};
   const std::string schema_text = dump_json(schema_->json());
@@ -71,6 +80,13 @@ Result<> DatabaseImpl::load() {
     rows.reserve(change.rows.size());
     for (const RowChange& row : change.rows) rows.push_back(to_stored(row));
     if (auto ok = store_->replace(schema_text, rows); !ok) return ok;
+  } else {
+    // The schema is the one under which the journal was written: it has all these tables.
+    for (const auto& [name, uuid_text] : stored->journaled) {
+      const TableSchema* table = schema_->find(name);
+      const auto uuid = Uuid::parse(uuid_text);
+      if (table != nullptr && uuid) journaled_.insert({table, *uuid});
+    }
   }
   tables_.apply(change);
   return {};
@@ -104,19 +120,18 @@ RowRef DatabaseImpl::find_by(std::string_view table, std::string_view column, co
   return nullptr;
 }
 
-Json DatabaseImpl::transact(const Json& operations) { return try_transact(operations, TransactContext{}).reply; }
-
-TransactOutcome DatabaseImpl::try_transact(const Json& operations, const TransactContext& context) {
+TransactOutcome refused(const std::unexpected<Failure>& why) {
   TransactOutcome out;
-  const auto refuse = [&](const std::unexpected<Failure>& why) {
-    out.reply = Json::array({why.error().to_json()});
-    return out;
-  };
-  if (!operations.is_array()) return refuse(syntax_error("the operations are not an array"));
-  if (operations.size() > limits::kOperations)
-    return refuse(failure("resources exhausted",
-                          "a transaction may have " + std::to_string(limits::kOperations) + " operations at most"));
+  out.reply = Json::array({why.error().to_json()});
+  return out;
+}
 
+TransactOutcome DatabaseImpl::try_transact(std::span<const Json> operations, const TransactContext& context) {
+  if (operations.size() > limits::kOperations)
+    return refused(failure("resources exhausted",
+                           "a transaction may have " + std::to_string(limits::kOperations) + " operations at most"));
+
+  TransactOutcome out;
   Transaction transaction(*schema_, tables_);
   Operations engine(transaction, context);
   const bool ran = engine.run(operations);
@@ -185,13 +200,46 @@ Expect<bool> DatabaseImpl::commit(Transaction& transaction, Store::Sync sync) {
 
 Expect<> DatabaseImpl::store(const Change& change, Store::Sync sync) {
   if (!store_) return {};
-  std::vector<StoredRow> rows;
-  for (const RowChange& row : change.rows)
-    if (row.stored()) rows.push_back(to_stored(row));
-  const auto written = store_->write(rows, sync);
+  const auto written = append(change, sync);
   if (written) return {};
   spdlog::error("{}", written.error().text);
   return failure("I/O error", written.error().text);
+}
+
+Result<> DatabaseImpl::append(const Change& change, Store::Sync sync) {
+  const std::string entry = journal_entry(change);
+  if (!store_->has_room(entry.size())) return fold(change, sync);
+  auto done = store_->append(entry, sync);
+  if (done)
+    for (const RowChange& row : change.rows)
+      if (row.stored()) journaled_.insert({row.table, row.uuid});
+  return done;
+}
+
+// Writes all rows that the journal names, as `change` leaves them.
+Result<> DatabaseImpl::fold(const Change& change, Store::Sync sync) {
+  std::vector<StoredRow> rows;
+  auto others = journaled_;
+  for (const RowChange& row : change.rows) {
+    if (!row.stored()) continue;
+    rows.push_back(to_stored(row));
+    others.erase({row.table, row.uuid});
+  }
+  for (const RowKey& key : others)
+    rows.push_back(to_stored({key.table, key.uuid, nullptr, tables_.find(*key.table, key.uuid)}));
+  // In the order of the file, so that each of its pages is written once.
+  std::sort(rows.begin(), rows.end(), [](const StoredRow& a, const StoredRow& b) {
+    return std::tie(a.table, a.uuid) < std::tie(b.table, b.uuid);
+  });
+  auto done = store_->fold(rows, sync);
+  if (done) journaled_.clear();
+  return done;
+}
+
+// Spares the next start the journal. What cannot be folded now stays there.
+DatabaseImpl::~DatabaseImpl() {
+  if (!store_ || journaled_.empty()) return;
+  if (auto done = fold({}, Store::Sync::later); !done) spdlog::warn("{}", done.error().text);
 }
 
 Database::ObserverId DatabaseImpl::add_observer(Observer observer) {
@@ -214,6 +262,11 @@ void DatabaseImpl::notify(Change change) {
 }
 
 }  // namespace
+
+TransactOutcome Database::try_transact(const Json& operations, const TransactContext& context) {
+  if (!operations.is_array()) return refused(syntax_error("the operations are not an array"));
+  return try_transact(std::span(operations.get_ref<const Json::array_t&>()), context);
+}
 
 Result<std::unique_ptr<Database>> Database::open(std::string_view schema_json, const std::string& path) {
   auto schema = Schema::parse(schema_json);

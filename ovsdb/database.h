@@ -109,10 +109,12 @@ class Database {
   // The id of the last commit; before the first one, an id that stands for the state after open().
   [[nodiscard]] virtual const Uuid& last_transaction() const = 0;
 
-  // Runs the operations (a JSON array without the database name) as one transaction. transact() does not wait: an
-  // unsatisfied "wait" is "timed out". try_transact() reports it as blocked while `elapsed` is below its timeout.
-  virtual Json transact(const Json& operations) = 0;
-  virtual TransactOutcome try_transact(const Json& operations, const TransactContext& context) = 0;
+  // Runs the operations (without the database name) as one transaction. transact() does not wait: an unsatisfied
+  // "wait" is "timed out". try_transact() reports it as blocked while `elapsed` is below its timeout.
+  virtual TransactOutcome try_transact(std::span<const Json> operations, const TransactContext& context) = 0;
+  // The same of a JSON array; what is none is refused.
+  TransactOutcome try_transact(const Json& operations, const TransactContext& context);
+  Json transact(const Json& operations) { return try_transact(operations, TransactContext{}).reply; }
   TransactOutcome try_transact(const Json& operations, Duration elapsed) {
     return try_transact(operations, TransactContext{elapsed, nullptr});
   }

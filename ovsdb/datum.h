@@ -69,6 +69,7 @@ class Datum {
   // The value at a string key of a map of strings.
   [[nodiscard]] std::optional<std::string> at(std::string_view key) const;
 
+  bool operator==(const Datum&) const = default;
   auto operator<=>(const Datum&) const = default;
 
  private:
@@ -90,5 +91,24 @@ class Datum {
   std::vector<Atom> keys_;    // sorted, unique
   std::vector<Atom> values_;  // maps: values_[i] belongs to keys_[i]
 };
+
+// Calls visit(atom, sign) for the elements that only one of two sets has, in their order: sign -1 for those that only
+// `before` has, 1 for those that only `after` has. A set of thousands gets one more: the others cost a look.
+template <typename Visit>
+void for_each_difference(const Datum& before, const Datum& after, Visit&& visit) {
+  auto was = before.keys().begin();
+  auto is = after.keys().begin();
+  const auto was_end = before.keys().end();
+  const auto is_end = after.keys().end();
+  while (was != was_end || is != is_end) {
+    if (was != was_end && is != is_end && *was == *is) {
+      ++was;
+      ++is;
+      continue;
+    }
+    const bool goes = is == is_end || (was != was_end && *was < *is);
+    visit(goes ? *was++ : *is++, goes ? -1 : 1);
+  }
+}
 
 }  // namespace heddle::ovsdb

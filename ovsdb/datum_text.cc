@@ -11,6 +11,18 @@ namespace {
 // Neither escaped nor looked at by the JSON library, which knows how to put the rest.
 bool is_plain(char c) { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; }
 
+}  // namespace
+
+void append_json(std::string& out, const std::string& text) {
+  if (!std::all_of(text.begin(), text.end(), is_plain)) {
+    out += dump_json(Json(text));
+    return;
+  }
+  out += '"';
+  out += text;
+  out += '"';
+}
+
 void append_atom(std::string& out, const Atom& atom) {
   if (const auto* uuid = std::get_if<Uuid>(&atom)) {
     out += "[\"uuid\",\"";
@@ -25,18 +37,6 @@ void append_atom(std::string& out, const Atom& atom) {
   } else {
     out += dump_json(Json(std::get<double>(atom)));
   }
-}
-
-}  // namespace
-
-void append_json(std::string& out, const std::string& text) {
-  if (!std::all_of(text.begin(), text.end(), is_plain)) {
-    out += dump_json(Json(text));
-    return;
-  }
-  out += '"';
-  out += text;
-  out += '"';
 }
 
 void append_json(std::string& out, const ColumnType& type, const Datum& datum) {

@@ -10,6 +10,7 @@
 namespace heddle::ovsdb {
 
 void append_json(std::string& out, const std::string& text);
+void append_atom(std::string& out, const Atom& atom);
 void append_json(std::string& out, const ColumnType& type, const Datum& datum);
 
 }  // namespace heddle::ovsdb

@@ -4,7 +4,6 @@
 #include <map>
 
 #include "base/log.h"
-#include "ovsdb/datum_text.h"
 #include "ovsdb/integrity.h"
 #include "ovsdb/value.h"
 
@@ -18,7 +17,7 @@ class Loader {
 
   Result<bool> load(const std::vector<StoredRow>& stored) {
     for (const StoredRow& row : stored)
-      if (auto ok = load_row(row); !ok) return std::unexpected(ok.error());
+      if (auto ok = row.columns ? load_row(row) : Result<>{}; !ok) return std::unexpected(ok.error());
     while (drop_dangling()) {
     }
     const std::size_t before = txn_.changes().size();
@@ -38,7 +37,7 @@ class Loader {
       return {};
     }
     const auto uuid = Uuid::parse(stored.uuid);
-    const auto columns = parse_json(stored.columns.value_or(""));
+    const auto columns = parse_json(*stored.columns);
     if (!uuid || !columns || !columns->is_object())
       return fail(Errc::invalid, "database " + txn_.schema().name() + ": stored row " + stored.uuid + " of table " +
                                      stored.table + " cannot be read (restore the file from a copy)");
@@ -107,30 +106,6 @@ class Loader {
 
 Result<bool> load_rows(const std::vector<StoredRow>& stored, Transaction& transaction) {
   return Loader(transaction).load(stored);
-}
-
-namespace {
-
-bool is_default(const ColumnType& type, const Datum& value) {
-  return type.min == 0 ? value.empty() : value == default_datum(type);
-}
-
-}  // namespace
-
-StoredRow to_stored(const RowChange& change) {
-  StoredRow out{change.table->name, change.uuid.to_string(), std::nullopt};
-  if (!change.after) return out;
-  std::string columns = "{";
-  for (const ColumnSchema& column : change.table->columns) {
-    const Datum& value = change.after->at(column.index);
-    if (column.ephemeral || is_default(column.type, value)) continue;
-    if (columns.size() > 1) columns += ',';
-    append_json(columns, column.name);
-    columns += ':';
-    append_json(columns, column.type, value);
-  }
-  out.columns = std::move(columns) + "}";
-  return out;
 }
 
 }  // namespace heddle::ovsdb

@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 
@@ -50,6 +52,18 @@ Result<> LogSync::sync() {
 Result<> LogSync::sync_file() {
   if (::fdatasync(fd_.get()) == 0) return {};
   return fail_errno(errno, "database log " + path_ + ": sync");
+}
+
+void LogSync::reach_ahead() {
+  struct stat log {};
+  if (::fstat(fd_.get(), &log) < 0 || log.st_size == reached_) return;
+  const std::vector<char> zeros(kAhead);
+  const auto written = ::pwrite(fd_.get(), zeros.data(), zeros.size(), log.st_size);
+  reached_ = log.st_size;
+  if (written == static_cast<ssize_t>(zeros.size()))
+    reached_ += written;
+  else if (::ftruncate(fd_.get(), log.st_size) < 0)  // what little room there is, is SQLite's
+    reached_ = 0;
 }
 
 void LogSync::run(const std::stop_token& stop) {

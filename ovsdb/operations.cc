@@ -339,7 +339,7 @@ Expect<Json> Operations::run_one(const Json& operation) {
   return failure("unknown operation", "there is no operation " + dump_brief(*op));
 }
 
-bool Operations::run(const Json& operations) {
+bool Operations::run(std::span<const Json> operations) {
   for (const Json& operation : operations) {
     auto result = run_one(operation);
     if (!result) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/clock.h"
@@ -17,7 +18,7 @@ class Operations {
 
   // Runs all of them; the result of each is in results() in the same order. False when one failed (its error is the
   // last result) or is blocked.
-  bool run(const Json& operations);
+  bool run(std::span<const Json> operations);
 
   [[nodiscard]] const Json& results() const { return results_; }
   [[nodiscard]] Json& results() { return results_; }

@@ -24,14 +24,18 @@ bool is_zero(const ColumnType& type, const Datum& value) {
 Datum datum_difference(const ColumnType& type, const Datum& before, const Datum& after) {
   if (type.max == 1) return after;
   std::vector<Atom> keys;
+  if (!type.is_map()) {
+    for_each_difference(before, after, [&](const Atom& atom, int) { keys.push_back(atom); });
+    return Datum::set(std::move(keys));
+  }
   std::vector<Atom> values;
   const auto take = [&](const Datum& from, std::size_t i) {
     keys.push_back(from.keys()[i]);
-    if (from.is_map()) values.push_back(from.values()[i]);
+    values.push_back(from.values()[i]);
   };
   for (std::size_t i = 0; i < after.size(); ++i) {
     const auto at = before.find(after.keys()[i]);
-    if (!at || (after.is_map() && before.values()[*at] != after.values()[i])) take(after, i);
+    if (!at || before.values()[*at] != after.values()[i]) take(after, i);
   }
   for (std::size_t i = 0; i < before.size(); ++i)
     if (!after.find(before.keys()[i])) take(before, i);

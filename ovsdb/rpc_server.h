@@ -45,7 +45,8 @@ class RpcSession {
   [[nodiscard]] virtual SessionId id() const = 0;
   // Sends a message that expects no answer. Queues; never blocks.
   virtual void notify(std::string_view method, Json params) = 0;
-  // The same; `params` is JSON text, for what goes to many sessions and was put into words once.
+  // The same of what goes to many sessions and was put into words once: `params` is JSON text, `method` a plain word.
+  // It may wait for a few passes of the event loop (RpcOutbox), but not for longer than an answer that comes after it.
   virtual void notify_text(std::string_view method, std::string_view params) = 0;
 };
 

@@ -161,23 +161,32 @@ void RpcConnection::notify(std::string_view method, Json params) {
 }
 
 void RpcConnection::notify_text(std::string_view method, std::string_view params) {
-  std::string message = "{\"id\":null,\"method\":" + dump_json(Json(method)) + ",\"params\":";
-  message += params;
-  message += '}';
-  send_text(message);
+  if (!queue({R"({"id":null,"method":")", method, R"(","params":)", params, "}"})) return;
+  if (!writing_.empty() || std::exchange(waiting_, true)) return;
+  shared_.outbox->add(stream_->executor(), std::shared_ptr<RpcOutbox::Sender>(shared_from_this(), this));
 }
 
 void RpcConnection::send_text(std::string_view message) {
-  if (ended_ || refused_) return;
-  queued_ += message;
+  if (queue({message})) write();
+}
+
+bool RpcConnection::queue(std::initializer_list<std::string_view> pieces) {
+  if (ended_ || refused_) return false;
+  for (const std::string_view piece : pieces) queued_ += piece;
   queued_ += '\n';
   if (queued_.size() + writing_.size() > shared_.limits.queue) {
     ++shared_.counters.slow;
     complain("cut off, " + std::to_string(queued_.size() + writing_.size()) +
              " bytes wait for a client that does not read them");
-    return end("it did not read what it was sent");
+    end("it did not read what it was sent");
+    return false;
   }
   account();
+  return !ended_;
+}
+
+void RpcConnection::flush() {
+  waiting_ = false;
   if (!ended_) write();
 }
 

@@ -1,19 +1,22 @@
 // The sessions of a JSON-RPC server: RpcConnection is one of them, RpcSessions the table of those that came in by the
 // same door.
 //
-// An RpcConnection reads and frames messages, hands them to the handler, queues and writes answers. It is kept alive by
-// its own pending reads and writes and by the table; close() ends both. An RpcSessions owns its connections and closes
-// them when it goes; the handler must outlive it. Threads: the io_context's.
+// An RpcConnection reads and frames messages, hands them to the handler, queues and writes answers, in the order in
+// which they were given to it; notifications wait for an answer behind them, or for their turn (RpcOutbox). It is kept
+// alive by its own pending reads and writes and by the table; close() ends both. An RpcSessions owns its connections
+// and closes them when it goes; the handler must outlive it. Threads: the io_context's.
 #pragma once
 
 #include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "base/log.h"
+#include "ovsdb/rpc_outbox.h"
 #include "ovsdb/rpc_server.h"
 #include "ovsdb/stream.h"
 
@@ -26,9 +29,13 @@ struct RpcShared {
   std::string name;  // of the door, for the log
   RpcCounters counters;
   LogLimit complaints;
+  std::shared_ptr<RpcOutbox> outbox;
 };
 
-class RpcConnection final : public RpcSession, RpcMemory::Holder, public std::enable_shared_from_this<RpcConnection> {
+class RpcConnection final : public RpcSession,
+                            RpcMemory::Holder,
+                            RpcOutbox::Sender,
+                            public std::enable_shared_from_this<RpcConnection> {
  public:
   // Called once, when the connection ends for whatever reason but close(). `why` is empty when the peer hung up.
   using Gone = std::function<void(SessionId, const std::string& why)>;
@@ -54,6 +61,8 @@ class RpcConnection final : public RpcSession, RpcMemory::Holder, public std::en
   void respond(const Json& id, RpcReply reply);
   void send(const Json& message) { send_text(dump_json(message)); }
   void send_text(std::string_view message);
+  bool queue(std::initializer_list<std::string_view> pieces);  // of one message; false: the session has ended
+  void flush() override;
   void write();
   void watch();  // asks the peer whether it is there when it has been silent for long
   void wait_for_silence();
@@ -80,12 +89,13 @@ class RpcConnection final : public RpcSession, RpcMemory::Holder, public std::en
   bool probing_ = false;  // an echo is under way
   bool ended_ = false;
   bool refused_ = false;  // closes when everything is written
+  bool waiting_ = false;  // for its turn to send
 };
 
 class RpcSessions {
  public:
   RpcSessions(RpcHandler& handler, const RpcLimits& limits, std::string name)
-      : shared_{handler, limits, std::move(name), {}, LogLimit{}} {}
+      : shared_{handler, limits, std::move(name), {}, LogLimit{}, std::make_shared<RpcOutbox>()} {}
   ~RpcSessions() { close(); }
   RpcSessions(const RpcSessions&) = delete;
   RpcSessions& operator=(const RpcSessions&) = delete;

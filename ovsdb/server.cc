@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -119,8 +120,7 @@ void OvsdbServer::Impl::transact(RpcSession& session, const Json& request, const
   const auto found = find(params);
   if (!found) return respond(reply_failure(found.error()));
   Hosted& on = **found;
-  Json operations = Json::array();
-  for (std::size_t i = 1; i < params.size(); ++i) operations.push_back(params[i]);
+  const auto operations = std::span(params.get_ref<const Json::array_t&>()).subspan(1);
   auto outcome = on.database.try_transact(operations, context(session.id(), on.read_only));
   if (!outcome.blocked) return respond(RpcReply::ok(std::move(outcome.reply)));
   std::size_t held = 0;
@@ -129,10 +129,11 @@ void OvsdbServer::Impl::transact(RpcSession& session, const Json& request, const
     return respond(
         reply_failure({"resources exhausted", std::to_string(held) + " transactions of this session wait already"}));
   constexpr std::size_t most = limits::kJsonMessage / limits::kWaits;  // all that wait fit one message
-  if (dump_json(operations).size() > most)
+  Json kept(Json::array_t(operations.begin(), operations.end()));
+  if (dump_json(kept).size() > most)
     return respond(reply_failure(
         {"resources exhausted", "a transaction that waits may have " + std::to_string(most) + " bytes at most"}));
-  on.waits->add(session.id(), request, std::move(operations), outcome, std::move(respond));
+  on.waits->add(session.id(), request, std::move(kept), outcome, std::move(respond));
 }
 
 OvsdbServer::Impl::Hosted* OvsdbServer::Impl::monitored(SessionId session, const Json& monitor) const {

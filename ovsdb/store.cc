@@ -5,14 +5,21 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <iterator>
+#include <utility>
 
 namespace heddle::ovsdb {
 
 namespace {
 
 // "PRAGMA user_version": the layout of the file.
-constexpr int kLayout = 1;
+constexpr int kLayout = 2;  // 1: without a journal
+
+constexpr const char* kRowsTable =
+    "CREATE TABLE IF NOT EXISTS rows(tab TEXT, uuid TEXT, columns TEXT NOT NULL, PRIMARY KEY(tab, uuid)) WITHOUT ROWID";
 
 std::string column_text(sqlite3_stmt* statement, int column) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
@@ -30,8 +37,7 @@ void Store::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finali
 
 Store::~Store() {
   log_.reset();
-  put_.reset();
-  remove_.reset();
+  for (Statement* statement : {&begin_, &commit_, &append_, &put_, &remove_}) statement->reset();
   sqlite3_close(db_);
 }
 
@@ -77,8 +83,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 }
 
 Result<> Store::initialize() {
-  // The log goes back into the file, with two syncs, when it has 4,096 pages: 16 MiB. Each change of a bridge with ten
-  // thousand ports writes half a megabyte, and SQLite's own measure is 4 MiB.
+  // The log goes back into the file, with two syncs, when it has 4,096 pages: 16 MiB. SQLite's own measure is 4 MiB,
+  // which a few folds of many rows fill.
   for (const char* sql :
        {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=4096", "BEGIN IMMEDIATE"})
     if (auto ok = execute(sql); !ok) return ok;
@@ -87,22 +93,30 @@ Result<> Store::initialize() {
   sqlite3_step(layout->get());
   const int found = sqlite3_column_int(layout->get(), 0);
   layout->reset();
-  if (found != 0 && found != kLayout)
+  if (found < 0 || found > kLayout)
     return fail(Errc::unsupported, "database file " + path_ + ": its layout " + std::to_string(found) +
                                        " is from another version of this program (use that version, or another file)");
-  for (const char* sql : {"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-                          "CREATE TABLE IF NOT EXISTS rows(tab TEXT, uuid TEXT, columns TEXT NOT NULL, "
-                          "PRIMARY KEY(tab, uuid)) WITHOUT ROWID",
-                          "PRAGMA user_version=1", "COMMIT"})
+  for (const char* sql :
+       {"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", kRowsTable,
+        "CREATE TABLE IF NOT EXISTS journal(seq INTEGER PRIMARY KEY, entry TEXT NOT NULL)", "PRAGMA user_version=2",
+        "COMMIT"})
     if (auto ok = execute(sql); !ok) return ok;
-  static_assert(kLayout == 1, "PRAGMA user_version above");
+  static_assert(kLayout == 2, "PRAGMA user_version above");
+  return prepare_all();
+}
 
-  auto put = prepare("INSERT OR REPLACE INTO rows(tab, uuid, columns) VALUES(?1, ?2, ?3)");
-  if (!put) return std::unexpected(put.error());
-  auto remove = prepare("DELETE FROM rows WHERE tab = ?1 AND uuid = ?2");
-  if (!remove) return std::unexpected(remove.error());
-  put_ = std::move(*put);
-  remove_ = std::move(*remove);
+Result<> Store::prepare_all() {
+  const std::array<std::pair<Statement*, const char*>, 5> all{
+      {{&begin_, "BEGIN IMMEDIATE"},
+       {&commit_, "COMMIT"},
+       {&append_, "INSERT INTO journal(entry) VALUES(?1)"},
+       {&put_, "INSERT OR REPLACE INTO rows(tab, uuid, columns) VALUES(?1, ?2, ?3)"},
+       {&remove_, "DELETE FROM rows WHERE tab = ?1 AND uuid = ?2"}}};
+  for (const auto& [statement, sql] : all) {
+    auto prepared = prepare(sql);
+    if (!prepared) return std::unexpected(prepared.error());
+    *statement = std::move(*prepared);
+  }
   return {};
 }
 
@@ -115,15 +129,39 @@ Result<std::string> Store::schema() {
   return column_text(statement->get(), 0);
 }
 
-Result<std::vector<StoredRow>> Store::load() {
+Result<JournalReplay> Store::read_journal() {
+  auto statement = prepare("SELECT entry FROM journal ORDER BY seq");
+  if (!statement) return std::unexpected(statement.error());
+  JournalReplay journal;
+  journal_bytes_ = 0;
+  int code = SQLITE_ROW;
+  while ((code = sqlite3_step(statement->get())) == SQLITE_ROW) {
+    const std::string entry = column_text(statement->get(), 0);
+    journal_bytes_ += entry.size();
+    if (auto ok = journal.read(entry); !ok)
+      return fail(ok.error().code, "database file " + path_ + ": " + ok.error().text);
+  }
+  if (code != SQLITE_DONE) return std::unexpected(error("reading the journal"));
+  return journal;
+}
+
+Result<Store::Loaded> Store::load() {
+  auto journal = read_journal();
+  if (!journal) return std::unexpected(journal.error());
   auto statement = prepare("SELECT tab, uuid, columns FROM rows");
   if (!statement) return std::unexpected(statement.error());
-  std::vector<StoredRow> out;
+  Loaded out{{}, journal->names()};
   int code = SQLITE_ROW;
-  while ((code = sqlite3_step(statement->get())) == SQLITE_ROW)
-    out.push_back(
+  while ((code = sqlite3_step(statement->get())) == SQLITE_ROW) {
+    auto row = journal->news_of(
         {column_text(statement->get(), 0), column_text(statement->get(), 1), column_text(statement->get(), 2)});
+    if (!row) return std::unexpected(row.error());
+    out.rows.push_back(std::move(*row));
+  }
   if (code != SQLITE_DONE) return std::unexpected(error("reading the rows"));
+  auto others = journal->others();
+  if (!others) return std::unexpected(others.error());
+  std::move(others->begin(), others->end(), std::back_inserter(out.rows));
   return out;
 }
 
@@ -138,6 +176,12 @@ Result<> Store::run(sqlite3_stmt* statement) {
   return std::unexpected(std::move(e));
 }
 
+Result<> Store::write_rows(std::span<const StoredRow> rows) {
+  for (const StoredRow& row : rows)
+    if (auto ok = write_row(row); !ok) return ok;
+  return {};
+}
+
 Result<> Store::write_row(const StoredRow& row) {
   sqlite3_stmt* statement = row.columns ? put_.get() : remove_.get();
   bind(statement, 1, row.table);
@@ -146,19 +190,6 @@ Result<> Store::write_row(const StoredRow& row) {
   auto done = run(statement);
   sqlite3_clear_bindings(statement);
   return done;
-}
-
-Result<> Store::transaction(const std::string* schema, std::span<const StoredRow> rows) {
-  if (schema != nullptr) {
-    if (auto ok = execute("DELETE FROM rows"); !ok) return ok;
-    auto statement = prepare("INSERT OR REPLACE INTO meta(name, value) VALUES('schema', ?1)");
-    if (!statement) return std::unexpected(statement.error());
-    bind(statement->get(), 1, *schema);
-    if (auto ok = run(statement->get()); !ok) return ok;
-  }
-  for (const StoredRow& row : rows)
-    if (auto ok = write_row(row); !ok) return ok;
-  return execute("COMMIT");
 }
 
 // In WAL mode FULL syncs the whole log after each transaction, NORMAL only before a checkpoint
@@ -170,21 +201,50 @@ Result<> Store::set_sync(Sync sync) {
   return {};
 }
 
-Result<> Store::write(std::span<const StoredRow> rows, Sync sync) {
-  if (rows.empty()) return sync == Sync::now ? log_->sync() : Result<>{};
+template <typename Work>
+Result<> Store::transact(Sync sync, Work&& work) {
   if (auto ok = set_sync(sync); !ok) return ok;
-  if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
-  auto done = transaction(nullptr, rows);
+  if (auto ok = run(begin_.get()); !ok) return ok;
+  if (sync == Sync::now) log_->reach_ahead();
+  auto done = work();
+  if (done) done = run(commit_.get());
   if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   if (done) sync == Sync::now ? log_->synced() : log_->written();
   return done;
 }
 
+Result<> Store::append(const std::string& entry, Sync sync) {
+  if (entry.empty()) return sync == Sync::now ? log_->sync() : Result<>{};
+  auto done = transact(sync, [&] {
+    bind(append_.get(), 1, entry);
+    auto appended = run(append_.get());
+    sqlite3_clear_bindings(append_.get());
+    return appended;
+  });
+  if (done) journal_bytes_ += entry.size();
+  return done;
+}
+
+Result<> Store::fold(std::span<const StoredRow> rows, Sync sync) {
+  auto done = transact(sync, [&]() -> Result<> {
+    if (auto ok = execute("DELETE FROM journal"); !ok) return ok;
+    return write_rows(rows);
+  });
+  if (done) journal_bytes_ = 0;
+  return done;
+}
+
 Result<> Store::replace(const std::string& schema, std::span<const StoredRow> rows) {
-  if (auto ok = set_sync(Sync::now); !ok) return ok;
-  if (auto ok = execute("BEGIN IMMEDIATE"); !ok) return ok;
-  auto done = transaction(&schema, rows);
-  if (!done && sqlite3_get_autocommit(db_) == 0) sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  auto done = transact(Sync::now, [&]() -> Result<> {
+    for (const char* sql : {"DELETE FROM rows", "DELETE FROM journal"})
+      if (auto ok = execute(sql); !ok) return ok;
+    auto statement = prepare("INSERT OR REPLACE INTO meta(name, value) VALUES('schema', ?1)");
+    if (!statement) return std::unexpected(statement.error());
+    bind(statement->get(), 1, schema);
+    if (auto ok = run(statement->get()); !ok) return ok;
+    return write_rows(rows);
+  });
+  if (done) journal_bytes_ = 0;
   return done;
 }
 

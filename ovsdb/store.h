@@ -1,6 +1,8 @@
-// Rows on disk: one SQLite file in WAL mode. A transaction that write() has taken survives the end of this process,
-// however it comes about, and one that it has not taken leaves no trace. A power failure may take back those written
-// `later` in the last second, the last first (LogSync); nothing that was written `now`, nor anything before that.
+// Rows on disk: one SQLite file in WAL mode. It has rows, and a journal of what was done to them since (journal.h); a
+// commit is one entry more, and when the journal is full the rows that it names are written and it begins anew
+// (adr/0010). A transaction that append() or fold() has taken survives the end of this process, however it comes about,
+// and one that they have not taken leaves no trace. A power failure may take back those written `later` in the last
+// second, the last first (LogSync); nothing that was written `now`, nor anything before that.
 //
 // One Store at a time has the file, by a lock of flock(2). SQLite's own locks stay as SQLite means them, so that other
 // programs may look at the file, or copy it by SQLite's backup, while it is in use.
@@ -16,6 +18,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "ovsdb/journal.h"
 #include "ovsdb/log_sync.h"
 
 struct sqlite3;
@@ -23,15 +26,15 @@ struct sqlite3_stmt;
 
 namespace heddle::ovsdb {
 
-// A row as it lies in the file: `columns` is a JSON object of the columns that are not at their default.
-struct StoredRow {
-  std::string table;
-  std::string uuid;
-  std::optional<std::string> columns;  // none (only for write()): the row goes
-};
-
 class Store {
  public:
+  // Bytes of entries in the journal: of changes to some thousand small rows. Folding those takes tens of milliseconds.
+  static constexpr std::size_t kJournalBytes = 1U << 20U;
+
+  struct Loaded {
+    std::vector<StoredRow> rows;
+    std::vector<std::pair<std::string, std::string>> journaled;  // table and UUID of those that the journal names
+  };
   static Result<std::unique_ptr<Store>> open(const std::string& path);
   ~Store();
   Store(const Store&) = delete;
@@ -39,12 +42,16 @@ class Store {
 
   // The schema under which the rows were written; empty in a new file.
   Result<std::string> schema();
-  Result<std::vector<StoredRow>> load();
-  // One transaction. `now`: on disk when it returns, with all that were written before it. No rows: nothing is written,
-  // and `now` means what was written before.
+  Result<Loaded> load();
+  // Each of the following is one transaction. `now`: on disk when it returns, with all that were written before it.
   enum class Sync : bool { now, later };
-  Result<> write(std::span<const StoredRow> rows, Sync sync);
-  // One transaction: replaces the schema and all rows.
+  // Whether the journal has room for an entry of this size; if not, fold() must take the commit.
+  [[nodiscard]] bool has_room(std::size_t bytes) const { return journal_bytes_ + bytes <= kJournalBytes; }
+  // An empty entry is not written; `now` means then what was written before.
+  Result<> append(const std::string& entry, Sync sync);
+  // These rows as they are now, among them all that the journal names. The journal is empty afterwards.
+  Result<> fold(std::span<const StoredRow> rows, Sync sync);
+  // Replaces the schema and all rows.
   Result<> replace(const std::string& schema, std::span<const StoredRow> rows);
 
  private:
@@ -55,12 +62,17 @@ class Store {
   using Statement = std::unique_ptr<sqlite3_stmt, Finalize>;
 
   Result<> initialize();
+  Result<> prepare_all();
   Result<> execute(const char* sql);
   Result<Statement> prepare(const char* sql);
   Result<> set_sync(Sync sync);
+  Result<JournalReplay> read_journal();
   Result<> run(sqlite3_stmt* statement);
+  Result<> write_rows(std::span<const StoredRow> rows);
   Result<> write_row(const StoredRow& row);
-  Result<> transaction(const std::string* schema, std::span<const StoredRow> rows);
+  // In a transaction, which is taken back when `work` fails.
+  template <typename Work>
+  Result<> transact(Sync sync, Work&& work);
   [[nodiscard]] Error error(const char* what) const;
 
   std::string path_;
@@ -70,8 +82,12 @@ class Store {
   Fd file_;
   sqlite3* db_ = nullptr;
   Sync sync_ = Sync::now;
+  Statement begin_;
+  Statement commit_;
+  Statement append_;
   Statement put_;
   Statement remove_;
+  std::size_t journal_bytes_ = 0;
   std::unique_ptr<LogSync> log_;
 };
 

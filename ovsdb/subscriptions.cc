@@ -53,14 +53,29 @@ Expect<Json> Subscriptions::add(RpcSession& session, MonitorKind kind, const Jso
   Json data = missed ? monitor->updates(*missed) : monitor->initial(database_);
   Session& state = sessions_[session.id()];
   state.rpc = &session;
-  state.monitors.emplace(params[1], monitor);
+  state.monitors.emplace(params[1], Followed{monitor, dump_json(params[1])});
   if (kind != MonitorKind::cond_since) return data;
   return Json::array({missed.has_value(), database_.last_transaction().to_string(), std::move(data)});
 }
 
+namespace {
+
+std::string_view method_of(MonitorKind kind) {
+  static constexpr std::array<std::string_view, 3> methods{"update", "update2", "update3"};
+  return methods.at(static_cast<std::size_t>(kind));
+}
+
+std::string params_of(const std::string& id, MonitorKind kind, const Uuid& transaction, const std::string& updates) {
+  std::string params = "[" + id + ",";
+  if (kind == MonitorKind::cond_since) params += "\"" + transaction.to_string() + "\",";
+  return params + updates + "]";
+}
+
+}  // namespace
+
 Expect<> Subscriptions::change(SessionId session, const Json& id, const Json& params) {
   Session& state = sessions_.at(session);
-  const MonitorRef before = state.monitors.at(id);
+  const MonitorRef before = state.monitors.at(id).monitor;
   if (before->kind() == MonitorKind::plain)
     return syntax_error("monitor " + dump_brief(id) + " was made by \"monitor\": it has no conditions");
   if (auto ok = check_bytes(params[1], params[2]); !ok) return ok;
@@ -68,9 +83,12 @@ Expect<> Subscriptions::change(SessionId session, const Json& id, const Json& pa
   if (!parsed) return std::unexpected(parsed.error());
   const MonitorRef after = shared(std::move(*parsed));
   state.monitors.erase(id);
-  state.monitors.emplace(params[1], after);
+  const std::string id_text = dump_json(params[1]);
+  state.monitors.emplace(params[1], Followed{after, id_text});
   const Json updates = after->difference(*before, database_);
-  if (!updates.empty()) tell(state, params[1], after->kind(), database_.last_transaction(), dump_json(updates));
+  if (updates.empty()) return {};
+  const auto words = params_of(id_text, after->kind(), database_.last_transaction(), dump_json(updates));
+  state.rpc->notify_text(method_of(after->kind()), words);
   return {};
 }
 
@@ -89,22 +107,28 @@ bool Subscriptions::remove(SessionId session, const Json& id) {
   return it != sessions_.end() && it->second.monitors.erase(id) > 0;
 }
 
-void Subscriptions::tell(const Session& session, const Json& id, MonitorKind kind, const Uuid& transaction,
-                         const std::string& updates) {
-  static constexpr std::array<std::string_view, 3> methods{"update", "update2", "update3"};
-  std::string params = "[" + dump_json(id) + ",";
-  if (kind == MonitorKind::cond_since) params += "\"" + transaction.to_string() + "\",";
-  session.rpc->notify_text(methods.at(static_cast<std::size_t>(kind)), params + updates + "]");
-}
-
 void Subscriptions::changed(const Change& change) {
-  std::unordered_map<const Monitor*, std::string> rendered;  // empty text: no news
+  // Put into words once for a monitor, and once for those of the same id, as clients of one kind have it.
+  struct Words {
+    std::string updates;  // empty: no news
+    const std::string* id = nullptr;
+    std::string params;
+  };
+  std::unordered_map<const Monitor*, Words> said;
   for (const auto& [session, state] : sessions_) {
-    for (const auto& [id, monitor] : state.monitors) {
-      const auto [text, first] = rendered.try_emplace(monitor.get());
+    for (const auto& [id, followed] : state.monitors) {
+      const auto [known, first] = said.try_emplace(followed.monitor.get());
+      Words& words = known->second;
       if (first)
-        if (const Json updates = monitor->updates(change); !updates.empty()) text->second = dump_json(updates);
-      if (!text->second.empty()) tell(state, id, monitor->kind(), change.id, text->second);
+        if (const Json updates = followed.monitor->updates(change); !updates.empty())
+          words.updates = dump_json(updates);
+      if (words.updates.empty()) continue;
+      const MonitorKind kind = followed.monitor->kind();
+      if (words.id == nullptr || *words.id != followed.id_text) {
+        words.id = &followed.id_text;
+        words.params = params_of(followed.id_text, kind, change.id, words.updates);
+      }
+      state.rpc->notify_text(method_of(kind), words.params);
     }
   }
 }

@@ -34,14 +34,16 @@ class Subscriptions {
 
  private:
   using MonitorRef = std::shared_ptr<const Monitor>;
+  struct Followed {
+    MonitorRef monitor;
+    std::string id_text;  // the client's id as JSON
+  };
   struct Session {
     RpcSession* rpc = nullptr;
-    std::map<Json, MonitorRef> monitors;  // by the client's id
+    std::map<Json, Followed> monitors;  // by the client's id
   };
   MonitorRef shared(Monitor monitor);
   void changed(const Change& change);
-  static void tell(const Session& session, const Json& id, MonitorKind kind, const Uuid& transaction,
-                   const std::string& updates);
 
   Database& database_;
   History history_;

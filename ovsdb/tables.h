@@ -52,16 +52,8 @@ void for_each_moved_ref(const Row& before, const Row& after, Visit&& visit) {
       for_each_ref(column, after.at(i), [&](const BaseType& base, const Uuid& uuid) { visit(base, uuid, 1); });
       continue;
     }
-    const auto& was = before.at(i).keys();
-    const auto& is = after.at(i).keys();
-    std::size_t w = 0;
-    for (std::size_t n = 0; w < was.size() || n < is.size();) {
-      const bool goes = n == is.size() || (w < was.size() && was[w] < is[n]);
-      const bool comes = !goes && (w == was.size() || is[n] < was[w]);
-      if (goes || comes) visit(column.type.key, std::get<Uuid>(goes ? was[w] : is[n]), goes ? -1 : 1);
-      if (!comes) ++w;
-      if (!goes) ++n;
-    }
+    for_each_difference(before.at(i), after.at(i),
+                        [&](const Atom& a, int sign) { visit(column.type.key, std::get<Uuid>(a), sign); });
   }
 }
 

@@ -1,8 +1,10 @@
 """What was acknowledged stays: through kill -9 at any moment, and on a disk that takes no more."""
+import contextlib
 import os
 import random
 import resource
 import socket
+import sqlite3
 import subprocess
 import sys
 
@@ -13,6 +15,7 @@ ROUNDS = 20
 # In each round; HEDDLE_CRASH_TRANSACTIONS=10000 for a night.
 TRANSACTIONS = int(os.environ.get("HEDDLE_CRASH_TRANSACTIONS", "500"))
 WINDOW = 16  # requests under way
+FILLER = "x" * 2000  # of each row: some hundreds of transactions fill the journal, which is then folded into the rows
 
 
 @pytest.fixture
@@ -20,14 +23,14 @@ def host(lab):
     return lab.host("h").start()
 
 
-def number(i):
-    return ["map", [["n", str(i)]]]
+def number(i, *more):
+    return ["map", [["n", str(i)], *more]]
 
 
 def pair(i, last=None):
     """A transaction of two rows that belong together, and of a note, in row `last`, of which came last."""
     note = {"op": "update", "table": "QoS", "where": [["_uuid", "==", last]], "row": {"external_ids": number(i)}}
-    return [*({"op": "insert", "table": "QoS", "row": {"type": side, "external_ids": number(i)}} for side in "ab"),
+    return [*({"op": "insert", "table": "QoS", "row": {"type": side, "external_ids": number(i, ["x", FILLER])}} for side in "ab"),
             *([note] if last else [])]
 
 
@@ -120,6 +123,31 @@ def test_a_backup_while_it_runs(host, tmp_path):
     host.start(db=tmp_path / "copy.db")
     with Rpc(host.rundir / "db.sock") as rpc:
         assert set(numbers(rpc)) == {0}
+
+
+def layout(host, *commands):
+    """The layout of the database file when the commands have been done to it."""
+    with contextlib.closing(sqlite3.connect(host.db)) as file:
+        for command in commands:
+            file.execute(command)
+        file.commit()
+        return file.execute("PRAGMA user_version").fetchone()[0]
+
+
+def test_a_file_of_before_there_was_a_journal(host):
+    with Rpc(host.rundir / "db.sock") as rpc:
+        rpc.transact(*pair(0))
+    host.stop()
+    assert layout(host, "DROP TABLE journal", "PRAGMA user_version=1") == 1
+    host.start()
+    with Rpc(host.rundir / "db.sock") as rpc:
+        assert numbers(rpc) == {0: {"a", "b"}}
+        rpc.transact(*pair(1))
+    host.kill()
+    assert layout(host) == 2
+    host.start()
+    with Rpc(host.rundir / "db.sock") as rpc:
+        assert set(numbers(rpc)) == {0, 1}
 
 
 def test_a_reader_that_stops_is_cut_off(lab, monkeypatch):

@@ -60,6 +60,11 @@ class TestClient {
     request(id, method, params);
     return next();
   }
+  // Whether anything has been sent to it that it has not read; lets nobody run.
+  [[nodiscard]] bool has_mail() const {
+    char first = 0;
+    return ::recv(fd_.get(), &first, 1, MSG_PEEK) == 1;
+  }
   void close() { fd_.reset(); }
 
  private:

@@ -1,4 +1,8 @@
 // The protocol over a real unix socket.
+#include <algorithm>
+#include <vector>
+
+#include "ovsdb/rpc_outbox.h"
 #include "tests/unit/ovsdb/rpc_fixture.h"
 
 namespace heddle::ovsdb {
@@ -52,6 +56,48 @@ TEST_F(Server, AnUpdateComesBeforeTheReplyThatCausedIt) {
   c.request(2, "transact", "['T',{'op':'insert','table':'Root','row':{'name':'x'}}]");
   EXPECT_EQ(c.next()["method"], "update");
   EXPECT_EQ(c.next()["id"], 2);
+}
+
+// More clients than have their turn at once, who follow a table from now on.
+std::vector<std::unique_ptr<Client>> followers(boost::asio::io_context& io, const std::string& path) {
+  std::vector<std::unique_ptr<Client>> out;
+  for (std::size_t n = 0; n < 3 * RpcOutbox::kTurn; ++n) {
+    out.push_back(std::make_unique<Client>(io, path));
+    const std::string id = n % 2 == 0 ? "'m'" : std::to_string(n);
+    EXPECT_TRUE(out.back()->call(1, "monitor", "['T'," + id + ",{'Root':{'columns':['n']}}]")["error"].is_null());
+  }
+  return out;
+}
+
+TEST_F(Server, AnAnswerDoesNotWaitUntilAllWhoFollowAreTold) {
+  run(*db, "[{'op':'insert','table':'Root','row':{'name':'x'}}]");
+  const auto all = followers(io, path);
+  Client writer(io, path);
+  for (int n = 1; n <= 3; ++n) {
+    const auto row = "{'n':" + std::to_string(n) + "}";
+    writer.call(n, "transact", "['T',{'op':'update','table':'Root','where':[],'row':" + row + "}]");
+    if (n > 1) continue;
+    EXPECT_EQ(std::count_if(all.begin(), all.end(), [](const auto& one) { return one->has_mail(); }), 0);
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (int n = 1; n <= 3; ++n) {
+      const Json params = all[i]->next()["params"];
+      EXPECT_EQ(params[0], i % 2 == 0 ? Json("m") : Json(i));
+      EXPECT_EQ(params[1]["Root"].begin().value()["new"]["n"], n) << "client " << i;
+    }
+  }
+}
+
+TEST_F(Server, ClientsMayGoWhileTheyWaitForTheirTurn) {
+  run(*db, "[{'op':'insert','table':'Root','row':{'name':'x'}}]");
+  auto all = followers(io, path);
+  run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':2}}]");
+  for (std::size_t i = 0; i < all.size(); i += 3) all[i].reset();
+  EXPECT_EQ(all[1]->next()["params"][1]["Root"].begin().value()["new"]["n"], 2);
+  EXPECT_EQ(all.back()->next()["params"][1]["Root"].begin().value()["new"]["n"], 2);
+  run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':3}}]");
+  rpc.reset();  // with all sessions, some of which wait
+  io.poll();
 }
 
 TEST_F(Server, MonitorSelectChoosesWhatIsTold) {
