@@ -222,7 +222,7 @@ class Datapath {
   // passed over. The counters of a mirror's slot go on until its MirrorSpec is another.
   virtual Result<> set_bridge(BridgeId bridge, const BridgePolicy& policy) = 0;
   [[nodiscard]] virtual MirrorCounters mirror_counters(BridgeId bridge, unsigned slot) const = 0;
-  // Between these two, a port that comes into a bridge or gets its device may wait for its first flooded frames until
+  // Between these two, a port that comes into a bridge or gets its device may wait for its first frames until
   // end_changes(): for many calls in a row, of some milliseconds. What a port must not get any more it never gets.
   virtual void begin_changes() {}
   virtual void end_changes() {}

@@ -96,6 +96,11 @@ Result<> Store::initialize() {
   if (found < 0 || found > kLayout)
     return fail(Errc::unsupported, "database file " + path_ + ": its layout " + std::to_string(found) +
                                        " is from another version of this program (use that version, or another file)");
+  // To write it once more would be two syncs, while somebody waits for the start.
+  if (found == kLayout) {
+    if (auto ok = execute("COMMIT"); !ok) return ok;
+    return prepare_all();
+  }
   for (const char* sql :
        {"CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", kRowsTable,
         "CREATE TABLE IF NOT EXISTS journal(seq INTEGER PRIMARY KEY, entry TEXT NOT NULL)", "PRAGMA user_version=2",
