@@ -76,7 +76,7 @@ class Scale:
         self.processes.clear()
 
     def wait_for_database(self):
-        wait_for("the database", lambda: answers(self.socket()), 120)
+        wait_for("the database", lambda: answers(self.socket()), 120, 0.001)
 
 
 class ScaleHeddle(Scale):

@@ -23,12 +23,12 @@ def other(host):
     return "h2" if host == "h1" else "h1"
 
 
-def wait_for(what, condition, seconds=15):
+def wait_for(what, condition, seconds=15, pace=0.02):
     give_up = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > give_up:
             raise RuntimeError(f"{what}: not after {seconds} s")
-        time.sleep(0.02)
+        time.sleep(pace)
 
 
 class Switch:
