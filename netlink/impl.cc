@@ -62,17 +62,17 @@ std::unexpected<Error> refuse(const Verdict& v, const std::string& what, const s
   }
 }
 
-Result<Verdict> Netlink::Impl::transact(const wire::Msg& m, const Receive& receive) {
+Result<Verdict> Netlink::Impl::transact(const wire::Msg& m, const Receive& receive, Ends ends) {
   if (!m) return fail_errno(ENOMEM, "netlink request");
   nlmsghdr* h = nlmsg_hdr(m.get());
-  if ((h->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP) h->nlmsg_flags |= NLM_F_ACK;
+  if (ends == Ends::acknowledged && (h->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP) h->nlmsg_flags |= NLM_F_ACK;
   h->nlmsg_seq = ++seq_;
   if (::send(fd_.get(), h, h->nlmsg_len, 0) < 0) return fail_errno(errno, "netlink request");
   Verdict v;
   for (;;) {
     auto size = fill();
     if (!size) return std::unexpected(size.error());
-    if (digest(*size, receive, v)) return v;
+    if (digest(*size, receive, ends, v)) return v;
   }
 }
 
@@ -85,9 +85,12 @@ Result<> Netlink::Impl::change(const wire::Msg& m, const std::string& what, cons
 
 Result<Link> Netlink::Impl::one_link(const wire::Msg& m, const std::string& object) {
   std::optional<Link> found;
-  auto v = transact(m, [&](nlmsghdr* h) {
-    if (h->nlmsg_type == RTM_NEWLINK) found = wire::link(h);
-  });
+  auto v = transact(
+      m,
+      [&](nlmsghdr* h) {
+        if (h->nlmsg_type == RTM_NEWLINK) found = wire::link(h);
+      },
+      Ends::answered);
   if (!v) return std::unexpected(v.error());
   if (v->err != 0) return refuse(*v, "reading it", object);
   if (!found) return fail(Errc::system, object + ": the kernel's answer has no link in it");
@@ -130,7 +133,7 @@ Result<std::size_t> Netlink::Impl::fill() {
 }
 
 // True when the answer to request seq_ is complete. Late answers to requests that were given up on are passed over.
-bool Netlink::Impl::digest(std::size_t size, const Receive& receive, Verdict& v) {
+bool Netlink::Impl::digest(std::size_t size, const Receive& receive, Ends ends, Verdict& v) {
   auto left = static_cast<int>(size);
   for (auto* h = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(h, left) != 0; h = nlmsg_next(h, &left)) {
     if (h->nlmsg_seq != seq_) continue;
@@ -143,6 +146,7 @@ bool Netlink::Impl::digest(std::size_t size, const Receive& receive, Verdict& v)
       return true;
     }
     receive(h);
+    if (ends == Ends::answered) return true;
   }
   return false;
 }

@@ -52,8 +52,10 @@ class Netlink::Impl {
   using Receive = std::function<void(nlmsghdr*)>;
   using Make = std::function<wire::Msg()>;
 
+  // What the kernel's answer to a request ends with. A question about one object needs no acknowledgement beside it.
+  enum class Ends : bool { acknowledged, answered };
   // Sends `m` and hands every message of the answer to `receive`.
-  Result<Verdict> transact(const wire::Msg& m, const Receive& receive);
+  Result<Verdict> transact(const wire::Msg& m, const Receive& receive, Ends ends = Ends::acknowledged);
 
   // A change of one device: done, or refused with `what` in the text.
   Result<> change(const wire::Msg& m, const std::string& what, const std::string& object);
@@ -83,7 +85,7 @@ class Netlink::Impl {
 
  private:
   Result<std::size_t> fill();
-  bool digest(std::size_t size, const Receive& receive, Verdict& v);
+  bool digest(std::size_t size, const Receive& receive, Ends ends, Verdict& v);
 
   Fd fd_;
   std::uint32_t seq_ = 0;
