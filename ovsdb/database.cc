@@ -208,8 +208,21 @@ Expect<> DatabaseImpl::store(const Change& change, Store::Sync sync) {
 
 Result<> DatabaseImpl::append(const Change& change, Store::Sync sync) {
   const std::string entry = journal_entry(change);
-  if (!store_->has_room(entry.size())) return fold(change, sync);
+  if (store_->is_due(entry.size())) {
+    auto folded = fold(change, sync);
+    if (!folded) {
+      store_->make_room();
+      folded = fold(change, sync);
+    }
+    if (folded || !store_->has_room(entry.size())) return folded;
+    store_->put_off();
+    spdlog::warn("{}; the journal grows until there is room", folded.error().text);
+  }
   auto done = store_->append(entry, sync);
+  if (!done) {
+    store_->make_room();
+    done = store_->append(entry, sync);
+  }
   if (done)
     for (const RowChange& row : change.rows)
       if (row.stored()) journaled_.insert({row.table, row.uuid});

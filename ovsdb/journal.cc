@@ -200,6 +200,9 @@ Result<std::vector<StoredRow>> JournalReplay::others() const {
   std::vector<StoredRow> out;
   for (const auto& [key, news] : rows_) {
     if (news.seen) continue;
+    if (news.columns && !news.whole)
+      return fail(Errc::invalid, "the journal has news of row " + key.second + " of table " + key.first +
+                                     ", which is not there (restore the file from a copy)");
     auto row = apply(news, {key.first, key.second, std::nullopt});
     if (!row) return std::unexpected(row.error());
     out.push_back(std::move(*row));

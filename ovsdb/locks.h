@@ -43,7 +43,7 @@ class Locks {
   };
 
   Tell tell_;
-  std::map<std::string, std::deque<Turn>, std::less<>> queues_;  // never empty; the first one holds the lock
+  std::map<std::string, std::deque<Turn>, std::less<>> queues_;    // never empty; the first one holds the lock
   std::map<SessionId, std::set<std::string, std::less<>>> asked_;  // to be unlocked
 };
 

@@ -63,7 +63,7 @@ void LogSync::reach_ahead() {
   if (written == static_cast<ssize_t>(zeros.size()))
     reached_ += written;
   else if (::ftruncate(fd_.get(), log.st_size) < 0)  // what little room there is, is SQLite's
-    reached_ = 0;
+    reached_ = -1;
 }
 
 void LogSync::run(const std::stop_token& stop) {

@@ -52,7 +52,7 @@ class LogSync {
 
   Fd fd_;
   std::string path_;
-  off_t reached_ = 0;  // the log's size as reach_ahead() left it
+  off_t reached_ = -1;  // the log's size as reach_ahead() left it
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::optional<TimePoint> unsynced_;  // since when; none: everything is on disk, or will be after `syncing_`

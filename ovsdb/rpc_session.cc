@@ -160,9 +160,14 @@ void RpcConnection::notify(std::string_view method, Json params) {
   send(Json{{"id", nullptr}, {"method", method}, {"params", std::move(params)}});
 }
 
+// What waits for its turn counts as if the peer did not read it; so much of it does not wait.
+constexpr std::size_t kMuch = 65536;
+
 void RpcConnection::notify_text(std::string_view method, std::string_view params) {
   if (!queue({R"({"id":null,"method":")", method, R"(","params":)", params, "}"})) return;
-  if (!writing_.empty() || std::exchange(waiting_, true)) return;
+  if (!writing_.empty()) return;
+  if (queued_.size() >= kMuch) return write();
+  if (std::exchange(waiting_, true)) return;
   shared_.outbox->add(stream_->executor(), std::shared_ptr<RpcOutbox::Sender>(shared_from_this(), this));
 }
 

@@ -85,8 +85,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 Result<> Store::initialize() {
   // The log goes back into the file, with two syncs, when it has 4,096 pages: 16 MiB. SQLite's own measure is 4 MiB,
   // which a few folds of many rows fill.
-  for (const char* sql :
-       {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=4096", "BEGIN IMMEDIATE"})
+  // What a journal held need not be overwritten when it is emptied, as Debian's SQLite would have it.
+  for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=4096",
+                          "PRAGMA secure_delete=OFF", "BEGIN IMMEDIATE"})
     if (auto ok = execute(sql); !ok) return ok;
   auto layout = prepare("PRAGMA user_version");
   if (!layout) return std::unexpected(layout.error());
@@ -235,8 +236,15 @@ Result<> Store::fold(std::span<const StoredRow> rows, Sync sync) {
     if (auto ok = execute("DELETE FROM journal"); !ok) return ok;
     return write_rows(rows);
   });
-  if (done) journal_bytes_ = 0;
+  if (done) begin_journal();
   return done;
+}
+
+void Store::make_room() { sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr); }
+
+void Store::begin_journal() {
+  journal_bytes_ = 0;
+  fold_at_ = kJournalBytes;
 }
 
 Result<> Store::replace(const std::string& schema, std::span<const StoredRow> rows) {
@@ -249,7 +257,7 @@ Result<> Store::replace(const std::string& schema, std::span<const StoredRow> ro
     if (auto ok = run(statement->get()); !ok) return ok;
     return write_rows(rows);
   });
-  if (done) journal_bytes_ = 0;
+  if (done) begin_journal();
   return done;
 }
 

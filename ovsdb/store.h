@@ -30,6 +30,8 @@ class Store {
  public:
   // Bytes of entries in the journal: of changes to some thousand small rows. Folding those takes tens of milliseconds.
   static constexpr std::size_t kJournalBytes = 1U << 20U;
+  // The same, when folding fails: a disk that is full may still take small entries.
+  static constexpr std::size_t kJournalMost = 8U << 20U;
 
   struct Loaded {
     std::vector<StoredRow> rows;
@@ -45,8 +47,14 @@ class Store {
   Result<Loaded> load();
   // Each of the following is one transaction. `now`: on disk when it returns, with all that were written before it.
   enum class Sync : bool { now, later };
-  // Whether the journal has room for an entry of this size; if not, fold() must take the commit.
-  [[nodiscard]] bool has_room(std::size_t bytes) const { return journal_bytes_ + bytes <= kJournalBytes; }
+  // Whether it is time that fold() takes the commit, and not the journal as an entry of this size.
+  [[nodiscard]] bool is_due(std::size_t bytes) const { return journal_bytes_ + bytes > fold_at_; }
+  [[nodiscard]] bool has_room(std::size_t bytes) const { return journal_bytes_ + bytes <= kJournalMost; }
+  // A fold has failed: not every commit is to try again.
+  void put_off() { fold_at_ = journal_bytes_ + kJournalBytes / 4; }
+  // Something has failed, perhaps since the disk is full: puts SQLite's log back into the file, so that it may begin
+  // anew in the room that it has.
+  void make_room();
   // An empty entry is not written; `now` means then what was written before.
   Result<> append(const std::string& entry, Sync sync);
   // These rows as they are now, among them all that the journal names. The journal is empty afterwards.
@@ -68,6 +76,7 @@ class Store {
   Result<> set_sync(Sync sync);
   Result<JournalReplay> read_journal();
   Result<> run(sqlite3_stmt* statement);
+  void begin_journal();
   Result<> write_rows(std::span<const StoredRow> rows);
   Result<> write_row(const StoredRow& row);
   // In a transaction, which is taken back when `work` fails.
@@ -88,6 +97,7 @@ class Store {
   Statement put_;
   Statement remove_;
   std::size_t journal_bytes_ = 0;
+  std::size_t fold_at_ = kJournalBytes;
   std::unique_ptr<LogSync> log_;
 };
 

@@ -1,6 +1,7 @@
 #include "ovsdb/subscriptions.h"
 
 #include <array>
+#include <ranges>
 #include <unordered_map>
 #include <utility>
 
@@ -115,7 +116,8 @@ void Subscriptions::changed(const Change& change) {
     std::string params;
   };
   std::unordered_map<const Monitor*, Words> said;
-  for (const auto& [session, state] : sessions_) {
+  // Whoever came last is told first: a short call that waits for this, not one of those that follow for days.
+  for (const auto& [session, state] : std::views::reverse(sessions_)) {
     for (const auto& [id, followed] : state.monitors) {
       const auto [known, first] = said.try_emplace(followed.monitor.get());
       Words& words = known->second;

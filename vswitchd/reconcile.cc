@@ -14,12 +14,6 @@ namespace heddle::vswitchd {
 using ofproto::Switch;
 using ofproto::SwitchPort;
 
-namespace {
-
-constexpr unsigned kPieces = 4;  // calls of step() between begin_changes() and end_changes()
-
-}  // namespace
-
 void insert_root(ovsdb::Database& db) {
   if (!db.rows("Open_vSwitch").empty()) return;
   const ovsdb::Json insert{{"op", "insert"}, {"table", "Open_vSwitch"}, {"row", ovsdb::Json::object()}};
@@ -145,13 +139,9 @@ void Reconciler::sort_todo() {
 
 bool Reconciler::step(const std::function<bool()>& enough) {
   if (!running_) return true;
-  if (pieces_++ == 0)
-    for (const auto& [type, sw] : switches_) sw->begin_changes();
+  for (const auto& [type, sw] : switches_) sw->begin_changes();
   const bool done = change_ports(enough);
-  if (done || pieces_ == kPieces) {
-    pieces_ = 0;
-    for (const auto& [type, sw] : switches_) sw->end_changes();
-  }
+  for (const auto& [type, sw] : switches_) sw->end_changes();
   if (done) finish();
   return done;
 }

@@ -126,7 +126,6 @@ class Reconciler {
   std::vector<Stale> stale_;
   std::vector<const DesiredPort*> todo_;  // in want_
   std::size_t removed_ = 0, applied_ = 0;
-  unsigned pieces_ = 0;  // since begin_changes(); 0: not between that and end_changes()
   bool running_ = false;
   bool bridges_done_ = false;
   std::optional<Reread> part_;                               // not a run over everything, but over these

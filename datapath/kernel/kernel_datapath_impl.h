@@ -169,7 +169,7 @@ class KernelDatapath final : public Datapath {
   void on_renamed(const netlink::Link& link, std::set<PortNo>& changed);
   void reread_links(std::set<PortNo>& changed);
   void on_traffic(int ifindex, std::set<PortNo>& changed);
-  void refresh_stations();
+  void refresh_stations(std::set<PortNo>& changed);
   void refresh_remotes(std::set<PortNo>& changed);
   void arm_timer();
 

@@ -154,14 +154,16 @@ void KernelDatapath::on_traffic(int ifindex, std::set<PortNo>& changed) {
   for (auto& [no, p] : ports_) {
     if (p.tunnel() || p.hook.ifindex() == 0 || way_out(p).index != ifindex) continue;
     const auto before = p.conf.flags;
+    const netlink::Link was = way_out(p);
     see_way_out(p);
     on_qdisc(p);
-    if (p.conf.flags != before) changed.insert(no);
+    // What the link's own news would tell may be seen here first, and is no news then.
+    if (p.conf.flags != before || way_out(p) != was) changed.insert(no);
   }
 }
 
 // A few at a time: a thousand ports at rest must not cost anything that shows.
-void KernelDatapath::refresh_stations() {
+void KernelDatapath::refresh_stations(std::set<PortNo>& changed) {
   auto it = ports_.upper_bound(last_refreshed_);
   const std::size_t most = std::min(kStationsAtOnce, ports_.size());
   for (std::size_t n = 0; n < most; ++n, ++it) {
@@ -171,7 +173,10 @@ void KernelDatapath::refresh_stations() {
     if (p.tunnel() || p.hook.ifindex() == 0 || (p.internal() && !p.moved)) continue;
     netlink::Link& out = p.internal() ? p.back : p.link;
     if (out.kind != "veth") continue;
-    if (auto now = kernel_->link(out.index)) out = *now;
+    if (auto now = kernel_->link(out.index); now && *now != out) {
+      out = *now;
+      changed.insert(p.no);
+    }
     write_device(p);
   }
 }
@@ -214,7 +219,7 @@ void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
   std::uint64_t expired = 0;
   if (read(timer_.get(), &expired, sizeof expired) == sizeof expired) {
     if (!std::exchange(routes_changed_, false)) {
-      refresh_stations();
+      refresh_stations(touched);
       retry_tunnels(touched);
       floods_->sweep();
     }

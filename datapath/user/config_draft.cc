@@ -76,12 +76,12 @@ void ConfigDraft::remove_port(PortNo no) {
 
 void ConfigDraft::publish_addition() {
   late_ = true;
-  if (!changing_) publish();
+  if (changing_ == 0) publish();
 }
 
 void ConfigDraft::end_changes() {
-  changing_ = false;
-  if (late_) publish();
+  if (changing_ > 0) --changing_;  // 0: the draft was made amid the changes
+  if (late_ && changing_ == 0) publish();
 }
 
 void ConfigDraft::publish() {

@@ -30,7 +30,8 @@ class ConfigDraft {
   // For what takes nothing away from anybody. Between the other two it is left to whoever publishes next, end_changes()
   // at the latest: a snapshot names every port, so one for each of many that come would cost their square.
   void publish_addition();
-  void begin_changes() { changing_ = true; }
+  // These nest.
+  void begin_changes() { ++changing_; }
   void end_changes();
 
  private:
@@ -39,7 +40,7 @@ class ConfigDraft {
   Config draft_;
   std::vector<unsigned> load_;  // queues, by worker
   std::uint64_t generation_ = 0;
-  bool changing_ = false;
+  unsigned changing_ = 0;
   bool late_ = false;  // something waits to be published
 };
 

@@ -196,7 +196,7 @@ Result<> UserDatapath::open_netdev(PortEntry& p) {
   AfxdpConfig config;
   config.device = name;
   config.ifindex = link->index;
-  config.mtu = link->mtu;
+  config.mtu = std::max(link->mtu, p.spec.mtu.value_or(0));  // what mtu_request asks for is set afterwards
   config.queues = std::clamp<unsigned>(p.ethtool.rx_queues, 1, limits::kQueuesPerPort);
   if (p.ethtool.rx_queues > limits::kQueuesPerPort)
     return fail(Errc::unsupported, "network device " + name + " has " + std::to_string(p.ethtool.rx_queues) +
@@ -251,8 +251,12 @@ void UserDatapath::take_again(std::set<PortNo>& changed) {
   const auto port = [&](PortNo no) {
     PortEntry* p = find(no);
     if (p == nullptr || !has_device(*p) || p->slot != kNoIo) return;
+    const std::string before = p->error;
     open_device(*p);
-    if (p->slot == kNoIo) return;
+    if (p->slot == kNoIo) {
+      if (p->error != before) changed.insert(no);
+      return;
+    }
     put_conf(*p);
     draft_->publish_addition();
     changed.insert(no);

@@ -108,6 +108,26 @@ def test_full_disk(host):
         assert set(numbers(rpc)) == {0, 1, 2}
 
 
+def test_full_disk_and_a_full_journal(host):
+    """SQLite's log has no room to grow, and the journal is to be folded into the rows: transactions go on in the room that the
+    log has, when it has been put back into the file."""
+    pid = host.process.pid
+    with Rpc(host.rundir / "db.sock") as rpc:
+        filler = {"op": "insert", "table": "Queue", "row": {"external_ids": ["map", [["n", "x" * 1_020_000]]]}}
+        for _ in range(6):
+            assert "error" not in rpc.transact(filler)["result"][-1]
+        log = os.path.getsize(f"{host.db}-wal")
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (max(log, os.path.getsize(host.log)) + (64 << 10), hard))
+        for n in range(200):  # each of two hundred bytes and more: the journal's megabyte is full on the way
+            assert rpc.transact(*pair(n))["result"][-1].get("error") is None, f"transaction {n}"
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
+    host.kill()
+    host.start()
+    with Rpc(host.rundir / "db.sock") as rpc:
+        assert set(numbers(rpc)) == set(range(200))
+
+
 def test_a_backup_while_it_runs(host, tmp_path):
     """SQLite's own backup, by another process: it gets what is there, and what is acknowledged after it stays."""
     with Rpc(host.rundir / "db.sock") as rpc:
