@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import lab as laboratory  # noqa: E402
-from peers import keys, library, stock  # noqa: E402, F401  (fixtures)
+from peers import keys, library, stock, twins  # noqa: E402, F401  (fixtures)
 
 LOGS = laboratory.SOURCE / "build/conformance"
 

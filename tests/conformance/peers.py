@@ -1,10 +1,14 @@
 """Fixtures: other people's programs and libraries, and what it takes to speak TLS with them."""
+import json
 import re
+import subprocess
 import sys
 
 import pytest
-from net import Failure, run
+from net import Failure, run, wait_until
+from rpc import Rpc
 from stock import fetch, unpack
+from twin_grammar import TABLES
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +35,26 @@ def library():
     sys.path.append(where)  # behind what is installed
     yield pytest.importorskip("ovsdbapp", reason=f"ovsdbapp cannot be imported from {where}")
     sys.path.remove(where)
+
+
+@pytest.fixture
+def twins(stock, lab, tmp_path):
+    """Sockets of Heddle's server and of the peer's, with the same schema: the switch's own, and the tables of the game."""
+    plain = lab.host("plain").start()
+    with Rpc(plain.rundir / "db.sock") as rpc:
+        schema = rpc.call("get_schema", "Open_vSwitch")["result"]
+    schema["tables"] |= TABLES
+    file = tmp_path / "twin.ovsschema"
+    file.write_text(json.dumps(schema))
+    ours = lab.host("h").start("--schema", file)
+    run(stock / "ovsdb-tool", "create", tmp_path / "peer.db", file)
+    path = tmp_path / "peer.sock"
+    peer = subprocess.Popen([stock.parents[1] / "usr/sbin/ovsdb-server", tmp_path / "peer.db", f"--remote=punix:{path}",
+                             f"--unixctl={tmp_path}/peer.ctl", "-vconsole:off", "-vsyslog:off"])
+    wait_until(path.exists, 10, "Debian's ovsdb-server serves")
+    yield ours.rundir / "db.sock", path
+    peer.terminate()
+    peer.wait()
 
 
 @pytest.fixture(scope="module")

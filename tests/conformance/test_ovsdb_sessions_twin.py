@@ -6,8 +6,7 @@ import os
 import random
 
 from rpc import Rpc
-from twin_grammar import normal
-from test_ovsdb_twin import MARK, NOWHERE, sockets  # noqa: F401  (a fixture)
+from twin_grammar import MARK, NOWHERE, normal
 
 MESSAGES = int(os.environ.get("HEDDLE_TWIN_MESSAGES", "600"))
 ROWS = [f"00000000-0000-4000-8000-00000000000{n}" for n in range(3)]
@@ -179,11 +178,11 @@ class Game:
         return None
 
 
-def test_the_same_to_every_session(sockets):  # noqa: F811
+def test_the_same_to_every_session(twins):
     seed = os.environ.get("HEDDLE_SEED", "7047")
     print(f"HEDDLE_SEED={seed}")
     game = Game(random.Random(seed))
-    sides = [Side(path) for path in sockets]
+    sides = [Side(path) for path in twins]
     for side in sides:
         rows = [{"op": "insert", "table": "TwinRoot", "uuid": uuid, "row": {"name": f"row{n}", "i": n}} for n, uuid in enumerate(ROWS)]
         assert side.sessions[0].transact(*rows, {"op": "insert", "table": "TwinMark", "row": {}})["error"] is None

@@ -3,38 +3,13 @@ the same rows, and tell their monitors the same. HEDDLE_SEED and HEDDLE_TWIN_TRA
 import json
 import os
 import random
-import subprocess
 
-import pytest
-from net import run, wait_until
 from rpc import Rpc
-from twin_grammar import PLAYED, TABLES, Grammar, normal
+from twin_grammar import MARK, NOWHERE, PLAYED, TABLES, Grammar, normal
 
 TRANSACTIONS = int(os.environ.get("HEDDLE_TWIN_TRANSACTIONS", "500"))
-NOWHERE = "00000000-0000-0000-0000-000000000000"
-MARK = {"op": "mutate", "table": "TwinMark", "where": [], "mutations": [["n", "+=", 1]]}
 # Conditions of the monitors that have some; TwinMark is followed whole.
 LOOKED_FOR = {"TwinRoot": [["i", ">", 0], ["b", "==", True]], "TwinLeaf": [["a", "<=", 3]], "TwinHolder": [["note", "!=", "a"]]}
-
-
-@pytest.fixture
-def sockets(stock, lab, tmp_path):
-    """Of Heddle's server and of the peer's, with the same schema: the switch's own, and the tables of the game."""
-    plain = lab.host("plain").start()
-    with Rpc(plain.rundir / "db.sock") as rpc:
-        schema = rpc.call("get_schema", "Open_vSwitch")["result"]
-    schema["tables"] |= TABLES
-    file = tmp_path / "twin.ovsschema"
-    file.write_text(json.dumps(schema))
-    ours = lab.host("h").start("--schema", file)
-    run(stock / "ovsdb-tool", "create", tmp_path / "peer.db", file)
-    path = tmp_path / "peer.sock"
-    peer = subprocess.Popen([stock.parents[1] / "usr/sbin/ovsdb-server", tmp_path / "peer.db", f"--remote=punix:{path}",
-                             f"--unixctl={tmp_path}/peer.ctl", "-vconsole:off", "-vsyslog:off"])
-    wait_until(path.exists, 10, "Debian's ovsdb-server serves")
-    yield ours.rundir / "db.sock", path
-    peer.terminate()
-    peer.wait()
 
 
 class Follower:
@@ -103,11 +78,11 @@ def alike(theirs, ours):
     return normal(theirs) == normal(ours)
 
 
-def test_the_same_answers(sockets):
+def test_the_same_answers(twins):
     seed = os.environ.get("HEDDLE_SEED", "7047")
     print(f"HEDDLE_SEED={seed}")
     grammar = Grammar(random.Random(seed))
-    ours, theirs = (Twin(path) for path in sockets)
+    ours, theirs = (Twin(path) for path in twins)
     for twin in (ours, theirs):
         twin.rpc.transact({"op": "insert", "table": "TwinMark", "row": {}})
         for follower in twin.followers:

@@ -44,6 +44,9 @@ TABLES = {
         "note": {"type": "string"}}},
     "TwinMark": {"isRoot": True, "maxRows": 1, "columns": {"n": {"type": "integer"}}},
 }
+NOWHERE = "00000000-0000-0000-0000-000000000000"
+# A table that no random transaction touches: what is told of it comes after what is told of those before.
+MARK = {"op": "mutate", "table": "TwinMark", "where": [], "mutations": [["n", "+=", 1]]}
 PLAYED = [name for name in TABLES if name != "TwinMark"]
 # No integers near 2^63: ovsdb-server lets them overflow, Heddle answers "range error" (tests/unit/ovsdb).
 SCALARS = {"integer": [0, 1, 2, 3, 9, 10, 100, 101, -5, -6, 2**31], "boolean": [True, False],
