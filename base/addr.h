@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MAC and IP addresses as values: comparable, hashable, printable, parsed strictly.
 #pragma once
 

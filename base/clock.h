@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Time as a parameter, so that tests of aging and rate limits set it by hand.
 #pragma once
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The list behind base/drop_reason.h, in a form that BPF programs can read too: X(name, text). */
 #ifndef HEDDLE_BASE_DROP_LIST_H
 #define HEDDLE_BASE_DROP_LIST_H

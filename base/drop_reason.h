@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every way a frame can end without being delivered. Counted per port; shown by `vsctl drops`. The names are an
 // interface: scripts read them, so a name is never reused for another meaning.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Owner of a file descriptor: closes it once, moves, never copies.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every limit of the switch in one place: each table, queue, frame and message is bounded by a number here.
 #pragma once
 

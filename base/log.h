@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Logging: spdlog's macros and formatting, set up once by main(). Levels: error = an operator must act, warn =
 // something is not as configured, info = configuration changes, debug = decisions. Nothing is logged per packet.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Read-copy-update over liburcu: readers take no lock; one writer publishes a new object, waits for the readers of the
 // old one, and frees it. A thread that reads must hold an RcuThread for its life and an RcuGuard around every use of a
 // pointer that it got from RcuPtr::read(). The guard must not be held across a sleep.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Errors as values. A Result carries what was asked for or an Error whose text names the object and, where there is
 // one, the remedy; the code lets callers branch. Nothing in Heddle's own code throws across a library boundary.
 #pragma once

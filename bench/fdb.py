@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """100,000 sources on one port: how fast a switch learns them, and what each takes in memory."""
 
 import json

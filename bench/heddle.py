@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Heddle as a switch of the comparison, with the user-space or the kernel datapath."""
 
 import json

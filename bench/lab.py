@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Network namespaces for a benchmark: three guests on two hosts that are joined by an underlay link.
 
     ga:g0 -- h1:p0 \\                      / h2:p0 -- gb:g0

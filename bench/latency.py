@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Request and response: sockperf's ping-pong, TCP and UDP, whole round trips."""
 
 import re

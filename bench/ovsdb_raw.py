@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OVSDB (RFC 7047) spoken by hand over a unix socket: what a benchmark asks of a database must not be slowed down by the
 tool that asks, and must be the same for both sides."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From single results to a table, and both to files."""
 
 import datetime

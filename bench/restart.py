@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a killed daemon costs: datagrams lost out of a steady stream while every daemon on its way dies by kill -9 and
 is started again."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows that both suites have: packet rates through one or two switches, and TCP. And CPU time at rest."""
 
 import contextlib

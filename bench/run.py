@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """Compares Heddle with other switches: suite `user`, the user-space datapath beside Debian's Open vSwitch and a bare
 AF_XDP forwarder; suite `kernel`, the kernel datapath beside the Linux bridge; suite `scale`, the daemons with large configurations beside Open vSwitch's. See docs/performance.md; tools/bench
 builds what this needs and starts it. Needs root."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the daemons bear large configurations: a thousand ports, a hundred monitoring clients, ten thousand interfaces in the
 database, and starting up with them. vswitchd (both datapaths) beside ovsdb-server and ovs-vswitchd.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The switches that scale.py compares: what starts, ends, asks and weighs their daemons, alike for all."""
 
 import re

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
 """A stream of numbered UDP datagrams at a steady pace, and its receiver, which says what is missing.
 
     stream.py send ADDRESS PER_SECOND SECONDS      prints {"sent": N, ...} at the end

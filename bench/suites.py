@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which switches are compared in which rows: the user-space datapath beside what else uses AF_XDP, and the kernel
 datapath beside the Linux bridge. A suite knows its kinds of switches by name (the first ones are compared by default),
 its groups of rows, the ratios that are shown, and how to measure a group."""

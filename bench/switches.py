@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Heddle (heddle.py) is compared with, all behind one interface: start() on a host with guest ports and perhaps a
 VXLAN tunnel to the other host, stop(). Each gets `pin`, the CPU for its packet thread, or None."""
 

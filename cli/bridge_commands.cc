@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands that speak of the switch and its bridges, real and fake.
 #include <fmt/format.h>
 

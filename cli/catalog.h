@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The database's schema as the command line names it: tables and columns by any unambiguous beginning, in any case,
 // with
 // '-' and '_' alike. Every table also has the column _uuid. Constant once made; any thread.

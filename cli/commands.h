@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands vsctl knows, and the way from words to commands: words between "--" are one command; its options stand
 // before its name, its arguments after it. Tables of constants and pure functions.
 #pragma once

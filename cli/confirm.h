@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // After a change is committed: waits until the switch has taken it up, and asks what became of it.
 #pragma once
 

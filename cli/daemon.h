@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // vswitchd's control socket, <rundir>/vswitchd.<pid>.ctl: one JSON-RPC 1.0 request a command, method = command, params
 // = list of strings; the result is a text to print, the error a text that says why not. Blocking, one thread.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The database's part of one command line: every command on one snapshot, all changes in one transaction. When somebody
 // else changed what the commands relied on, the transaction fails whole and everything runs again on a new snapshot.
 //

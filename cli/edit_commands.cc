@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The database commands that change: set, add, remove, clear, create, destroy.
 #include <fmt/format.h>
 

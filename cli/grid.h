@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Records in rows and columns, printed the way --format and --data ask for. Pure.
 #pragma once
 

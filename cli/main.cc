@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // vsctl: looks at and changes the configuration of a running vswitchd.
 #include <csignal>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of the database that one run of vsctl looks at, as it was at one moment, with this run's own changes on top.
 // Commands read and change it as if it were the database; transaction() then turns the changes into one RFC 7047
 // transaction that applies only if nobody changed in between what the commands relied on.

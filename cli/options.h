@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // vsctl's global options, and the way from argv to them and to the commands' own words. Pure functions.
 //
 // A long option, global or a command's, may be shortened to any beginning that only one of them has (getopt_long(3)).

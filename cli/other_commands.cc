@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Commands for features that Heddle keeps in the database for its clients' sake (connection-tracking zones,
 // auto-attach), and emer-reset.
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands that speak of ports, bonds and interfaces.
 #include <fmt/format.h>
 

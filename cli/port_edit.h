@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the commands on bridges and ports share when they add and remove ports. Functions over one Session.
 #pragma once
 

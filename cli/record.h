@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the database commands share: naming a record, and the arguments COLUMN, COLUMN:KEY and COLUMN[:KEY]=VALUE.
 // Functions over one Session; see session.h.
 #pragma once

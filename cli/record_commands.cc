@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The database commands that look: list, find, get, wait-until, comment.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The commands on what the switch talks to: OpenFlow controllers of a bridge, OVSDB managers, and the TLS files for
 // both.
 #include <fmt/format.h>

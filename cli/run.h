@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One run of vsctl, from its arguments to its exit code. Everything it touches is given to it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the commands of one attempt share: the schema, the model of the database, the names given with --id=@NAME, and
 // what they have to say. A new Session is made for every attempt; one thread.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // "show": the configuration as a tree, with what is wrong where it is wrong.
 #pragma once
 

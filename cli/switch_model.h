@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The switch as a Model of its configuration: bridges that hold ports that hold interfaces. What the bridge commands
 // and "show" share. Functions over one Session.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/value.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Column values between the command line, the eye and the wire: parsed and checked against the column's type (RFC 7047
 // sections 3.2 and 5.1), printed as Open vSwitch's users know them, and turned to and from JSON. Pure functions.
 //

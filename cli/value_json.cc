@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The JSON half of value.h.
 #include <type_traits>
 #include <utility>

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # bash completion for vsctl: commands, options, and the names that the running switch has.
 
 _vsctl_commands='init show emer-reset add-br del-br list-br br-exists br-to-vlan br-to-parent br-set-external-id

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Every outside part, as an imported target with system includes; all are Debian packages (tools/deps installs them).
 find_package(PkgConfig REQUIRED)
 

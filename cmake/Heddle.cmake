@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # heddle_library(dir LINKS ... PRIVATE ...): one library per directory, every .cc below it.
 # heddle_program(dir [OUTPUT name] LINKS ...): the same, as a library plus main.cc, so that tests can link the parts.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # `cmake --install`: programs, systemd unit, schema, bash completion.
 foreach(program vswitchd cli)
   if(TARGET ${program})

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The seam between switching policy and forwarding mechanism. A Datapath holds ports, VLAN table, forwarding database
 // (FDB), flood lists and tunnels, and forwards frames by them; it decides nothing. Everything above it (ofproto-lite)
 // works through this interface alone and does not know which implementation it has.

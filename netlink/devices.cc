@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of Netlink that makes, changes and removes devices.
 #include <linux/if.h>
 #include <linux/if_link.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Facts about a device that netlink's link messages do not carry, asked with ioctl(SIOCETHTOOL) or read from /sys (see
 // linux/ethtool.h). Any thread may call, in the network namespace that the device is in; nothing is kept. Devices
 // differ in what they answer: what one does not know is left at its default rather than reported as an error.

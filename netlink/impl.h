@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Inside netlink/ only: the socket of a Netlink, one request and its answer at a time, and what requests and refusals
 // are made of. Ownership, threads and errors as in netlink.h; the protocol is netlink(7) and rtnetlink(7).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // News from the kernel: devices, addresses, routes and neighbours that appear, change or go.
 //
 // A Monitor owns one netlink socket in the network namespace of the thread that called open(). It holds no copy of the

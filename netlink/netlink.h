@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Questions to the kernel about devices, addresses, routes and neighbours, and the few changes that the switch makes.
 //
 // A Netlink owns one NETLINK_ROUTE socket, in the network namespace of the thread that called open(); it serves that

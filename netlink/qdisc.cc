@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of Netlink that shapes what leaves a device: a hierarchical token bucket at its root. Attributes are those
 // of linux/pkt_sched.h; what they mean is in tc-htb(8) and the kernel's net/sched/sch_htb.c.
 #include <linux/pkt_sched.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel tells about its network, as plain values: no libnl types leave this directory.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Inside netlink/ only: kernel messages to values, each attribute held against its type and length before it is read.
 // A message that lacks what makes it meaningful gives nothing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The forwarding database's authority: what every bridge has learned, how long it stays, and who must go when a table
 // is full. The datapath holds a copy for forwarding and reports new sources; this class decides and installs.
 //

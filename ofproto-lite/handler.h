@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The handler thread: takes learn events from the datapath, ages the FDB and runs what control asks of it. It is the
 // only thread that touches the Fdb, so the Fdb needs no lock.
 //

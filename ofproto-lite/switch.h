@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A switch: bridges and ports by name over one datapath, which numbers them. It hands out OpenFlow numbers, keeps the
 // handler's FDB in step with ports that come and go, and gives names to what the FDB knows by number.
 //

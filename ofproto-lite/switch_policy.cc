@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a bridge's configuration asks of the datapath beside its ports: fail mode, flood VLANs, mirrors; and egress
 // shaping.
 #include <algorithm>

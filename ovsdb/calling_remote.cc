@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A remote that calls out and serves whoever answers, again and again.
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>

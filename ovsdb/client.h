@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A blocking JSON-RPC 1.0 client over a unix or TCP socket, with TLS or without, for command line tools: it speaks to
 // the database (RFC 7047 section 4) and to the daemon's control socket alike.
 //

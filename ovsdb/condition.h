@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // "where" clauses (RFC 7047 section 5.1, <condition>): parsed and type-checked once, then asked about many rows.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An RFC 7047 database: rows in tables, described by a schema that is data. It knows nothing of switching.
 //
 // Who owns what: the Database owns schema, rows and the store (an SQLite file, or nothing when it lives in memory). A

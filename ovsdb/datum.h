@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The value of one column of one row: a sorted set of atoms, or a map (RFC 7047 section 3.2, <type>, and 5.1, <value>).
 // A plain scalar is a set of exactly one atom, an optional one a set of at most one.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Datum as JSON text, byte for byte as dump_json(datum_to_json()) has it, without the tree in between: what is stored
 // with each commit may be a set of many thousands. Pure functions.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The errors of the database protocol (RFC 7047 sections 3.1 and 5.2): a word for programs, a text for people.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The recent transactions of a Database, so that a monitoring client that was away for a moment gets what it missed and
 // not everything (monitor_cond_since, ovsdb-server(7) section 4.1.15).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What commits did, as text: an entry each, a line of JSON. Writing an entry costs what was changed, not what the rows
 // hold: of a row that was there before only the columns that differ are named, and of a set its elements that came or
 // went. Entries read in their order make of the rows before them those after them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON as untrusted input: bounded parsing, framing of a stream of values, and printing, none of which throws.
 //
 // Use json.h's functions instead of nlohmann's own parse() and dump(): those throw on bad text and bad UTF-8. All

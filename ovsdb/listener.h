@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A listening socket, unix or TCP, that hands over each connection made to it.
 //
 // The owner's `accept` is called on the io_context's thread, and not after the Listener has gone. When the process is

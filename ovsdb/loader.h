@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Stored rows to rows in memory. A file may have been written under an older or newer schema: what still has
 // a place is kept, the rest is dropped, with one log line for each table or column.
 //

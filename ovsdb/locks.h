@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The locks of RFC 7047 section 4.1.8: names that clients take in turn. A lock protects nothing by itself; the "assert"
 // operation asks who has it.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Brings SQLite's log onto the disk in a thread of its own: what was written without a sync is there no later than
 // kSyncWithin after it was written, plus the time the disk takes, and the thread that writes never waits for it.
 //

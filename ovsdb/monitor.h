@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a client follows: which columns of which rows of which tables, and the messages that tell it what is there and
 // what changed. RFC 7047 section 4.1.5 ("monitor", told by "update"); ovsdb-server(7) sections 4.1.12 to 4.1.16
 // ("monitor_cond", told by "update2" with differences, and "monitor_cond_since", told by "update3").

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // "mutations" (RFC 7047 section 5.1, <mutation>): parsed and type-checked once, then applied to rows.
 #pragma once
 

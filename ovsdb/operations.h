@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operations of a "transact" request (RFC 7047 section 5.2), run one after the other against a Transaction.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The places beside its own socket file at which a JSON-RPC handler serves: listening (punix:, ptcp:, pssl:) and
 // calling out to somebody who wants to be called (unix:, tcp:, ssl:).
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a monitor puts one row, and the change of one row, into words.
 #include <algorithm>
 #include <utility>

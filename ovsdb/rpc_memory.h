@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One ceiling for what all sessions of a handler hold together: answers that a client has not read yet, and messages of
 // which only a part has come. Each session has limits of its own (limits::kClientQueue, kJsonMessage); when all of them
 // together would hold more than limits::kClientMemory, the one that holds most is cut off, then the next.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sessions that have something to send which nobody waits for: updates for those who follow the database. They have
 // their turn a few at a time, and what has come from other clients meanwhile is read in between. So a client that waits
 // for the answer to its transaction does not wait until all who follow are told, and one that follows gets the updates

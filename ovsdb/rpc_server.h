@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON-RPC 1.0 (RFC 7047 section 4) for any set of methods: it carries the database protocol and vswitchd's control
 // socket alike. JsonRpcServer listens on a unix socket; Remotes (remotes.h) does the same on others, and calls out.
 //

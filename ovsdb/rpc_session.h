@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sessions of a JSON-RPC server: RpcConnection is one of them, RpcSessions the table of those that came in by the
 // same door.
 //

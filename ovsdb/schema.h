@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A database schema as RFC 7047 section 3.2 describes it, read once from JSON and then constant.
 //
 // Everything below is owned by the Schema, which the Database owns; pointers between them stay valid as long as it

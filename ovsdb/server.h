@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The methods of RFC 7047 section 4.1 and those that Open vSwitch's clients expect beside them (ovsdb-server(7)),
 // served from a Database and from "_Server", which describes it: list_dbs, get_schema, transact, cancel, monitor,
 // monitor_cond, monitor_cond_since, monitor_cond_change, monitor_cancel, lock, steal, unlock, echo, get_server_id,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The database "_Server" that every OVSDB server serves beside its own: one row for each database that it has, so that
 // clients can find out about them (ovsdb-server(5)). It lives in memory and clients can only read it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rows on disk: one SQLite file in WAL mode. It has rows, and a journal of what was done to them since (journal.h); a
 // commit is one entry more, and when the journal is full the rows that it names are written and it begins anew
 // (adr/0010). A transaction that append() or fold() has taken survives the end of this process, however it comes about,

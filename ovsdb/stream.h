@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A connected byte stream under a JSON-RPC session: a unix or TCP socket, with TLS or without.
 //
 // Owned by its session, whose callbacks keep it alive until the last of them has been called. Threads: the

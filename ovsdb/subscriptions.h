@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The monitors of all sessions on one Database: answers the monitor requests and sends the notifications.
 //
 // Owned by the OvsdbServer, which passes sessions on and says when they go; observes the Database, which must outlive

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The committed rows, with what is derived from them: unique indexes, counts of strong references, and who refers
 // weakly to whom. apply() is the only writer, so that the derived part always agrees with the rows.
 //

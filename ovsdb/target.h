@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where a database server listens or connects to, as Open vSwitch writes it (ovsdb(7), "connection methods"):
 // punix:FILE, ptcp:PORT[:IP], pssl:PORT[:IP], unix:FILE, tcp:HOST[:PORT], ssl:HOST[:PORT]. IPv6 addresses stand in
 // brackets. PORT is 6640 when it is left out.

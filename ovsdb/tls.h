@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLS for JSON-RPC sessions by OpenSSL: the keys (TlsFiles says what they are for), and streams that use them.
 //
 // Owned by whoever owns the remotes; streams share the context that they began with. Threads: the io_context's. Fails

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TLS on the connected socket of a blocking Client. It does not wait: the caller polls for what is wanted and tries
 // again. The socket is the Client's, and not blocking.
 #pragma once

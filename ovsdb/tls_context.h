@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // OpenSSL's side of TLS, for the server's streams and the blocking client alike: keys read from their files, and an
 // authority's certificate taken from the first peer ("bootstrap", ovs-vsctl(8)). TLS 1.2 is the least that is spoken.
 //

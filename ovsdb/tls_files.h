@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The PEM files of one side of TLS connections. Both sides show a certificate, and each must be signed by the authority
 // in `ca_cert`; names in certificates are not looked at, because Open vSwitch's certificates (ovs-pki) do not carry
 // host names.

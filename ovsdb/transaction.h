@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A transaction under way: the committed rows, overlaid with what its operations changed. Nothing reaches the Database
 // before prepare() has succeeded and its Change is applied; dropping the object is the rollback.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Row identifiers: RFC 4122 UUIDs as values.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Between JSON and Datum (RFC 7047 section 5.1, <value>), and what a column's type demands of a Datum.
 // Pure functions of the engine; failures name the value, callers add table and column.
 #pragma once

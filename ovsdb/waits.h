@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Transactions of one Database whose "wait" operation is not satisfied yet (RFC 7047 section 5.2.6): tried again when
 // the table they wait for has changed, and for the last time when their timeout has passed.
 //

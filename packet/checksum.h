@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Internet checksum (RFC 1071), over plain bytes and over frames that lie in several buffers, and the completion of
 // checksums that a Linux sender left to its device.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Explicit congestion notification through a tunnel, RFC 6040: what the outer header gets from the inner one, and the
 // inner from the outer. Pure; any thread.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A number that is the same for all frames of a flow and well spread over flows: it picks the outer UDP source port, so
 // that the underlay's routers and the receiver's queues spread tunnel traffic (RFC 7348 section 5). Not secret and not
 // the same in both directions. Pure; any thread; a few nanoseconds.

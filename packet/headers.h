@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Protocol headers as they lie in a frame. Every struct has alignment 1, so it describes bytes at any offset; read one
 // with load<T>() and write one with store(), which copy and so are free of aliasing rules and compile to plain moves.
 // Pure values: any thread, nothing fails, and the caller has checked that the bytes are there.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The answer to a guest whose packet is too large for the tunnel: ICMP "fragmentation needed" (RFC 792, RFC 1191) or
 // ICMPv6 "packet too big" (RFC 4443 3.2), so that path MTU discovery works inside an overlay. A switch has no address
 // of its own there: the answer comes from the packet's destination. Pure; any thread.

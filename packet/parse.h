@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Finds and checks the headers of a frame. Reads only, keeps nothing, any thread; every offset that comes out lies
 // within the bytes that went in.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VXLAN (RFC 7348) as seen by a tunnel end point: checks and opens a received packet, and writes the outer headers of a
 // sent one from a template that is made once per remote. Nothing keeps state; any thread. What fails is said by the
 // Drop that comes back.

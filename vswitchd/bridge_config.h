@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Bridge row, and the Mirror rows it names, turned into what the switch takes. Threads: control; nothing is kept.
 // Cannot fail: what is wrong goes to `warnings`, and is as if it were not set.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `vswitchd --cleanup`: removes what an ended daemon on a run directory left behind. What the kernel datapath pinned is
 // taken over, found to be wanted by nobody, and removed; so is every network device with the owner's alias, such as
 // the internal taps of the user-space datapath. The database is neither read nor changed.

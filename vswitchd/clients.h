@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the command clients-show prints: who is connected by which door, and whom each door has refused or cut off.
 // Pure.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The control socket's commands: what an operator asks a running daemon. JSON-RPC 1.0 as ovs-appctl speaks it: the
 // method is the command, the parameters are strings, the result is the text to print, an error is a string. A command
 // that comes while the daemon starts is answered when its configuration has been applied.

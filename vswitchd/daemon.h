@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What makes a program a daemon: its run directory and lock, the background, privileges, limits, readiness.
 // Threads: call before any other thread exists (capabilities and locks are inherited, not shared).
 #pragma once

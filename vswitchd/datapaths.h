@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The datapaths that this host can have, each with the handler and the switch that stand on it.
 //
 // Owner: main. Threads: control only (each handler has a thread of its own between start() and the end). What a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the database asks for, as plain values: the first half of reconcile. Reading it changes nothing and cannot fail;
 // what is wrong with a row is part of the answer, for that row's `error` column or for the log.
 //

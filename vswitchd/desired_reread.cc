@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The part of reading the database that costs what has changed, not what there is.
 #include <algorithm>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A text table whose columns are as wide as their widest cell. Pure.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The columns that the schema has for its clients' sake and that this switch does not act on: the one list of them. A
 // column leaves the list when the feature behind it comes. What is named here is said in the log, in the record's
 // `status` (Open_vSwitch: `statistics`) under the key `no_effect`, and by vsctl to whoever sets it.

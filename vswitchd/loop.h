@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The event loop's standing orders: reconcile when the database asks for it, take note of devices, refresh counters.
 //
 // Reconciling happens in pieces of some milliseconds, so that clients of the database are answered in between, however

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Reads the command line and runs what it asks for.
 #include <fmt/format.h>
 

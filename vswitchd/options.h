@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The command line of vswitchd. Pure but for reading argv; fails with a text that names the option.
 #pragma once
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The schema is part of the binary: schema.cc is made from the JSON file, and made anew when that changes.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/vswitchd/vswitch.schema.json)
 file(READ ${CMAKE_SOURCE_DIR}/vswitchd/vswitch.schema.json VSWITCH_SCHEMA)

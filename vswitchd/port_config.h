@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Port row and its Interface row turned into what the switch takes: kind of device, VLAN rules, tunnel, MAC and MTU.
 // Threads: any; nothing is kept. Fails with a text for the Interface's `error` column; what merely has no effect goes
 // to `warnings`.

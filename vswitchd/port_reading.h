@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one Port row and its interfaces ask for, taken by themselves: what others claim is settled afterwards
 // (desired.h). Reading changes nothing and cannot fail; what is wrong is part of the answer.
 // Threads: control. The answer owns all it holds.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A QoS row and its Queue rows turned into what the switch takes. Rates are bit/s and sizes bits there, as
 // ovs-vswitchd.conf.db(5) has them.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Brings the switches to what the database asks for, and the database's status columns to what the switches have.
 //
 // Owner: main. Threads: control only. The database and the switches must outlive it.

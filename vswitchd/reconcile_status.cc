@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The second half of reconcile: what the switches have, into the database.
 #include <fmt/format.h>
 

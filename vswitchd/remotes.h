@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where else the database is served: the places on the command line (--remote) and those in the database itself (the
 // Manager rows that Open_vSwitch.manager_options names), with the TLS files of either (--private-key and so on, or the
 // SSL row, which wins). Writes is_connected and status back to the Manager rows.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The database schema that is built into the program: the text of vswitchd/vswitch.schema.json.
 #pragma once
 

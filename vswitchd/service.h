@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The daemon at work: its parts, built in the order in which they can be had, and the event loop that runs them.
 //
 // First the database is served, on db.sock and wherever else it is asked for: its clients are answered from then on,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The status columns: what the switch knows, as database values. Pure; any thread.
 #pragma once
 

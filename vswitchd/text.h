@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Strict readers for the numbers and truth values that arrive as text in other_config, options and command lines.
 // Pure; any thread. Nothing is returned for text that is not wholly the thing asked for.
 #pragma once

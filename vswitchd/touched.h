@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What commits have changed of that which the switches may depend on, since somebody last took note of it.
 //
 // Owner: the Reconciler. Threads: control. As large as the number of ports, at most.

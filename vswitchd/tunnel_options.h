@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Interface.options of a VXLAN port, in the words that Open vSwitch users know, turned into what the datapath takes.
 // Pure; any thread. Fails with a text that names the option, the value and what would be right.
 //

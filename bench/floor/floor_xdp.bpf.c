@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 // Every frame of the device goes to the AF_XDP socket of its queue.
 // The helpers need the types first.
 // clang-format off

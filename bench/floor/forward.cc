@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "bench/floor/forward.h"
 
 #include <poll.h>

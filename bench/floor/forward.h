@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The forwarder: what comes in at one port goes out at the other, frame memory and all. No parsing, no lookups.
 #pragma once
 

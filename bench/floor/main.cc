@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // heddle-floor: a bare AF_XDP forwarder between two devices; what any AF_XDP switch could reach at most. The options
 // are there to find out what makes AF_XDP fast on a machine. Prints "ready" when it forwards; ends on SIGTERM.
 #include <boost/program_options.hpp>

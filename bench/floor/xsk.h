@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A raw AF_XDP socket (Documentation/networking/af_xdp.rst in the kernel tree) on queue 0 of a device, and the packet
 // memory that several share. No library in between: this is the floor that the switch is measured against. Everything
 // here belongs to one thread. The kernel detaches the program and closes the rings when the object goes.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The frames that heddle-rate sends: a template that the BPF program varies, and the small ones that teach a switch
 // where the MACs are. Pure functions.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The closed loop: generator on one device, sink on another, frames counted at both ends. One loop at a time in a
 // process; run() blocks the caller and uses threads of its own. Needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // heddle-rate: how many frames a second a switch moves from one guest to another without losing any. Prints JSON.
 #include <boost/program_options.hpp>
 #include <iostream>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 // Closed-loop packet generator and its sink. `generate` runs as a live-frames test run (Documentation/bpf/bpf_prog_run
 // in the kernel tree): XDP_TX sends the frame out of the device, XDP_DROP takes it back. It sends only while fewer than
 // `window` frames are under way, so nothing is lost to overload and the rate is what the switch can really do. `sink`

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 // What the BPF programs of heddle-rate and its user side have in common. Plain C.
 #pragma once
 

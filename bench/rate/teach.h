@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shows the switch where the MACs are before anything is measured, and proves that frames arrive.
 #pragma once
 

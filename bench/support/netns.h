@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Threads that work in a network namespace other than their process's. A thread that has entered stays there until it
 // ends: run() therefore gives every piece of work a thread of its own.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A BPF map with typed keys and values. Does not own the descriptor. Calls are system calls of about a microsecond;
 // several threads may use one map, the kernel serialises writers of one element.
 #pragma once

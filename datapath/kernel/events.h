@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the programs report through the ring buffer: new stations, and frames that are too big for a tunnel. The latter
 // are answered here (ICMP), out of the port's device.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The copies of the forwarding databases that the programs read: one map for each bridge, as large as the bridge's
 // table.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where frames for everyone go: for each bridge and VLAN the ports that carry it, and the remotes of multipoint tunnels
 // among them. VLANs with the same targets share a set; those that no port names share one too. Programs check each
 // target all the same (VLAN, split horizon, link), so a set that lags behind cannot lead a frame astray.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A TC program at the ingress of a device: by tcx (Linux 6.6) where it can be had, else as a filter of a clsact qdisc.
 //
 // Order on a device. tcx programs run in the order in which they were attached, before every filter; ours goes last

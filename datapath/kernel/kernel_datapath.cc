@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Start and end of the kernel datapath, what is taken over from a former life, and the forwarding database's calls.
 #include "datapath/kernel/kernel_datapath.h"
 

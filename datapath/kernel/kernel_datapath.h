@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernel datapath: TC programs at the ingress of every port, the kernel's vxlan device for tunnels. See
 // datapath/datapath.h for the contract.
 //

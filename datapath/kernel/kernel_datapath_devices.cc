@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Devices of ports: taking them over, giving them back, and the pairs that internal ports are made of.
 #include <bpf/bpf.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The control side of the kernel datapath. Not for inclusion outside kernel_datapath*.cc.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernel's news: devices, addresses and routes that change.
 #include <sys/timerfd.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Patch ports: two that name each other are the ends of a veth pair, each end a device like any other port's.
 //
 // An end is called by a hash of (port, peer), the other by that of (peer, port), so whichever port comes first makes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What holds for bridges as a whole: fail mode, flooded VLANs, mirrors.
 #include <algorithm>
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Ports: numbers, policies, counters.
 #include <bpf/libbpf.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // QoS: a hierarchical token bucket (HTB) at the device by which a port's frames leave.
 //
 //   4844:          the major number by which we know ours

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tunnel ports and the vxlan devices under them.
 #include <algorithm>
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where BPF objects are kept while no daemon runs: a directory in a BPF file system, one for each owner and layout.
 //
 //   <bpffs>/<owner>/layout-<N>/<map>          maps

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TC programs and their maps, loaded into the kernel: anew, or with the maps that an earlier daemon pinned.
 //
 // Owner: the kernel datapath. load() and the destructor on the control thread; the maps' descriptors are good on any

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The remote VTEPs that tunnels lead to, by number: what the programs need to know of each (address, path MTU, whether
 // there is a route), kept as routes change. Encapsulation, neighbours and the choice of a source address are the
 // kernel's; we ask only what it will do.

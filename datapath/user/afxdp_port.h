@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AF_XDP on every receive queue of a network device: a bridge port takes all frames, an underlay only its tunnels' (see
 // bpf/xdp_port.bpf.c). The XDP program is held by a link, so it goes away with the process however that ends.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A BridgePolicy in the form in which the packet path asks for it: part of the snapshot, immutable but for the mirrors'
 // counters. A bridge with nothing but BridgePolicy{} has none, so that its frames do not pay for it.
 #pragma once

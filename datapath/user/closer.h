@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Closes AF_XDP sockets in the background: close(2) of one that is bound waits until the kernel's RCU has let go of the
 // device, some 14 ms (net/xdp/xsk.c, xsk_unbind_dev()), and the control thread would wait as long for each of a
 // thousand ports. Several threads do it, since those that wait at the same time wait for the same grace period.

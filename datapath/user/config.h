@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the workers know: an immutable snapshot, replaced as a whole under RCU when the control thread changes anything.
 // Only what hangs on the pointers to Shared objects changes in place: counters, learn queues, FDB entries, link state.
 #pragma once

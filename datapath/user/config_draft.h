@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The workers' configuration, as the control thread edits it: slots of PortIo, ports, bridges, tunnel keys. publish()
 // turns the draft into the snapshot that workers read. Control thread only.
 #pragma once

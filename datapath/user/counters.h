@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counters that one worker writes and anybody reads: plain increments in the packet path, no locked instruction.
 #pragma once
 

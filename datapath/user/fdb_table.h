@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A bridge's forwarding database as the workers read it: (VLAN, MAC) -> port and tunnel path. One look-up is one hash
 // and, nearly always, one cache line.
 //

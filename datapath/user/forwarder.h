@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A frame's way through the switch, on one worker: VLAN admission, source look-up, destination look-up, one output or
 // the flood set, tunnel headers. Holds no configuration of its own and takes no lock; everything it needs comes with
 // begin().

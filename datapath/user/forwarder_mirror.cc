@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Copies of frames for a bridge's mirrors. Which mirrors, and when: forward_by_rules() in forwarder.cc.
 #include "datapath/user/forwarder.h"
 

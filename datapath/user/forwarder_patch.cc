@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From one bridge to another through a pair of patch ports: what leaves by one arrives at the other, as it is.
 //
 // Not by calling bridge() on the spot: the bridge it leaves may be in the middle of a flood. Frames wait in a list

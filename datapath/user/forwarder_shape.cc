@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames that leave by a port with QoS: they pass its shaper on their way to the device, or wait there. Which worker
 // has the shaper: see adopt().
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A frame's way out of and into a tunnel: VXLAN decapsulation and encapsulation, and the answer to a guest whose packet
 // does not fit. The rest of the walk is in forwarder.cc.
 #include <array>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packet memory of the user-space datapath: one region of equal buffers that the first AF_XDP sockets share (the UMEM
 // of Documentation/networking/af_xdp.rst), so that a frame moves from port to port without a copy. A frame is a chain
 // of one or more buffers, named by the index of the first.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The arithmetic of every rate in the datapath: the generic cell rate algorithm in its virtual scheduling form (ITU-T
 // I.371 annex A), which is a token bucket kept in one number. That number is the theoretical arrival time: when the
 // bucket would be full again. A bucket that holds a burst of T seconds' worth is not empty while the theoretical

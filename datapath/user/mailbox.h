@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames handed from the worker that decided about them to the one that owns the queue they leave by: a bounded queue
 // for each ordered pair of workers.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a port may bring, in bytes and in frames (the ingress_policing columns). The rates are the snapshot's; the state
 // is the port's and is shared by all workers that serve its queues.
 #pragma once

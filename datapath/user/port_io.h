@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What carries frames in and out of a worker: an AF_XDP device, a tap, a UDP socket. About as much of a port as a
 // worker sees; VLANs, bridges and tunnels are the concern of forward.h.
 //

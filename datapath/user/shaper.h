@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Egress shaping of one port: AF_XDP in copy mode passes by the device's queueing discipline, so what the kernel's HTB
 // would do is done here. A port has classes, one a queue of its QosSpec and one for frames of no queue; each holds back
 // what its rate, or the port's, does not let go yet. Of those that wait, classes below their min_rate go first, then

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Wakes a thread that sleeps on a descriptor. Many raise() calls before the thread looks cost one system call.
 #pragma once
 

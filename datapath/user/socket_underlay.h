@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The slower way to and from the underlay, through the host's own stack: a UDP socket for each tunnel port and family,
 // and a raw socket to send. It serves devices that cannot do AF_XDP, datagrams that arrive in fragments or by another
 // device, and the first packets to a neighbour that is still being resolved: the kernel queues those, bounded, and

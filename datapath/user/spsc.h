@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A bounded queue between one producer thread and one consumer thread, without locks.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Devices that somebody else holds at the moment: another program, or the kernel itself, which lets go of an AF_XDP
 // queue some time after its socket was closed (net/xdp/xsk_buff_pool.c, xp_put_pool(): a work queue does it). Nobody
 // tells when they are free, so they are tried again after 20 ms, and then less and less often, every 5 s at the latest.

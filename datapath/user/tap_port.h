@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A tap device that the datapath makes: the bridge's own port (`internal`, outlives the daemon so that its addresses
 // stay) or a port for a program that opens the device by name (`tap`). Frames are read and written on the descriptor;
 // the kernel finishes checksums and segments what it hands to us, and takes unfinished checksums from us. Source:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The paths to remote VTEPs: for each (tunnel port, remote address) the outer headers and the way out, kept as routes,
 // neighbours and devices change. The kernel decides both; we ask it and follow its news.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Start and end of the user-space datapath, and the forwarding database's writer.
 #include "datapath/user/user_datapath.h"
 

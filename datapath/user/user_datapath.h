@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The user-space datapath: AF_XDP and tap ports, worker threads, one packet memory. See datapath/datapath.h for the
 // contract.
 #pragma once

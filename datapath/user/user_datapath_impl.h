@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The control side of the user-space datapath. Not for inclusion outside user_datapath*.cc.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bridge policies, patch ports and QoS.
 #include "base/log.h"
 #include "datapath/user/user_datapath_impl.h"

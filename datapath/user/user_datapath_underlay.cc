@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tunnel ports, the devices and sockets under them, and the kernel's news.
 #include <sys/epoll.h>
 #include <sys/timerfd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One worker thread: polls its queues while there is work, sleeps on their descriptors when there is none.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The XDP programs of AF_XDP devices (bpf/xdp_port.bpf.c), loaded once for each device, with maps of its own.
 //
 // libbpf prepares them once: it looks through the type information of the whole kernel, 4.5 MB, for the function that a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One AF_XDP socket, bound to one queue of one device, over the shared packet memory. Set up by system calls rather
 // than by libxdp: sockets come and go in any order here, while libxdp ties the memory to the first socket for ever
 // (docs/adr/0002). Source: Documentation/networking/af_xdp.rst; copy mode, so that one memory serves devices of every

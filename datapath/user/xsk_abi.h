@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What linux/if_xdp.h of Debian 12 does not have yet; values from include/uapi/linux/if_xdp.h of Linux 6.8; and access
 // to what lies in rings. Not for inclusion outside xsk*.cc.
 #pragma once

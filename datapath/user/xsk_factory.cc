@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // AF_XDP sockets set up: packet memory registered, rings mapped, bound to their queues.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>

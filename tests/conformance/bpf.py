@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BPF programs of other people, as tests need them: loaded and pinned by bpf(2); and who is at a device's TC hooks.
 
 Source: linux/bpf.h. bpftool of Debian 12 does not know tcx, so the kernel is asked directly.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames sent as fast as they will go, and the arithmetic of token buckets for what came of them.
 
 A bucket of `burst` bits that fills at `rate` bit/s lets through at most burst + rate x time, whoever measures the time: a

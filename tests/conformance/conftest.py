@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """pytest set-up: the datapath parameter, the `lab` fixture, logs of failed tests.
 
     sudo /usr/bin/python3 -m pytest tests/conformance [--datapath kernel] [-k switching]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Linux kernel's own vxlan device as the far end of a tunnel, and a look at what is on the underlay's wire."""
 import struct
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the running kernel can do, asked of the kernel and not of the switch: a test may rest on that for a skip or a remedy."""
 import ctypes
 import errno

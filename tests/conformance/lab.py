@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A laboratory for the switch: hosts that run it, guests on their ports, an underlay between them.
 
     with Lab(tmp, "user") as lab:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """libvirt itself on a host of the lab: Debian's daemon and virsh, unpacked and not installed, and guests that it starts."""
 import shlex
 import subprocess

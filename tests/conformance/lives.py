@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """For tests in which a daemon dies and another comes: traffic that goes on meanwhile, and what a daemon leaves behind."""
 import socket
 import struct

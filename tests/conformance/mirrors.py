@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mirrors as a user makes them: the words of ovs-vsctl(8)."""
 
 

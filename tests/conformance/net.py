@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Network namespaces, raw frames and sockets: the ground that lab.py stands on.
 
 Everything is made in namespaces of this run's own (names "hd<pid>-..."), never in the machine's. A socket belongs for

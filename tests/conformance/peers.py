@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures: other people's programs and libraries, and what it takes to speak TLS with them."""
 import json
 import re

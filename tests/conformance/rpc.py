@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON-RPC 1.0 over a unix socket, by hand: so that a test can also send what no client would."""
 import json
 import socket

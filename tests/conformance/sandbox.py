@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A place for other people's programs on a host of the lab: its network namespace, its name for a host name, and a mount namespace
 in which their packages (unpacked by stock.py, not installed) lie over this machine's directories and Heddle has Open vSwitch's
 place.

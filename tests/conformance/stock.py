@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other people's programs, unpacked from Debian's packages to build/peer; nothing is installed, and nothing started.
 
     python3 tests/conformance/stock.py    # fetches the clients, for a machine that cannot do it later

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nonsense from outside: refused with words that name the thing, all or nothing, and the switch goes on."""
 import json
 

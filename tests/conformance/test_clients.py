@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tools that people have: Debian's ovs-vsctl, ovsdb-client and ovs-appctl against Heddle's sockets."""
 import json
 import re

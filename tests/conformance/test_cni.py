@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ovs-cni, the Kubernetes plug-in for bridges of Open vSwitch, and libovsdb, the Go library below it and others, send to
 the database: the same requests in the same shape, one by one."""
 import pytest

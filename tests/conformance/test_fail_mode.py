@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """fail_mode: a bridge that waits for a controller forwards nothing; one that does not is a switch. flood_vlans: VLANs in which
 nothing is learned."""
 import pytest

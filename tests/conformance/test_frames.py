@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames that lie: cut short, lengths that do not add up, headers in headers. From a guest and from the underlay."""
 import random
 import socket

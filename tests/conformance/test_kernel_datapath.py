@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What only the kernel datapath has: queues and filters at its ports' devices, which frames go by; policy that changes under
 the programs' eyes; its sets and tables at their limits."""
 import json

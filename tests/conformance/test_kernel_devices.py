@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel datapath and its devices: those that it makes, while others change them and after it was killed; those of
 ports, when others have a use for them, too."""
 import json

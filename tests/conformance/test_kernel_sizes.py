@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Large packets in the kernel datapath: GSO stays whole, what does not fit is counted and told, an MTU that changes is
 followed."""
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """libvirt itself, starting guests on a bridge of Heddle's: what it asks of ovs-vsctl, what it gets, and that frames pass."""
 import contextlib
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mirrors: which frames are copied, in what form, where to; what a port that takes copies does no longer."""
 import pytest
 from lab import settle, transfer, untagged, wait_until, who_gets

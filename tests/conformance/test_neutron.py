@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """OpenStack Neutron's Open vSwitch agent, step by step as it starts and serves ports, with its own tools: a Manager set up by
 ovs-vsctl, the library ovsdbapp over the TCP port that the Manager opens, and the real ovsdb-client that tells it of changes."""
 import json

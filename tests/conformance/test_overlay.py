@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Overlays of several Heddle hosts: networks kept apart, meshes without loops, addresses learned behind remote VTEPs."""
 import itertools
 

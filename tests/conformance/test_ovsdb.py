@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The database as the world sees it: Debian's ovsdb-client and ovs-vsctl and the Python IDL of Open vSwitch, over unix
 sockets, TCP and TLS, called and calling."""
 import json

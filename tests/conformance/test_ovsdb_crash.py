@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was acknowledged stays: through kill -9 at any moment, and on a disk that takes no more."""
 import contextlib
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What sessions have with each other, beside Debian's ovsdb-server: locks, waits that other sessions end, and monitors
 whose conditions change. Both servers get the same random messages by three connections, and must tell each of
 them the same after every one. HEDDLE_SEED and HEDDLE_TWIN_MESSAGES choose which and how many."""

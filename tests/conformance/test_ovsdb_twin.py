@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine beside Debian's ovsdb-server: both get the same random transactions, and must give the same answers, come to
 the same rows, and tell their monitors the same. HEDDLE_SEED and HEDDLE_TWIN_TRANSACTIONS choose which and how many."""
 import json

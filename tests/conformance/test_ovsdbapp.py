@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """python3-ovsdbapp itself, the library by which OpenStack's Neutron works on the database: its calls, each in a transaction
 of its own and many in one, its events, over a unix socket and over TCP."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Patch ports: links between bridges of one switch."""
 import contextlib
 import re

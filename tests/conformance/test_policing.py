@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ingress_policing_*: what a port may bring. Frames are counted against the token bucket's own arithmetic; no clock decides."""
 import pytest
 from bursts import OVERSHOOT, burst

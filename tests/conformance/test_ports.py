@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ports that come, go and vanish; large frames; packets that do not fit; UDP as guests send it."""
 import hashlib
 import os

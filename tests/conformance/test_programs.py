@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs that drive Open vSwitch by its ovs-vsctl, themselves, from Debian's packages: mininet, and ifupdown with the script of
 openvswitch-switch."""
 import os

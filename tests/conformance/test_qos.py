@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Egress QoS of type linux-htb: what leaves by a port waits until its rate allows it, and is not lost while the queue has room.
 Frames are counted against the token bucket's own arithmetic; no clock decides."""
 import re

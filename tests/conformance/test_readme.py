@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands of the README's tour, typed as they stand, on two hosts as it describes them."""
 import os
 import re

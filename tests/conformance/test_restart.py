@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The daemon's life: killed and started again, ended in good order, two of them side by side, never two on one rundir."""
 import time
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One bridge, four ports: who gets a frame, and what the switch learns from it."""
 import time
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A datapath that outlives its daemon: nothing is lost while the daemon is away, what it left is taken over, and all of
 it can be removed. And one that shares its devices with other people's programs."""
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TCP with every offload as the kernel sets it: nothing to be done with ethtool in the guest."""
 import json
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vsctl over TLS, to Heddle and to Debian's ovsdb-server; an authority's certificate that is taken from the first peer; and
 the TLS commands of vsctl, end to end."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """802.1Q: what each kind of port takes in, and how a frame leaves at each (vlan_mode, tag, trunks)."""
 import pytest
 from lab import untagged, wait_until, who_gets

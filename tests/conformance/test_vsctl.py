@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """vsctl in the place of ovs-vsctl: the same words to both, the same output and exit status; and the calls of the programs
 that people have, as they issue them. The switch is Heddle's in all of it; what is compared is the command line."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VXLAN (RFC 7348) with the Linux kernel's vxlan device at the far end of the tunnel."""
 import socket
 import struct

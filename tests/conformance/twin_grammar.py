@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random OVSDB transactions (RFC 7047 sections 5.1 and 5.2), most of them right and some a little wrong, for a schema with
 a bit of everything; and answers put into a form in which those of two servers can be compared."""
 import itertools

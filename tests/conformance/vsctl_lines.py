@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command lines of test_vsctl.py, which vsctl is to answer as Debian's ovs-vsctl does.
 
 Each line goes to Debian's ovs-vsctl on one switch and to ours on another; "!" before it: to both on the same one, for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // links: packet
 // Any bytes as a guest's frame: what the parser accepts must lie within the frame, and everything that works on an
 // accepted frame must stay there too. The first two bytes say where the first buffer ends and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // links: ovsdb
 // A generator that knows the grammar: its input decides which well-formed (and sometimes not so well-formed)
 // transactions run. Clients that follow the database by update2 differences must have at every moment what a client

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The database that the fuzzers of the engine and of its sessions share: small, with a bit of everything, and with row
 // limits, so that it stays small.
 #pragma once

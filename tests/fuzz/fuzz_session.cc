@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // links: ovsdb
 // Whatever bytes clients send on their connections to the database server: no crash, no leak, every answer a JSON
 // message, and the server answers an honest client afterwards. A NUL, which is in no JSON text, hands over to the other

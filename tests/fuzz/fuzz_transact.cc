@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // links: ovsdb
 // Whatever JSON a client sends as a transaction: no crash, no exception, and an answer of the right shape. Rows
 // pile up over the inputs of one run, up to its row limits.

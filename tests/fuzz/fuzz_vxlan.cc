@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // links: packet
 // Any bytes as a packet for a tunnel end point, then its inside as a frame. The first byte: bit 0 has the IPv4 header
 // checksum put right (it would stop nearly every input), bit 1 asks for a short first buffer, bit 2 takes the input as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Puts the IPv4 header checksum of a frame right, if there is one: a fuzzer seldom guesses it, and would never get
 // past.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Datapath without packets, for tests of what stands above the seam: naive maps under one lock. Tests play the world:
 // source_seen() is a frame's arrival, device() a network device that comes, changes or goes.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A mount namespace that the calling thread moves into for the object's life, with an empty directory of its own: what
 // is mounted there (a BPF file system, say) is seen by nobody else and goes with it. Needs root.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Network namespaces for tests that need a real kernel network. A Netns is a fresh, nameless namespace with lo up; it
 // goes away, with the virtual devices in it, when its descriptor is closed. A PrivateNetns is one that the calling
 // thread moves into for the object's life. Nothing outside is touched. Needs root: see HEDDLE_NEEDS_NETNS().

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian's kernel, unpacked and not installed, and initial RAM disks for it: what a guest of the tests boots.
 
 The kernel comes from the package behind linux-image-cloud-amd64 (in build/vm; remove that to get a newer one).

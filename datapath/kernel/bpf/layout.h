@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* What the TC programs and the daemon share: the form of every map. C, for both compilers.
  *
  * The maps are pinned and outlive the daemon: a daemon that starts takes them over when HD_LAYOUT is the one it knows,

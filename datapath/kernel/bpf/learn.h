@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Sources: whether the station is known to be where the frame came from, and what is told to the daemon when it is not.
  * A part of tc_switch.bpf.c, which includes it where struct walk and the maps are known. */
 #ifndef HEDDLE_DATAPATH_KERNEL_BPF_LEARN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The maps of the TC programs; their form is in layout.h. Included by tc_switch.bpf.c alone. */
 #ifndef HEDDLE_DATAPATH_KERNEL_BPF_MAPS_H
 #define HEDDLE_DATAPATH_KERNEL_BPF_MAPS_H

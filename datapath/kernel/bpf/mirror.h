@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Copies for mirrors. A part of tc_switch.bpf.c, which includes it where struct walk and deliver() are known. */
 #ifndef HEDDLE_DATAPATH_KERNEL_BPF_MIRROR_H
 #define HEDDLE_DATAPATH_KERNEL_BPF_MIRROR_H

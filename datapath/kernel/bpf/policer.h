@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* What a port may bring: the generic cell rate algorithm in its virtual scheduling form (ITU-T I.371 annex A), a token
  * bucket kept in one number. The bucket is not empty while the time at which it will be full again is no further off
  * than what it holds; then a frame passes, whatever its length, and puts that time off by its cost. A part of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The kernel datapath's packet path: one TC program at the ingress of every port's device and one at that of every
  * vxlan device. The walk is docs/packet-walk.md's: VLAN admission, source look-up, destination look-up, output; it is
  * the same as datapath/user/forwarder.cc's, and the conformance suite holds both to it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* A frame's way into a tunnel: whether it fits, the answer to a guest whose packet does not, and the tunnel's fields
  * beside the frame. A part of tc_switch.bpf.c, which includes it where struct walk, drop() and the maps are known. */
 #ifndef HEDDLE_DATAPATH_KERNEL_BPF_TUNNEL_OUT_H

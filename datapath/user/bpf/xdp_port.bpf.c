@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 // XDP programs of the user-space datapath. A bridge port hands every frame to its AF_XDP socket; an underlay device
 // hands over only the tunnels' UDP ports to this host's own addresses and leaves everything else to the host's stack.
 // linux/bpf.h comes before libbpf's headers.

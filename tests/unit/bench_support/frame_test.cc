@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The generator's frames must be good ones: a switch that completes or verifies checksums would otherwise do other work
 // on them than on real traffic.
 #include "bench/rate/frame.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ovs-vsctl's commands beyond bridges, ports and records, against the real database engine.
 #include "tests/unit/cli/fake_switch.h"
 

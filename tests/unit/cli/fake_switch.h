@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A switch for vsctl to talk to: the real database engine on a socket, a small stand-in for the daemon that confirms
 // every configuration, and a control socket. Runs on a thread of its own.
 #pragma once

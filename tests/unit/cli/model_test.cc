@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a snapshot without its empty columns stands for, and what a transaction that rests on them guards.
 #include "cli/model.h"
 

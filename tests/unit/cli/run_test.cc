@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whole command lines against the real database engine.
 #include <chrono>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From argv to options and commands.
 #include <gtest/gtest.h>
 

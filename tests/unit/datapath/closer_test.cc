@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Sockets closed in the background, with pipes in their place: the other end tells when one is closed.
 #include "datapath/user/closer.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A datapath whose control side runs when the test waits: base of the fixtures with real devices. Waits are on
 // conditions, with a bound.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The forwarding database's table against a naive one, and under readers that take no lock.
 #include "datapath/user/fdb_table.h"
 

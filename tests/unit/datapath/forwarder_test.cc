@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Switching on one bridge: where every frame goes and with which tag, against a naive bridge written from IEEE 802.1Q
 // and the words of datapath.h; what is learned; and that every frame is delivered or counted.
 #include <gtest/gtest.h>

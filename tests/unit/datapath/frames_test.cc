@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Packet memory: every buffer has one owner, whoever takes and gives.
 #include "datapath/user/frames.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bridge policies of the kernel datapath as a whole, on real devices: what set_bridge() and set_port() make of them,
 // and what of it is there in the next life. In a namespace and a BPF file system of the test's own.
 #include "tests/unit/datapath/kernel_lives.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernel datapath as a whole: devices that come, go, change their names and come again; tunnels. In a namespace and
 // a BPF file system of the test's own.
 #include "datapath/kernel/kernel_datapath.h"

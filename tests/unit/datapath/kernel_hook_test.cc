@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pins in a BPF file system of the test's own, and programs at devices: by tcx and by filter, beside others' filters.
 #include <sys/stat.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A kernel datapath in a network namespace and a BPF file system of the test's own, with as many lives as the test
 // wants: open() is the next one's start, without a clean end of the last.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kernel datapath's lives: what the next one finds and takes over, and what clean-up leaves. In a namespace and a
 // BPF file system of the test's own.
 #include "tests/unit/datapath/kernel_lives.h"

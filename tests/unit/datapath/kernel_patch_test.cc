@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Patch ports of the kernel datapath: two bridges that are one network while both ends are there.
 #include "tests/unit/datapath/kernel_lives.h"
 

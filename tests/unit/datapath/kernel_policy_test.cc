@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What policies mean for frames, by BPF_PROG_TEST_RUN: fail mode, VLANs that are flooded, policing, mirrors.
 #include <sys/ioctl.h>
 

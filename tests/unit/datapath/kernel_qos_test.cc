@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // QoS of the kernel datapath: what is at the devices (read with tc), what waits, and what becomes of it in a second
 // life.
 #include "tests/unit/datapath/kernel_lives.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TC program against the naive bridge that the user-space forwarder is held to: every VLAN rule, and random
 // traffic. Frames come and go through real devices.
 #include <random>

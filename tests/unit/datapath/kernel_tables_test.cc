@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel datapath keeps in maps: flood sets, remotes and forwarding databases, in one life and the next; and
 // the programs' tunnel side as far as it needs no tunnel device.
 #include "tests/support/mounts.h"

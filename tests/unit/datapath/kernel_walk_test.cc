@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TC program frame by frame (BPF_PROG_TEST_RUN): each reason for a drop, verdicts, counters, what is reported to
 // the daemon, and flood sets of every size.
 #include <ctime>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The TC programs in a real kernel, with maps that the test fills by hand: no KernelDatapath, no pins. Each port is a
 // veth pair in a namespace of the test's own; its far end is a station that sends and writes down what it gets.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An oracle for both datapaths: a bridge as IEEE 802.1Q and the words of datapath.h tell it, slow and plain. `World`
 // has `ports` (by number, with `policy`) and shared(number) with `up` and `mtu`.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VXLAN packets taken apart and put together byte by byte (RFC 7348), and a guest with a tunnel in the forwarder's
 // world.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Patch ports in the user-space datapath: frames go from bridge to bridge with their tags and their learning, loops
 // end, and nothing is lost uncounted.
 #include <gtest/gtest.h>

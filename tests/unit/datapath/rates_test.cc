@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Rates: the one-number bucket of gcra.h against the bucket that everybody draws, with a level that fills and empties.
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a BridgePolicy and policing make of a frame's way in the user-space datapath: fail_mode secure, VLANs that are
 // flooded, mirrors to ports, tunnels and VLANs, rates of what a port brings.
 #include <gtest/gtest.h>

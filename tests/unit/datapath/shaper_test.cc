@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Egress shaping: who goes first at which rate, on a clock set by hand; and the forwarder's part: what waits leaves in
 // order when its time has come, moves with its port's configuration, and is never lost uncounted.
 #include "datapath/user/shaper.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Tunnels and what may not pass as it is: checksums that a device was to finish, frames that are too large for the way.
 #include <gtest/gtest.h>
 

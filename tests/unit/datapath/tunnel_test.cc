@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // VXLAN in the forwarder: what leaves is taken apart here byte by byte (RFC 7348), what arrives is put together here;
 // split horizon, learning from the outer source.
 #include <gtest/gtest.h>

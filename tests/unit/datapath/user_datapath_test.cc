@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The user-space datapath on a real kernel: devices that come, go and come again, packet memory shared by sockets in
 // any order of their lives, tunnels' UDP ports, the internal port. Everything happens in a namespace of the test's own.
 #include "datapath/user/user_datapath.h"

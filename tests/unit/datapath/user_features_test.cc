@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Patch ports, bridge policies, policing and QoS as they are configured in the user-space datapath, on real devices.
 // What they do to a frame in every case is held down in rules_test, patch_test and shaper_test.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The user-space datapath with real devices, in a namespace of the test's own: a bridge "br", ports that are added to
 // it, and stations at the far ends of veth pairs that send and await frames. Waits are on conditions, with a bound.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Worker threads with ports made of queues and eventfds: every frame arrives although the workers sleep in between, is
 // handed to the worker that owns the way out, and ports come and go meanwhile. Waits are on conditions, with a bound
 // that only a lost wake-up reaches.

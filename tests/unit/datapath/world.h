@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A forwarder with ports that only write down what is sent, and a configuration made by hand: no devices, no threads,
 // no privileges. One World per test; at its end every packet buffer must be back.
 #pragma once

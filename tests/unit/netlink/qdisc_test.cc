@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Shaping by HTB, on a real device of a namespace of the test's own. What the kernel has is read with tc, which is not
 // ours.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The client against a scripted peer: a thread that reads requests and writes bytes.
 #include "ovsdb/client.h"
 

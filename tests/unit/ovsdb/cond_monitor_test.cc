@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // monitor_cond, monitor_cond_since and monitor_cond_change (ovsdb-server(7) sections 4.1.12 to 4.1.16). What is
 // expected here is what Open vSwitch's own ovsdb-server was seen to send.
 #include "tests/unit/ovsdb/rpc_fixture.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A small database for the tests of the engine: a root table with every kind of column, and a table of kids that live
 // only as long as somebody refers to them.
 #pragma once

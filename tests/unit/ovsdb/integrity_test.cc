@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // References, garbage collection, observers, and what is on disk after a restart.
 #include <fstream>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What commits leave in the file: a database on disk beside one in memory that is given the same, looked at as a kill
 // at that moment would have left it.
 #include "ovsdb/journal.h"

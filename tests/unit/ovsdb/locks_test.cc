@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // lock, steal, unlock and the "assert" operation (RFC 7047 sections 4.1.8 to 4.1.10 and 5.2.10).
 #include "ovsdb/locks.h"
 

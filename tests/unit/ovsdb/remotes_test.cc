@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Listening on other places, and calling out. TLS has its tests with the real clients
 // (tests/conformance/test_ovsdb.py).
 #include "ovsdb/remotes.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Clients as plain sockets, read and written from the same thread as the server, which is stepped until what is awaited
 // has come; and a server of the test database for them.
 #pragma once

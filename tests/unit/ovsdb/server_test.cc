@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The protocol over a real unix socket.
 #include <algorithm>
 #include <vector>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // When the log is synced, and by whom. SQLite and the engine call the fdatasync() of this file, which counts and may
 // fail.
 #include <sys/syscall.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The operations of RFC 7047 section 5.2 and their errors, as JSON in and JSON out.
 #include "tests/unit/ovsdb/fixture.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Frames for tests, put together from parts. The checksums here are computed byte by byte, on purpose in another way
 // than packet/checksum.cc does it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The control socket's commands.
 #include "tests/unit/vswitchd/world.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Columns that ask for more than switching: mirrors, fail mode, policing, QoS, patch ports, MTU of others' devices.
 #include "tests/unit/vswitchd/world.h"
 #include "vswitchd/qos_config.h"

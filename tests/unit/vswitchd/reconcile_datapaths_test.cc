@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bridges and ports between two datapaths.
 #include "tests/unit/vswitchd/world.h"
 

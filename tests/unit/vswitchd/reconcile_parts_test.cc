@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs that read only what has changed: they must come to what a run over everything would come to.
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A database in memory, a datapath without packets, and the reconciler and control commands between them.
 #pragma once
 
