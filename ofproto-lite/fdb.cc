@@ -20,8 +20,8 @@ std::size_t Fdb::KeyHash::operator()(const dp::FdbKey& k) const noexcept {
   return h ^ h >> 32;
 }
 
-Fdb::Fdb(dp::Datapath& datapath, const TimeSource& time)
-    : datapath_(datapath), time_(time), epoch_(time.now()), wheel_(kWheel) {}
+Fdb::Fdb(dp::Stations& stations, const TimeSource& time)
+    : stations_(stations), time_(time), epoch_(time.now()), wheel_(kWheel) {}
 
 Fdb::~Fdb() = default;
 
@@ -42,7 +42,7 @@ Result<> Fdb::set_bridge(dp::BridgeId id, FdbConfig config) {
   Bridge& bridge = it->second;
   const FdbConfig old = std::exchange(bridge.config, std::move(config));
   if (fresh || old.capacity != bridge.config.capacity) {
-    if (auto r = datapath_.set_fdb_capacity(id, bridge.config.capacity); !r) {
+    if (auto r = stations_.set_capacity(id, bridge.config.capacity); !r) {
       bridge.config.capacity = fresh ? limits::kFdbDefault : old.capacity;
       return r;
     }
@@ -123,9 +123,9 @@ void Fdb::learn(const dp::LearnEvent& event) {
 }
 
 Result<> Fdb::install(Bridge& bridge, const dp::FdbKey& key, const dp::FdbTarget& target) {
-  auto r = datapath_.put_fdb(key, target);
+  auto r = stations_.put(key, target);
   // The datapath may be fuller than we know while it frees in arrears: give up one more entry and try once again.
-  if (!r && r.error().code == Errc::limit && evict_one(bridge)) r = datapath_.put_fdb(key, target);
+  if (!r && r.error().code == Errc::limit && evict_one(bridge)) r = stations_.put(key, target);
   if (!r) ++bridge.stats.datapath_refused;
   return r;
 }
@@ -142,7 +142,7 @@ void Fdb::insert(Bridge& bridge, const dp::FdbKey& key, const dp::FdbTarget& tar
 // A source that is reported again: an event that had waited, or the datapath lost the entry with a device.
 void Fdb::refresh(Bridge& bridge, Entry& entry) {
   std::array<dp::FdbUse, 1> use{dp::FdbUse{entry.key}};
-  datapath_.fdb_use(use);
+  stations_.usage(use);
   if (use[0].idle_seconds == UINT32_MAX && !install(bridge, entry.key, entry.target)) erase(entry);
 }
 
@@ -192,7 +192,7 @@ bool Fdb::evict_one(Bridge& bridge) {
     candidates[n] = &*it;
     use[n].key = it->key;
   }
-  datapath_.fdb_use(std::span(use).first(n));
+  stations_.usage(std::span(use).first(n));
   std::size_t oldest = 0;
   for (std::size_t i = 1; i < n; ++i)
     if (use[i].idle_seconds > use[oldest].idle_seconds) oldest = i;
@@ -263,7 +263,7 @@ std::size_t Fdb::clear(List<&Entry::of_port>& list, const FdbFilter& which) {
 }
 
 void Fdb::erase(Entry& entry) {
-  datapath_.remove_fdb(entry.key);
+  stations_.remove(entry.key);
   detach(bridges_.at(entry.key.bridge), entry);
   entries_.erase(entries_.find(entry.key));
 }
@@ -332,7 +332,7 @@ std::size_t Fdb::tick(std::size_t budget) {
   std::vector<dp::FdbUse> use;
   use.reserve(due.size());
   for (const Entry* entry : due) use.push_back({entry->key});
-  datapath_.fdb_use(use);
+  stations_.usage(use);
   for (std::size_t i = 0; i < due.size(); ++i) {
     Entry& entry = *due[i];
     Bridge& bridge = bridges_.at(entry.key.bridge);
@@ -370,7 +370,7 @@ std::vector<FdbRow> Fdb::rows(dp::BridgeId id) const {
   }
   use.reserve(out.size());
   for (const FdbRow& row : out) use.push_back({row.key});
-  datapath_.fdb_use(use);
+  stations_.usage(use);
   for (std::size_t i = 0; i < out.size(); ++i)
     if (!out[i].is_static && use[i].idle_seconds != UINT32_MAX) out[i].age = use[i].idle_seconds;
   return out;

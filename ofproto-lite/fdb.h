@@ -47,7 +47,7 @@ struct FdbStats {
   std::uint64_t bad_source = 0;        // group or zero address as a source
   std::uint64_t own_mac = 0;           // the bridge's own address seen on another port
   std::uint64_t full = 0;              // no room, and nothing that may be evicted
-  std::uint64_t datapath_refused = 0;  // put_fdb failed
+  std::uint64_t datapath_refused = 0;  // Stations::put() failed
 };
 
 struct FdbRow {
@@ -67,7 +67,7 @@ struct FdbFilter {
 
 class Fdb {
  public:
-  Fdb(dp::Datapath& datapath, const TimeSource& time);
+  Fdb(dp::Stations& stations, const TimeSource& time);
   Fdb(const Fdb&) = delete;
   Fdb& operator=(const Fdb&) = delete;
   ~Fdb();
@@ -150,7 +150,7 @@ class Fdb {
   void collect_due(std::int64_t now, std::size_t budget, std::vector<Entry*>& out);
   void recount(Bridge& bridge, dp::PortNo number, Port& port, int change);
 
-  dp::Datapath& datapath_;
+  dp::Stations& stations_;
   const TimeSource& time_;
   TimePoint epoch_;
   std::map<dp::BridgeId, Bridge> bridges_;

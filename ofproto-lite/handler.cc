@@ -11,8 +11,8 @@
 
 namespace heddle::ofproto {
 
-Handler::Handler(dp::Datapath& datapath, const TimeSource& time)
-    : datapath_(datapath), time_(time), fdb_(datapath, time) {}
+Handler::Handler(dp::Stations& stations, const TimeSource& time)
+    : stations_(stations), time_(time), fdb_(stations, time) {}
 
 Handler::~Handler() { stop(); }
 
@@ -21,7 +21,7 @@ Result<> Handler::start() {
   if (!epoll_) return fail_errno(errno, "handler: epoll_create1");
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_) return fail_errno(errno, "handler: eventfd");
-  for (const int fd : {wake_.get(), datapath_.event_fd()}) {
+  for (const int fd : {wake_.get(), stations_.event_fd()}) {
     epoll_event interest{};
     interest.events = EPOLLIN;
     interest.data.fd = fd;
@@ -61,7 +61,7 @@ void Handler::run_commands() {
 
 bool Handler::work() {
   run_commands();
-  const std::size_t n = datapath_.poll_events(events_);
+  const std::size_t n = stations_.poll(events_);
   for (std::size_t i = 0; i < n; ++i) fdb_.learn(events_[i]);
   fdb_.tick();
   return n == events_.size();

@@ -7,7 +7,7 @@
 // take-down and tests need no thread.
 //
 // Entries that a datapath kept from a former life come as learn events like any other. What the Fdb accepts it installs
-// with put_fdb() before the next poll_events(), as the seam demands of those who want to keep them: work() learns a
+// with Stations::put() before the next poll(), as the seam demands of those who want to keep them: work() learns a
 // whole batch before it polls again. What it does not accept goes from the datapath too.
 //
 // The thread sleeps on three things: events, commands, and the earliest time at which an entry may expire. With nothing
@@ -33,7 +33,7 @@ namespace heddle::ofproto {
 
 class Handler {
  public:
-  Handler(dp::Datapath& datapath, const TimeSource& time);
+  Handler(dp::Stations& stations, const TimeSource& time);
   ~Handler();
   Handler(const Handler&) = delete;
   Handler& operator=(const Handler&) = delete;
@@ -65,7 +65,7 @@ class Handler {
   void run();
   [[nodiscard]] int timeout_ms() const;
 
-  dp::Datapath& datapath_;
+  dp::Stations& stations_;
   const TimeSource& time_;
   Fdb fdb_;
   Fd epoll_;

@@ -19,13 +19,6 @@ bool same_vlans(const dp::PortPolicy& a, const dp::PortPolicy& b) {
 
 }  // namespace
 
-bool same_port(const dp::PortSpec& a, const dp::PortSpec& b) {
-  dp::PortSpec c = b;
-  c.mac = a.mac;
-  c.mtu = a.mtu;
-  return a == c;
-}
-
 // --- OpenFlow port numbers ---
 
 std::optional<OfPort> OfPortNumbers::take(std::optional<OfPort> wish) {
@@ -52,7 +45,8 @@ void OfPortNumbers::give_back(OfPort number) {
 
 // --- bridges ---
 
-Switch::Switch(dp::Datapath& datapath, Handler& handler) : datapath_(datapath), handler_(handler) {}
+Switch::Switch(dp::Datapath& datapath, Handler& handler)
+    : ports_facet_(datapath.ports()), bridges_facet_(datapath.bridges()), handler_(handler) {}
 
 Switch::~Switch() = default;
 
@@ -83,14 +77,14 @@ Result<> Switch::push_bridge(const std::string& name, const Bridge& bridge) {
 
 Result<> Switch::add_bridge(const std::string& name, const BridgeConfig& config) {
   if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
-  const auto id = datapath_.add_bridge(name);
+  const auto id = bridges_facet_.add(name);
   if (!id) return fail(id.error().code, "bridge " + name + ": " + id.error().text);
   Bridge& bridge = bridges_[name];
   bridge.id = *id;
   bridge.config = config;
   auto r = push_bridge(name, bridge);
   // Written whatever it is: a datapath that outlived its daemon has the policy of then.
-  if (r) r = datapath_.set_bridge(bridge.id, bridge.policy = resolve(name, bridge));
+  if (r) r = bridges_facet_.set(bridge.id, bridge.policy = resolve(name, bridge));
   if (!r) forget_bridge(name);
   return r;
 }
@@ -99,7 +93,7 @@ Result<> Switch::add_bridge(const std::string& name, const BridgeConfig& config)
 void Switch::forget_bridge(const std::string& name) {
   const dp::BridgeId id = bridges_.at(name).id;
   handler_.call([id](Fdb& fdb) { fdb.remove_bridge(id); });
-  datapath_.remove_bridge(id);
+  bridges_facet_.remove(id);
   bridges_.erase(name);
 }
 
@@ -158,46 +152,34 @@ Result<> Switch::add_port(const std::string& bridge_name, const PortConfig& conf
   const bool local = is_local(bridge_name, config);
   const auto ofport = local ? limits::kOfportLocal : (*bridge)->numbers.take(config.ofport_request);
   if (!ofport) return fail(Errc::limit, "port " + name + ": bridge " + bridge_name + " has no port number left");
-  const auto number = datapath_.add_port(config.spec);
+  PortConfig placed = config;
+  placed.policy.bridge = (*bridge)->id;
+  const auto number = ports_facet_.apply(placed);
   if (!number) {
     (*bridge)->numbers.give_back(*ofport);
     return std::unexpected(number.error());
   }
   SwitchPort& port = ports_[name];
-  port = {bridge_name, config, *number, *ofport, std::nullopt};
-  port.config.policy.bridge = (*bridge)->id;
+  port = {bridge_name, std::move(placed), *number, *ofport};
   names_[*number] = name;
   auto known = handler_.call([&](Fdb& fdb) { return fdb.add_port(*number, (*bridge)->id, name); });
-  if (known) known = configure(port, std::nullopt);
   if (known) known = push_policy(bridge_name, **bridge);
   if (!known) drop_port(name);
   if (known && local) refresh(*number);
   return known;
 }
 
-Result<> Switch::configure(const SwitchPort& port, const std::optional<PortConfig>& old) {
-  if (!old || old->policy != port.config.policy)
-    if (auto r = datapath_.set_port(port.number, port.config.policy); !r) return r;
-  const bool multipoint = port.config.spec.kind == dp::PortKind::vxlan && !port.config.spec.vxlan.remote;
-  if (multipoint && (!old || old->remotes != port.config.remotes))
-    if (auto r = datapath_.set_flood(port.number, port.config.remotes); !r) return r;
-  return {};
-}
-
 Result<> Switch::set_port(const PortConfig& config) {
   const auto it = ports_.find(config.spec.name);
   if (it == ports_.end()) return fail(Errc::not_found, "port " + config.spec.name + " does not exist");
   SwitchPort& port = it->second;
-  if (!same_port(port.config.spec, config.spec))
+  if (!dp::may_become(port.config.spec, config.spec))
     return fail(Errc::invalid, "port " + config.spec.name + ": another kind of port needs remove and add");
   const PortConfig old = std::exchange(port.config, config);
   port.config.policy.bridge = old.policy.bridge;
-  if (auto r = configure(port, old); !r) {
+  if (auto r = ports_facet_.apply(port.config); !r) {
     port.config = old;
-    // What can be undone is: the old values were accepted once.
-    if (auto undo = configure(port, config); !undo)
-      spdlog::warn("port {}: restoring its former settings: {}", config.spec.name, undo.error().text);
-    return r;
+    return std::unexpected(r.error());
   }
   // What was learned under other VLAN rules may name VLANs that the port no longer carries.
   if (!same_vlans(old.policy, port.config.policy))
@@ -217,9 +199,11 @@ Result<> Switch::set_port(const PortConfig& config) {
 void Switch::drop_port(const std::string& name) {
   const auto it = ports_.find(name);
   const SwitchPort port = it->second;
-  if (auto r = datapath_.set_port(port.number, {}); !r) spdlog::debug("port {}: {}", name, r.error().text);
+  dp::PortConfig nowhere = port.config;
+  nowhere.policy = {};
+  if (auto r = ports_facet_.apply(nowhere); !r) spdlog::debug("port {}: {}", name, r.error().text);
   handler_.call([&](Fdb& fdb) { fdb.remove_port(port.number); });
-  if (auto r = datapath_.remove_port(port.number); !r) spdlog::warn("removing port {}: {}", name, r.error().text);
+  if (auto r = ports_facet_.remove(port.number); !r) spdlog::warn("removing port {}: {}", name, r.error().text);
   Bridge& bridge = bridges_.at(port.bridge);
   bridge.numbers.give_back(port.ofport);
   names_.erase(port.number);
@@ -239,7 +223,7 @@ void Switch::refresh(dp::PortNo number) {
   const SwitchPort& port = ports_.at(*name);
   const dp::PortState now = state(port);
   // Whoever was behind a device that is gone is not there any more. (A tunnel without a route comes back as it was.)
-  if (!now.present && port.config.spec.kind != dp::PortKind::vxlan)
+  if (!now.present && !port.config.spec.is_tunnel())
     handler_.call([&](Fdb& fdb) { return fdb.flush({.port = number}); });
   if (!is_local(port.bridge, port.config)) return;
   Bridge& bridge = bridges_.at(port.bridge);

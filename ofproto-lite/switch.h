@@ -62,27 +62,18 @@ struct BridgeConfig {
   bool operator==(const BridgeConfig&) const = default;
 };
 
-struct PortConfig {
-  dp::PortSpec spec;            // spec.name is the port's name
-  dp::PortPolicy policy;        // `bridge` is filled in here
-  std::vector<IpAddr> remotes;  // flood list of a multipoint tunnel
+// spec.name is the port's name; policy.bridge is filled in by the Switch.
+struct PortConfig : dp::PortConfig {
   std::optional<OfPort> ofport_request;
   bool operator==(const PortConfig&) const = default;
 };
-
-// Whether one spec can become the other while the port lives on: MAC and MTU of a device that we made may change.
-bool same_port(const dp::PortSpec& a, const dp::PortSpec& b);
 
 struct SwitchPort {
   std::string bridge;
   PortConfig config;
   dp::PortNo number = dp::PortNo::none;
   OfPort ofport = 0;
-  std::optional<std::optional<dp::QosSpec>> qos{};  // what set_qos() did last; none: not called yet
 };
-
-// A port that has a network device of its own.
-inline bool has_device(dp::PortKind kind) { return kind != dp::PortKind::vxlan && kind != dp::PortKind::patch; }
 
 // A line of fdb-show.
 struct FdbLine {
@@ -102,19 +93,15 @@ class Switch {
   // Removes its ports first.
   void remove_bridge(const std::string& name);
 
-  // Around many calls in a row: see dp::Datapath.
-  void begin_changes() { datapath_.begin_changes(); }
-  void end_changes() { datapath_.end_changes(); }
+  // For a dp::Ports::Batch around many calls in a row, and for the kinds of port that there are.
+  [[nodiscard]] dp::Ports& datapath_ports() { return ports_facet_; }
 
   // The internal port that bears the bridge's name gets the OpenFlow number LOCAL.
   Result<> add_port(const std::string& bridge, const PortConfig& config);
-  // Policy, flood list and ofport_request change in place, and so are MAC and MTU noted (the device itself is the
-  // caller's affair); another kind, name or tunnel means remove_port() and add_port().
+  // Everything but the kind, the name, the peer and the tunnel changes in place (dp::may_become()); MAC and MTU of a
+  // device are noted, and set by the caller.
   Result<> set_port(const PortConfig& config);
   Result<> remove_port(const std::string& name);
-  // Egress shaping of a port with a device; nothing: none. What the device has from a former life of the daemon goes or
-  // stays by the first call.
-  Result<> set_qos(const std::string& name, const std::optional<dp::QosSpec>& qos);
 
   [[nodiscard]] const SwitchPort* port(const std::string& name) const;
   [[nodiscard]] const std::string* port_name(dp::PortNo number) const;
@@ -122,15 +109,15 @@ class Switch {
   [[nodiscard]] const BridgeConfig* bridge(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> bridges() const;
   [[nodiscard]] std::vector<std::string> ports() const;
-  [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return datapath_.port_state(port.number); }
-  [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const { return datapath_.port_counters(port.number); }
+  [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return ports_facet_.state(port.number); }
+  [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const { return ports_facet_.counters(port.number); }
   [[nodiscard]] std::map<std::uint32_t, dp::QueueCounters> queue_counters(const SwitchPort& port) const {
-    return datapath_.queue_counters(port.number);
+    return ports_facet_.queue_counters(port.number);
   }
   // Nothing when the bridge has no such mirror.
   [[nodiscard]] std::optional<dp::MirrorCounters> mirror_counters(const std::string& bridge,
                                                                   const std::string& mirror) const;
-  [[nodiscard]] std::vector<dp::UnderlayCounters> underlay_counters() const { return datapath_.underlay_counters(); }
+  [[nodiscard]] std::vector<dp::UnderlayCounters> underlay_counters() const { return ports_facet_.underlay_counters(); }
 
   // A device came, went or changed: what was learned on one that is gone is forgotten, and the bridge's own address
   // followed.
@@ -161,12 +148,12 @@ class Switch {
   dp::BridgePolicy resolve(const std::string& name, Bridge& bridge) const;
   void assign_slots(Bridge& bridge) const;
   void forget_stations(dp::BridgeId bridge, const dp::BridgePolicy& old, const dp::BridgePolicy& now);
-  Result<> configure(const SwitchPort& port, const std::optional<PortConfig>& old);
   void drop_port(const std::string& name);
   void forget_bridge(const std::string& name);
   [[nodiscard]] std::string known_bridges() const;
 
-  dp::Datapath& datapath_;
+  dp::Ports& ports_facet_;
+  dp::Bridges& bridges_facet_;
   Handler& handler_;
   std::map<std::string, Bridge> bridges_;
   std::map<std::string, SwitchPort> ports_;

@@ -73,7 +73,7 @@ void Switch::forget_stations(dp::BridgeId bridge, const dp::BridgePolicy& old, c
 Result<> Switch::push_policy(const std::string& name, Bridge& bridge) {
   dp::BridgePolicy next = resolve(name, bridge);
   if (next == bridge.policy) return {};
-  if (auto r = datapath_.set_bridge(bridge.id, next); !r)
+  if (auto r = bridges_facet_.set(bridge.id, next); !r)
     return fail(r.error().code, "bridge " + name + ": " + r.error().text);
   forget_stations(bridge.id, bridge.policy, next);
   bridge.policy = std::move(next);
@@ -85,20 +85,7 @@ std::optional<dp::MirrorCounters> Switch::mirror_counters(const std::string& bri
   if (it == bridges_.end()) return std::nullopt;
   const auto slot = it->second.slots.find(mirror);
   if (slot == it->second.slots.end()) return std::nullopt;
-  return datapath_.mirror_counters(it->second.id, slot->second);
-}
-
-Result<> Switch::set_qos(const std::string& name, const std::optional<dp::QosSpec>& qos) {
-  const auto it = ports_.find(name);
-  if (it == ports_.end()) return fail(Errc::not_found, "port " + name + " does not exist");
-  SwitchPort& port = it->second;
-  if (port.qos && *port.qos == qos) return {};
-  if (auto r = datapath_.set_qos(port.number, qos); !r) {
-    port.qos.reset();
-    return fail(r.error().code, "port " + name + ": QoS: " + r.error().text);
-  }
-  port.qos = qos;
-  return {};
+  return bridges_facet_.mirror_counters(it->second.id, slot->second);
 }
 
 }  // namespace heddle::ofproto

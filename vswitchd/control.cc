@@ -40,8 +40,8 @@ ovsdb::RpcReply reply(const Result<std::string>& result) {
 std::string remote_of(const Switch& sw, const std::string& name, const dp::FdbTarget& target) {
   if (target.remote) return target.remote->to_string();
   const ofproto::SwitchPort* port = sw.port(name);
-  const bool tunnel = port != nullptr && port->config.spec.kind == dp::PortKind::vxlan;
-  return tunnel && port->config.spec.vxlan.remote ? port->config.spec.vxlan.remote->to_string() : std::string{};
+  const bool tunnel = port != nullptr && port->config.spec.is_tunnel();
+  return tunnel && port->config.spec.tunnel.remote ? port->config.spec.tunnel.remote->to_string() : std::string{};
 }
 
 void add_drops(Grid& grid, const std::string& where, const dp::PortCounters& counters) {
@@ -298,8 +298,8 @@ Result<std::string> Control::qos_show(const Args& args) {
   const auto ports = find_ports(args);
   if (!ports) return std::unexpected(ports.error());
   const auto& [sw, port] = ports->front();
-  if (!port->qos || !*port->qos) return fmt::format("port {} has no QoS\n", args[0]);
-  const dp::QosSpec& spec = **port->qos;
+  if (!port->config.qos) return fmt::format("port {} has no QoS\n", args[0]);
+  const dp::QosSpec& spec = *port->config.qos;
   const auto counters = sw->queue_counters(*port);
   Grid grid({"queue", "min bit/s", "max bit/s", "burst bytes", "priority", "tx packets", "tx bytes", "dropped"},
             "rrrrrrrr");

@@ -55,7 +55,7 @@ std::map<std::string, dp::Datapath*> Datapaths::datapaths() const {
 
 DatapathOffer Datapaths::offer() const {
   DatapathOffer offer{{}, standard_, why_not_};
-  for (const auto& [type, provider] : providers_) offer.types.insert(type);
+  for (const auto& [type, provider] : providers_) offer.types[type] = provider->datapath->ports().kinds();
   return offer;
 }
 

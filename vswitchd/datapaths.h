@@ -47,7 +47,7 @@ class Datapaths {
  private:
   struct Provider {
     Provider(std::unique_ptr<dp::Datapath> made, const TimeSource& time)
-        : datapath(std::move(made)), handler(*datapath, time), sw(*datapath, handler) {}
+        : datapath(std::move(made)), handler(datapath->stations(), time), sw(*datapath, handler) {}
     std::unique_ptr<dp::Datapath> datapath;
     ofproto::Handler handler;
     ofproto::Switch sw;

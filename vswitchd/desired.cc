@@ -18,6 +18,8 @@ namespace {
 using ovsdb::Row;
 using ovsdb::RowRef;
 
+const dp::KindSet kNoKinds;
+
 std::string not_available(const std::string& bridge, const std::string& word, const std::string& type,
                           const DatapathOffer& offer) {
   const auto reason = offer.why_not.find(type);
@@ -64,7 +66,8 @@ class Reader {
       out_.warnings.insert(error);
     }
     note_idle(row, "bridge " + name, columns_without_effect(row), out_.idle, out_.warnings);
-    const BridgeOfPort here{row, name, datapath, error};
+    const auto kinds = context_.offer.types.find(datapath);
+    const BridgeOfPort here{row, name, datapath, kinds == context_.offer.types.end() ? kNoKinds : kinds->second, error};
     for (const RowRef& port : by_name(db_, "Port", row.get("ports").uuids())) {
       PortReading reading = read_port(db_, here, *port, context_.current);
       note_origin(*port, row.uuid(), reading);
@@ -110,13 +113,13 @@ class Reader {
           break_port(c.port.row, c.port.bridge, c.name, std::move(text));
         continue;
       }
-      if (c.port.config.spec.kind == dp::PortKind::vxlan) {
-        const std::string endpoint = c.port.datapath + " " + describe_endpoint(c.port.config.spec.vxlan);
+      if (c.port.config.spec.is_tunnel()) {
+        const std::string endpoint = c.port.datapath + " " + describe_endpoint(c.port.config.spec.tunnel);
         const auto [it, free] = endpoints.emplace(endpoint, c.name);
         if (!free) {
           break_port(c.port.row, c.port.bridge, c.name,
                      fmt::format("port {} has the same {}; change one of the two, for example its key", it->second,
-                                 describe_endpoint(c.port.config.spec.vxlan)));
+                                 describe_endpoint(c.port.config.spec.tunnel)));
           continue;
         }
       }
@@ -131,7 +134,7 @@ class Reader {
   void part_patches() {
     std::vector<std::pair<std::string, std::string>> parted;  // name, error
     for (const auto& [name, port] : out_.ports) {
-      if (port.config.spec.kind != dp::PortKind::patch) continue;
+      if (!port.config.spec.traits().has_peer) continue;
       out_.peers.insert(port.config.spec.peer);
       const auto peer = out_.ports.find(port.config.spec.peer);
       if (peer == out_.ports.end() || peer->second.datapath == port.datapath) continue;
@@ -166,10 +169,18 @@ std::string canonical_datapath(const std::string& type, const DatapathOffer& off
 }
 
 std::set<std::string> offered_words(const DatapathOffer& offer) {
-  std::set<std::string> words = offer.types;
+  std::set<std::string> words;
+  for (const auto& [type, kinds] : offer.types) words.insert(type);
   if (words.contains("kernel")) words.insert("system");
   if (words.contains("user")) words.insert("netdev");
   return words;
+}
+
+std::set<std::string> offered_interface_types(const DatapathOffer& offer) {
+  std::set<std::string> types;
+  for (const auto& [datapath, kinds] : offer.types)
+    for (const dp::PortKind kind : kinds) types.insert(dp::traits(kind).type);
+  return types;
 }
 
 }  // namespace heddle::vswitchd

@@ -50,7 +50,7 @@ struct Desired {
 
 // Which datapaths there are, by canonical type: "kernel", "user".
 struct DatapathOffer {
-  std::set<std::string> types;
+  std::map<std::string, dp::KindSet> types;    // and the kinds of port that each has
   std::string standard;                        // for bridges that name none; empty: kernel when on offer, else user
   std::map<std::string, std::string> why_not;  // of a type that is not on offer: the reason
 };
@@ -86,5 +86,7 @@ std::optional<Reread> reread_ports(const ovsdb::Database& db, const ReadContext&
 std::string canonical_datapath(const std::string& type, const DatapathOffer& offer);
 // Every word that may be a datapath_type here.
 std::set<std::string> offered_words(const DatapathOffer& offer);
+// Every Interface.type that some datapath here offers.
+std::set<std::string> offered_interface_types(const DatapathOffer& offer);
 
 }  // namespace heddle::vswitchd

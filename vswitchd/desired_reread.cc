@@ -15,13 +15,11 @@ struct Found {
   PortReading reading;
 };
 
-bool by_itself(dp::PortKind kind) { return kind != dp::PortKind::vxlan && kind != dp::PortKind::patch; }
-
 // Whether something else depends on what the interface of this name is.
 bool entangled(const Desired& want, const std::string& name) {
   const auto port = want.ports.find(name);
   return want.bridges.contains(name) || want.peers.contains(name) ||
-         (port != want.ports.end() && !by_itself(port->second.config.spec.kind));
+         (port != want.ports.end() && !port->second.config.spec.traits().stands_alone);
 }
 
 class Rereader {
@@ -63,7 +61,8 @@ class Rereader {
     if (desired == want_.bridges.end() || desired->second.row != uuid) return false;
     const RowRef row = db_.find("Port", port);
     if (!row || !bridge_row->get("ports").find(ovsdb::Atom(port))) return true;  // gone
-    const BridgeOfPort here{*bridge_row, std::move(name), desired->second.datapath, {}};
+    const BridgeOfPort here{
+        *bridge_row, std::move(name), desired->second.datapath, context_.offer.types.at(desired->second.datapath), {}};
     found_.push_back({port, uuid, read_port(db_, here, *row, context_.current)});
     return true;
   }
@@ -77,7 +76,7 @@ class Rereader {
       if (entangled(want_, name) || !new_names_.insert(name).second || !new_rows_.insert(row).second) return false;
     }
     return std::ranges::all_of(found.reading.candidates,
-                               [](const Candidate& c) { return by_itself(c.port.config.spec.kind); });
+                               [](const Candidate& c) { return c.port.config.spec.traits().stands_alone; });
   }
 
   static void forget(Desired& want, const Uuid& port, Reread& out) {

@@ -13,15 +13,16 @@ namespace {
 
 using ovsdb::Row;
 
-Result<dp::PortKind> read_kind(const std::string& type, bool local) {
+Result<dp::PortKind> read_kind(const std::string& type, bool local, const dp::KindSet& offered) {
   if (local && (type.empty() || type == "internal")) return dp::PortKind::internal;
-  if (type.empty() || type == "system") return dp::PortKind::netdev;
-  if (type == "internal") return dp::PortKind::internal;
-  if (type == "tap") return dp::PortKind::tap;
-  if (type == "vxlan") return dp::PortKind::vxlan;
-  if (type == "patch") return dp::PortKind::patch;
+  if (type.empty()) return dp::PortKind::netdev;
+  const auto kind = dp::kind_of_type(type);
+  if (kind && offered.contains(*kind)) return *kind;
+  std::vector<std::string> types;
+  for (const dp::PortKind k : offered) types.emplace_back(dp::traits(k).type);
   return fail(Errc::unsupported,
-              fmt::format("interface type \"{}\" is not known; types: system, internal, tap, patch, vxlan", type));
+              fmt::format("interface type \"{}\" is not {}; types: {}", type,
+                          kind ? "available in this bridge's datapath" : "known", fmt::join(types, ", ")));
 }
 
 Result<> check_name(const std::string& name) {
@@ -59,7 +60,7 @@ Result<> read_device(const Row& bridge, const Row& interface, bool local, dp::Po
   if (mtu && (*mtu < 68 || *mtu > 65535))
     return fail(Errc::invalid, fmt::format("mtu_request {} must be from 68 to 65535", *mtu));
   if (mtu) spec.mtu = static_cast<unsigned>(*mtu);
-  if (spec.kind == dp::PortKind::netdev) return {};
+  if (!spec.traits().made_by_us) return {};
   const auto mac = device_mac(bridge, interface, local);
   if (!mac) return std::unexpected(mac.error());
   spec.mac = *mac;
@@ -131,12 +132,12 @@ Result<dp::PortPolicy> read_vlan_policy(const Row& port) {
 }
 
 Result<ofproto::PortConfig> read_port_config(const Row& bridge, const Row& port, const Row& interface,
-                                             std::set<std::string>& warnings) {
+                                             const dp::KindSet& offered, std::set<std::string>& warnings) {
   ofproto::PortConfig config;
   dp::PortSpec& spec = config.spec;
   spec.name = interface.get("name").string_or("");
   const bool local = spec.name == bridge.get("name").string_or("");
-  const auto kind = read_kind(interface.get("type").string_or(""), local);
+  const auto kind = read_kind(interface.get("type").string_or(""), local, offered);
   if (!kind) return std::unexpected(kind.error());
   spec.kind = *kind;
   const auto policy = read_vlan_policy(port);
@@ -145,16 +146,16 @@ Result<ofproto::PortConfig> read_port_config(const Row& bridge, const Row& port,
   config.policy.policing = read_policing(interface);
   if (const auto wish = interface.get("ofport_request").integer(); wish && *wish > 0 && *wish <= limits::kOfportMax)
     config.ofport_request = static_cast<ofproto::OfPort>(*wish);
-  if (spec.kind == dp::PortKind::vxlan) {
+  if (spec.is_tunnel()) {
     auto tunnel = parse_tunnel_options(interface.get("options").string_map());
     if (!tunnel) return std::unexpected(tunnel.error());
-    spec.vxlan = tunnel->spec;
-    config.remotes = std::move(tunnel->remotes);
+    spec.tunnel = tunnel->spec;
+    config.flood = std::move(tunnel->remotes);
     for (const std::string& option : tunnel->ignored)
       warnings.insert(fmt::format("interface {}: options:{} has no effect", spec.name, option));
     return config;
   }
-  if (spec.kind == dp::PortKind::patch) {
+  if (spec.traits().has_peer) {
     const auto options = interface.get("options").string_map();
     const auto peer = options.find("peer");
     if (peer == options.end() || peer->second.empty() || peer->second == spec.name)

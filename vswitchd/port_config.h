@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Port row and its Interface row turned into what the switch takes: kind of device, VLAN rules, tunnel, MAC and MTU.
-// Threads: any; nothing is kept. Fails with a text for the Interface's `error` column; what merely has no effect goes
-// to `warnings`.
+// A Port row and its Interface row turned into what the switch takes: kind of port (of those that the bridge's datapath
+// offers), VLAN rules, tunnel, MAC and MTU. Threads: any; nothing is kept. Fails with a text for the Interface's
+// `error` column; what merely has no effect goes to `warnings`.
 #pragma once
 
 #include <set>
@@ -14,7 +14,8 @@
 namespace heddle::vswitchd {
 
 Result<ofproto::PortConfig> read_port_config(const ovsdb::Row& bridge, const ovsdb::Row& port,
-                                             const ovsdb::Row& interface, std::set<std::string>& warnings);
+                                             const ovsdb::Row& interface, const dp::KindSet& offered,
+                                             std::set<std::string>& warnings);
 
 // The rules of the Port columns vlan_mode, tag and trunks: without a mode, a tag makes an access port and no tag a
 // trunk.

@@ -70,7 +70,8 @@ PortReading read_port(const ovsdb::Database& db, const BridgeOfPort& bridge, con
     const std::string name(name_of(*iface));
     out.interfaces.emplace_back(iface->uuid(), name);
     const std::string type = iface->get("type").string_or("");
-    const bool own_device = type == "internal" || type == "tap" || (type.empty() && name == bridge.name);
+    const auto kind = dp::kind_of_type(type);
+    const bool own_device = (kind && dp::traits(*kind).made_by_us) || (type.empty() && name == bridge.name);
     note_idle(*iface, "interface " + name, interface_without_effect(*iface, own_device), out.idle, out.warnings);
     const auto broken = [&](std::string error) {
       out.broken.try_emplace(iface->uuid(), BrokenPort{bridge.name, name, std::move(error)});
@@ -84,7 +85,7 @@ PortReading read_port(const ovsdb::Database& db, const BridgeOfPort& bridge, con
                          interfaces.size()));
       continue;
     }
-    auto config = read_port_config(bridge.row, port, *iface, out.warnings);
+    auto config = read_port_config(bridge.row, port, *iface, bridge.kinds, out.warnings);
     if (!config)
       broken(config.error().text);
     else

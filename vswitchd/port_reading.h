@@ -59,8 +59,9 @@ struct PortReading {
 struct BridgeOfPort {
   const ovsdb::Row& row;
   std::string name;
-  std::string datapath;  // canonical type
-  std::string error;     // of the bridge, and so of all its ports; empty: none
+  std::string datapath;      // canonical type
+  const dp::KindSet& kinds;  // that the datapath offers
+  std::string error;         // of the bridge, and so of all its ports; empty: none
 };
 
 // The port as it is now, if there is one.

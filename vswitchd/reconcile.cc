@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "base/log.h"
@@ -27,7 +28,7 @@ Reconciler::Reconciler(ovsdb::Database& db, std::map<std::string, Switch*> switc
                        DatapathOffer offer)
     : db_(db), switches_(std::move(switches)), set_device_(std::move(set_device)), offer_(std::move(offer)) {
   offer_.types.clear();
-  for (const auto& [type, sw] : switches_) offer_.types.insert(type);
+  for (const auto& [type, sw] : switches_) offer_.types[type] = sw->datapath_ports().kinds();
 }
 
 Reconciler::~Reconciler() {
@@ -140,9 +141,10 @@ void Reconciler::sort_todo() {
 
 bool Reconciler::step(const std::function<bool()>& enough) {
   if (!running_) return true;
-  for (const auto& [type, sw] : switches_) sw->begin_changes();
+  std::deque<dp::Ports::Batch> batches;
+  for (const auto& [type, sw] : switches_) batches.emplace_back(sw->datapath_ports());
   const bool done = change_ports(enough);
-  for (const auto& [type, sw] : switches_) sw->end_changes();
+  batches.clear();
   if (done) finish();
   return done;
 }
@@ -195,7 +197,7 @@ bool Reconciler::may_stay(const Desired& want, const std::string& type, const Sw
   const std::string& name = port.config.spec.name;
   if (const auto it = want.ports.find(name); it != want.ports.end())
     return it->second.datapath == type && it->second.bridge == port.bridge &&
-           ofproto::same_port(it->second.config.spec, port.config.spec);
+           dp::may_become(port.config.spec, it->second.config.spec);
   return bridge_may_stay(want, type, port.bridge) && std::ranges::any_of(want.broken, [&](const auto& item) {
            return item.second.name == name && item.second.bridge == port.bridge;
          });
@@ -258,12 +260,20 @@ void Reconciler::apply_port(const DesiredPort& want, Switch& sw) {
   } else if (const SwitchPort* now = sw.port(name)) {
     ofproto::PortConfig config = want.config;
     config.policy.bridge = now->config.policy.bridge;
-    if (config != now->config) r = sw.set_port(config);
+    const dp::PortState state = sw.state(*now);
+    config.qos = effective_qos(want, state);
+    // A QoS that is not in force is asked for again: its cause may be gone.
+    if (config != now->config || !state.qos_error.empty()) r = sw.set_port(config);
   } else {
     ofproto::PortConfig config = want.config;
     if (!config.ofport_request) config.ofport_request = want.former_ofport;
     r = sw.add_port(want.bridge, config);
     if (r) spdlog::info("bridge {}: added port {}", want.bridge, name);
+    if (r && want.qos) {  // its rate may be the device's, which is known now
+      config = sw.port(name)->config;
+      config.qos = effective_qos(want, sw.state(*sw.port(name)));
+      r = sw.set_port(config);
+    }
   }
   const auto note = [&](const Result<>& done) {
     if (done) return;
@@ -275,18 +285,14 @@ void Reconciler::apply_port(const DesiredPort& want, Switch& sw) {
   note(r);
   if (!r) return;
   note(settle_device(*sw.port(name), sw));
-  note(settle_qos(want, sw));
+  if (const std::string error = sw.state(*sw.port(name)).qos_error; !error.empty()) note(fail(Errc::system, error));
 }
 
-Result<> Reconciler::settle_qos(const DesiredPort& want, Switch& sw) {
-  const SwitchPort& port = *sw.port(want.config.spec.name);
-  if (!ofproto::has_device(port.config.spec.kind))
-    return want.qos
-               ? fail(Errc::unsupported, "qos has no effect on tunnels and patch ports: set it on the ports behind")
-               : Result<>{};
+// A rate of 0 stands for the device's speed.
+std::optional<dp::QosSpec> Reconciler::effective_qos(const DesiredPort& want, const dp::PortState& state) {
   std::optional<dp::QosSpec> qos = want.qos;
-  if (qos && qos->max_rate == 0) qos->max_rate = default_rate(sw.state(port));
-  return sw.set_qos(want.config.spec.name, qos);
+  if (qos && qos->max_rate == 0) qos->max_rate = default_rate(state);
+  return qos;
 }
 
 // A device of ours may have outlived the daemon or been changed by hand: what counts is what it has, not what we asked
@@ -295,7 +301,7 @@ Result<> Reconciler::settle_device(const SwitchPort& port, Switch& sw) {
   const dp::PortSpec& spec = port.config.spec;
   const dp::PortState state = sw.state(port);
   settled_[spec.name] = state.ifindex;
-  if (!set_device_ || !ofproto::has_device(spec.kind)) return {};
+  if (!set_device_ || !spec.traits().has_device) return {};
   const auto mac = spec.mac && *spec.mac != state.mac ? spec.mac : std::nullopt;
   const auto mtu = spec.mtu && *spec.mtu != state.mtu ? spec.mtu : std::nullopt;
   if (!state.present || state.ifindex == 0 || (!mac && !mtu)) return {};

@@ -87,7 +87,7 @@ class Reconciler {
   void apply_port(const DesiredPort& want, ofproto::Switch& sw);
   Result<> settle_device(const ofproto::SwitchPort& port, ofproto::Switch& sw);
   void settle_again(dp::PortNo number, ofproto::Switch& sw);
-  Result<> settle_qos(const DesiredPort& want, ofproto::Switch& sw);
+  static std::optional<dp::QosSpec> effective_qos(const DesiredPort& want, const dp::PortState& state);
   [[nodiscard]] const ofproto::SwitchPort* current(const std::string& name) const;
   void log_warnings();
   void log_warnings(const Reread& reread);

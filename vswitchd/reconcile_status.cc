@@ -73,7 +73,7 @@ void Reconciler::report_interface(const ovsdb::Uuid& row, const std::string& nam
     const SwitchPort* port = sw->port(name);
     if (port == nullptr || port->bridge != bridge) continue;
     const dp::PortState state = sw->state(*port);
-    if (!state.present && ofproto::has_device(port->config.spec.kind) && counted)
+    if (!state.present && port->config.spec.traits().has_device && counted)
       live_.erase(row);
     else
       live_.insert_or_assign(row, Live{name, bridge});
@@ -114,7 +114,7 @@ void Reconciler::report_applied(Updates& updates) const {
 
 void Reconciler::report_root(Updates& updates) const {
   for (const auto& root : db_.rows("Open_vSwitch")) {
-    updates.push_back(program_status(*root, db_.schema().version(), offered_words(offer_)));
+    updates.push_back(program_status(*root, db_.schema().version(), offer_));
     updates.back().columns["statistics"] = with_idle(root->uuid(), {});
   }
 }

@@ -28,7 +28,7 @@ Datum atoms(const std::set<std::string>& texts) { return Datum::set({texts.begin
 Datum status_map(const ofproto::SwitchPort& port, const dp::PortState& state) {
   std::map<std::string, std::string> status(state.details.begin(), state.details.end());
   if (!state.driver.empty()) status["driver_name"] = state.driver;
-  if (!ofproto::has_device(port.config.spec.kind)) {
+  if (!port.config.spec.traits().has_device) {
     // The largest packet a guest may send so that its frame fits the underlay: what to set as the guests' MTU.
     if (state.mtu != 0) status["guest_mtu"] = std::to_string(state.mtu);
     if (!state.error.empty()) status["reason"] = state.error;
@@ -55,9 +55,8 @@ Datum optional_text(const std::string& text) { return text.empty() ? Datum{} : D
 
 ovsdb::RowUpdate interface_status(const ovsdb::Uuid& row, const ofproto::SwitchPort& port, const dp::PortState& state,
                                   const std::string& error) {
-  const dp::PortKind kind = port.config.spec.kind;
-  const bool tunnel = kind == dp::PortKind::vxlan;
-  const bool device = state.present && ofproto::has_device(kind);
+  const bool tunnel = port.config.spec.is_tunnel();
+  const bool device = state.present && port.config.spec.traits().has_device;
   const bool lost = !state.present && !tunnel;
   std::string why = error;
   if (why.empty() && lost) why = state.error;
@@ -116,14 +115,13 @@ ovsdb::RowUpdate mirror_status(const ovsdb::Uuid& row, const std::optional<dp::M
                                                                          {"tx_bytes", number(counters->tx_bytes)}})}}};
 }
 
-ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_version,
-                                const std::set<std::string>& datapaths) {
+ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_version, const DatapathOffer& offer) {
   ovsdb::RowUpdate update{"Open_vSwitch", root.uuid(), {}};
   auto& c = update.columns;
   c["ovs_version"] = Datum::of(HEDDLE_VERSION);
   c["db_version"] = Datum::of(db_version);
-  c["datapath_types"] = atoms(datapaths);
-  c["iface_types"] = atoms({"system", "internal", "tap", "patch", "vxlan"});
+  c["datapath_types"] = atoms(offered_words(offer));
+  c["iface_types"] = atoms(offered_interface_types(offer));
   c["system_type"] = optional_text(os_release("ID"));
   c["system_version"] = optional_text(os_release("VERSION_ID"));
   return update;

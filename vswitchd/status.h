@@ -9,6 +9,7 @@
 #include "datapath/datapath.h"
 #include "ofproto-lite/switch.h"
 #include "ovsdb/database.h"
+#include "vswitchd/desired.h"
 
 namespace heddle::vswitchd {
 
@@ -24,9 +25,8 @@ ovsdb::Datum interface_statistics(const dp::PortCounters& counters);
 // Statistics of a mirror; nothing for one that is not in force.
 ovsdb::RowUpdate mirror_status(const ovsdb::Uuid& row, const std::optional<dp::MirrorCounters>& counters);
 
-// What an Open_vSwitch row says about the program and the system it runs on. `datapaths`: every word for a
-// datapath_type.
-ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_version,
-                                const std::set<std::string>& datapaths);
+// Columns of the Open_vSwitch row about the program and the system it runs on. `offer`: for datapath_types and
+// iface_types.
+ovsdb::RowUpdate program_status(const ovsdb::Row& root, const std::string& db_version, const DatapathOffer& offer);
 
 }  // namespace heddle::vswitchd

@@ -56,7 +56,7 @@ Result<> field(const Options& options, const std::string& name, std::uint64_t lo
   return {};
 }
 
-Result<> read_key(const Options& options, dp::VxlanSpec& spec) {
+Result<> read_key(const Options& options, dp::TunnelSpec& spec) {
   for (const char* name : {"key", "in_key", "out_key"})
     if (const std::string* text = find(options, name); text != nullptr && *text == "flow")
       return bad(name, *text, "keys set by flows are not supported; give a number, and one port to each key");
@@ -73,11 +73,11 @@ Result<> read_key(const Options& options, dp::VxlanSpec& spec) {
     return fail(Errc::invalid, fmt::format("options:in_key={} and out_key={} differ: VXLAN ports here use one key for "
                                            "both directions; set options:key alone",
                                            in, out));
-  spec.vni = static_cast<std::uint32_t>(in);
+  spec.vxlan().vni = static_cast<std::uint32_t>(in);
   return {};
 }
 
-Result<> read_remote(const Options& options, dp::VxlanSpec& spec) {
+Result<> read_remote(const Options& options, dp::TunnelSpec& spec) {
   const std::string* text = find(options, "remote_ip");
   if (text == nullptr)
     return fail(Errc::invalid, "options:remote_ip is missing: set it to the far end's address, or to flow");
@@ -92,7 +92,7 @@ Result<> read_remote(const Options& options, dp::VxlanSpec& spec) {
   return {};
 }
 
-Result<> read_local(const Options& options, dp::VxlanSpec& spec) {
+Result<> read_local(const Options& options, dp::TunnelSpec& spec) {
   const std::string* text = find(options, "local_ip");
   if (text == nullptr) return {};
   const auto ip = IpAddr::parse(*text);
@@ -136,7 +136,7 @@ Result<> settle_family(TunnelOptions& out) {
 
 Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   TunnelOptions out;
-  dp::VxlanSpec& spec = out.spec;
+  dp::TunnelSpec& spec = out.spec;
   if (auto r = read_remote(options, spec); !r) return std::unexpected(r.error());
   if (auto r = read_local(options, spec); !r) return std::unexpected(r.error());
   if (auto r = read_key(options, spec); !r) return std::unexpected(r.error());
@@ -146,7 +146,7 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   if (auto r = field(options, "ttl", 1, spec.ttl, spec.ttl_inherit); !r) return std::unexpected(r.error());
   const auto port = number(options, "dst_port", 1, 65535);
   if (!port) return std::unexpected(port.error());
-  if (*port) spec.dst_port = static_cast<std::uint16_t>(**port);
+  if (*port) spec.vxlan().dst_port = static_cast<std::uint16_t>(**port);
   const auto df = boolean(options, "df_default", true);
   if (!df) return std::unexpected(df.error());
   spec.df = *df;
@@ -161,9 +161,9 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   return out;
 }
 
-std::string describe_endpoint(const dp::VxlanSpec& spec) {
+std::string describe_endpoint(const dp::TunnelSpec& spec) {
   return fmt::format("remote_ip={} local_ip={} key={} dst_port={}{}", spec.remote ? spec.remote->to_string() : "flow",
-                     spec.local ? spec.local->to_string() : "any", spec.vni, spec.dst_port,
+                     spec.local ? spec.local->to_string() : "any", spec.vxlan().vni, spec.vxlan().dst_port,
                      spec.v6 ? " over IPv6" : "");
 }
 

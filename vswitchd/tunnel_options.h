@@ -23,7 +23,7 @@
 namespace heddle::vswitchd {
 
 struct TunnelOptions {
-  dp::VxlanSpec spec;
+  dp::TunnelSpec spec;
   std::vector<IpAddr> remotes;
   std::vector<std::string> ignored;  // options that were given and have no effect
 };
@@ -31,6 +31,6 @@ struct TunnelOptions {
 Result<TunnelOptions> parse_tunnel_options(const std::map<std::string, std::string>& options);
 
 // What tells one tunnel from another on the wire: two ports that agree in these cannot be told apart.
-std::string describe_endpoint(const dp::VxlanSpec& spec);
+std::string describe_endpoint(const dp::TunnelSpec& spec);
 
 }  // namespace heddle::vswitchd

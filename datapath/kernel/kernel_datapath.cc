@@ -194,7 +194,7 @@ void KernelDatapath::settle() {
   for (const auto& [name, id] : bridges_) {
     numbers.insert(id);
     if (!policies_.contains(id))
-      if (auto ok = set_bridge(id, {}); !ok) spdlog::error("kernel datapath: bridge {}: {}", name, ok.error().text);
+      if (auto ok = set(id, {}); !ok) spdlog::error("kernel datapath: bridge {}: {}", name, ok.error().text);
     flood(id);
   }
   floods_->drop_others(numbers);
@@ -208,7 +208,7 @@ void KernelDatapath::settle() {
 
 void KernelDatapath::clean_up() {
   settle();
-  while (!ports_.empty()) (void)remove_port(ports_.begin()->first);
+  while (!ports_.empty()) (void)remove(ports_.begin()->first);
   forget_devices();
   // A daemon that was killed in the act of making one had not marked it yet.
   if (const auto links = kernel_->links())
@@ -219,7 +219,7 @@ void KernelDatapath::clean_up() {
 
 // --- bridges ---
 
-Result<BridgeId> KernelDatapath::add_bridge(const std::string& name) {
+Result<BridgeId> KernelDatapath::add(const std::string& name) {
   if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
   std::set<BridgeId> taken;
   for (const auto& [other, id] : bridges_) taken.insert(id);
@@ -239,7 +239,7 @@ Result<BridgeId> KernelDatapath::add_bridge(const std::string& name) {
   return id;
 }
 
-void KernelDatapath::remove_bridge(BridgeId bridge) {
+void KernelDatapath::remove(BridgeId bridge) {
   if (std::erase_if(bridges_, [&](const auto& b) { return b.second == bridge; }) == 0) return;
   if (auto ok = floods_->update(bridge, {}); !ok) spdlog::warn("{}", ok.error().text);
   fdb_->remove_bridge(bridge);
@@ -249,14 +249,14 @@ void KernelDatapath::remove_bridge(BridgeId bridge) {
 
 // --- handler ---
 
-Result<> KernelDatapath::set_fdb_capacity(BridgeId bridge, std::size_t entries) {
+Result<> KernelDatapath::set_capacity(BridgeId bridge, std::size_t entries) {
   return fdb_->set_capacity(bridge, entries);
 }
-Result<> KernelDatapath::put_fdb(const FdbKey& key, const FdbTarget& target) { return fdb_->put(key, target); }
-void KernelDatapath::remove_fdb(const FdbKey& key) { fdb_->remove(key); }
-void KernelDatapath::fdb_use(std::span<FdbUse> rows) const { fdb_->use(rows); }
+Result<> KernelDatapath::put(const FdbKey& key, const FdbTarget& target) { return fdb_->put(key, target); }
+void KernelDatapath::remove(const FdbKey& key) { fdb_->remove(key); }
+void KernelDatapath::usage(std::span<FdbUse> rows) const { fdb_->use(rows); }
 
-std::size_t KernelDatapath::poll_events(std::span<LearnEvent> events) {
+std::size_t KernelDatapath::poll(std::span<LearnEvent> events) {
   for (const FdbKey& key : events_->take_adopted()) fdb_->withdraw_unconfirmed(key);
   return events_->poll(events);
 }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "datapath/datapath.h"
 
 namespace heddle::dp {

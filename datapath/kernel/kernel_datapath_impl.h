@@ -27,37 +27,37 @@ std::string back_name(const std::string& port);
 // The device of patch port `port` whose other end is patch port `peer`: for the same reason a hash of both.
 std::string patch_name(const std::string& port, const std::string& peer);
 
-class KernelDatapath final : public Datapath {
+class KernelDatapath final : public Datapath, private Ports, private Bridges, private Stations {
  public:
   explicit KernelDatapath(const KernelDatapathOptions& options);
   ~KernelDatapath() override;
   Result<> start();
 
-  Result<BridgeId> add_bridge(const std::string& name) override;
-  void remove_bridge(BridgeId bridge) override;
-  Result<> set_bridge(BridgeId bridge, const BridgePolicy& policy) override;
+  Ports& ports() override { return *this; }
+  Bridges& bridges() override { return *this; }
+  Stations& stations() override { return *this; }
+
+  Result<BridgeId> add(const std::string& name) override;
+  void remove(BridgeId bridge) override;
+  Result<> set(BridgeId bridge, const BridgePolicy& policy) override;
   [[nodiscard]] MirrorCounters mirror_counters(BridgeId bridge, unsigned slot) const override;
-  void begin_changes() override { changing_ = true; }
-  void end_changes() override;
-  Result<PortNo> add_port(const PortSpec& spec) override;
-  Result<> set_port(PortNo no, const PortPolicy& policy) override;
-  Result<> remove_port(PortNo no) override;
-  Result<> set_qos(PortNo no, const std::optional<QosSpec>& qos) override;
+  [[nodiscard]] const KindSet& kinds() const override;
+  Result<PortNo> apply(const PortConfig& config) override;
+  Result<> remove(PortNo no) override;
   [[nodiscard]] std::map<std::uint32_t, QueueCounters> queue_counters(PortNo no) const override;
-  Result<> set_flood(PortNo multipoint, std::span<const IpAddr> remotes) override;
-  [[nodiscard]] PortState port_state(PortNo no) const override;
-  [[nodiscard]] PortCounters port_counters(PortNo no) const override;
+  [[nodiscard]] PortState state(PortNo no) const override;
+  [[nodiscard]] PortCounters counters(PortNo no) const override;
   [[nodiscard]] std::vector<UnderlayCounters> underlay_counters() const override;
   [[nodiscard]] int control_fd() const override { return control_.get(); }
   void run_control(const std::function<void(PortNo)>& changed) override;
   void settle() override;
   void clean_up() override;
 
-  Result<> set_fdb_capacity(BridgeId bridge, std::size_t entries) override;
-  Result<> put_fdb(const FdbKey& key, const FdbTarget& target) override;
-  void remove_fdb(const FdbKey& key) override;
-  void fdb_use(std::span<FdbUse> rows) const override;
-  std::size_t poll_events(std::span<LearnEvent> events) override;
+  Result<> set_capacity(BridgeId bridge, std::size_t entries) override;
+  Result<> put(const FdbKey& key, const FdbTarget& target) override;
+  void remove(const FdbKey& key) override;
+  void usage(std::span<FdbUse> rows) const override;
+  std::size_t poll(std::span<LearnEvent> events) override;
   [[nodiscard]] int event_fd() const override { return events_->fd(); }
 
  private:
@@ -65,6 +65,7 @@ class KernelDatapath final : public Datapath {
     PortNo no = PortNo::none;
     PortSpec spec;
     PortPolicy policy;
+    std::vector<IpAddr> flood_list;
     hd_port conf{};      // what the programs have
     netlink::Link link;  // the device that bears the port's name; index 0: there is none
     netlink::Link back;  // internal ports: the other end of its pair
@@ -78,12 +79,12 @@ class KernelDatapath final : public Datapath {
     std::uint64_t shaped_before = 0;   // frames that queues dropped which are gone
     std::uint32_t remote = 0;          // point-to-point tunnel
     std::vector<std::uint32_t> flood;  // multipoint tunnel
-    [[nodiscard]] bool tunnel() const { return spec.kind == PortKind::vxlan; }
-    [[nodiscard]] bool multipoint() const { return tunnel() && !spec.vxlan.remote; }
-    [[nodiscard]] bool patch() const { return spec.kind == PortKind::patch; }
+    [[nodiscard]] bool tunnel() const { return spec.is_tunnel(); }
+    [[nodiscard]] bool multipoint() const { return spec.multipoint(); }
+    [[nodiscard]] bool patch() const { return spec.traits().has_peer; }
     // The name by which its device is known.
     [[nodiscard]] std::string device() const { return patch() ? patch_name(spec.name, spec.peer) : spec.name; }
-    [[nodiscard]] bool internal() const { return spec.kind == PortKind::internal || spec.kind == PortKind::tap; }
+    [[nodiscard]] bool internal() const { return spec.traits().made_by_us; }
   };
   struct VxlanDevice {
     netlink::Link link;
@@ -98,6 +99,11 @@ class KernelDatapath final : public Datapath {
   };
 
   // Ports: kernel_datapath_ports.cc
+  Result<PortNo> add_port(const PortSpec& spec);
+  Result<> set_port(PortNo no, const PortPolicy& policy);
+  Result<> set_flood(PortEntry& p, std::span<const IpAddr> remotes);
+  void set_qos(PortEntry& p, const std::optional<QosSpec>& qos);
+  Result<> configure(PortEntry& p, const PortConfig& config);
   PortEntry* find(PortNo no);
   [[nodiscard]] const PortEntry* find(PortNo no) const;
   Result<PortNo> free_number();
@@ -181,6 +187,7 @@ class KernelDatapath final : public Datapath {
   void free_device(int ifindex, bool made_clsact) const;
   [[nodiscard]] bool made_clsact_before(int ifindex) const;
   void forget_bridges();
+  void batch_closed() override;
   void forget_devices();
   void forget_filters(const std::set<int>& ours);
 
@@ -198,8 +205,7 @@ class KernelDatapath final : public Datapath {
   Fd control_, timer_;
   bool routes_changed_ = false;  // and the timer runs for it
   bool settled_ = false;
-  bool changing_ = false;        // begin_changes() was called
-  std::set<BridgeId> to_flood_;  // by end_changes()
+  std::set<BridgeId> to_flood_;  // by batch_closed()
   TimePoint slow_hooks_{};       // when all that were attached by tcx have been paid for: see attach()
   std::map<PortNo, PortEntry> ports_;
   std::map<std::string, PortNo> by_name_;

@@ -121,7 +121,7 @@ void KernelDatapath::on_link_gone(const netlink::Link& link, std::set<PortNo>& c
   const std::uint16_t udp_port = device->first;
   vxlan_.erase(device);
   for (auto& [no, p] : ports_) {
-    if (!p.tunnel() || p.spec.vxlan.dst_port != udp_port) continue;
+    if (!p.tunnel() || p.spec.tunnel.vxlan().dst_port != udp_port) continue;
     const auto ok = put_tunnel(p);
     p.error = ok ? "" : ok.error().text;
     changed.insert(no);

@@ -90,7 +90,7 @@ Result<> KernelDatapath::put_mirrors(BridgeId bridge, const BridgePolicy& policy
   return {};
 }
 
-Result<> KernelDatapath::set_bridge(BridgeId bridge, const BridgePolicy& policy) {
+Result<> KernelDatapath::set(BridgeId bridge, const BridgePolicy& policy) {
   const auto has = [&](const auto& b) { return b.second == bridge; };
   if (!std::ranges::any_of(bridges_, has))
     return fail(Errc::not_found, "no bridge number " + std::to_string(static_cast<int>(bridge)));

@@ -137,11 +137,52 @@ Result<> KernelDatapath::write_conf(PortEntry& p, const hd_port& next) {
   return {};
 }
 
+const KindSet& KernelDatapath::kinds() const {
+  static const KindSet all{PortKind::netdev, PortKind::tap, PortKind::internal, PortKind::vxlan, PortKind::patch};
+  return all;
+}
+
+Result<PortNo> KernelDatapath::apply(const PortConfig& config) {
+  const auto known = by_name_.find(config.spec.name);
+  if (known == by_name_.end()) {
+    const auto no = add_port(config.spec);
+    if (!no) return no;
+    if (auto ok = configure(*find(*no), config); !ok) {
+      (void)remove(*no);
+      return std::unexpected(ok.error());
+    }
+    return no;
+  }
+  PortEntry& p = *find(known->second);
+  if (!may_become(p.spec, config.spec))
+    return fail(Errc::exists, "port " + config.spec.name + " is in the switch already, as another kind of port");
+  const PortConfig before{p.spec, p.policy, p.flood_list, p.qos};
+  if (auto ok = configure(p, config); !ok) {
+    if (auto undo = configure(p, before); !undo)
+      spdlog::warn("port {}: restoring its former settings: {}", p.spec.name, undo.error().text);
+    return std::unexpected(ok.error());
+  }
+  return p.no;
+}
+
+Result<> KernelDatapath::configure(PortEntry& p, const PortConfig& config) {
+  p.spec.mac = config.spec.mac;
+  p.spec.mtu = config.spec.mtu;
+  if (config.policy != p.policy)
+    if (auto ok = set_port(p.no, config.policy); !ok) return ok;
+  if (config.flood != p.flood_list) {
+    if (auto ok = set_flood(p, config.flood); !ok) return ok;
+    p.flood_list = config.flood;
+  }
+  set_qos(p, config.qos);
+  return {};
+}
+
 Result<PortNo> KernelDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
   if (spec.name.size() >= HD_NAME)
     return fail(Errc::limit, fmt::format("port names have at most {} characters", HD_NAME - 1));
-  if (spec.kind == PortKind::patch)
+  if (spec.traits().has_peer)
     if (auto ok = check_patch(spec); !ok) return std::unexpected(ok.error());
   const auto former = former_ports_.find(spec.name);
   const bool known = former != former_ports_.end() && former->second.kind == spec.kind;
@@ -201,14 +242,13 @@ Result<> KernelDatapath::set_port(PortNo no, const PortPolicy& policy) {
 
 // For what only adds to the sets.
 void KernelDatapath::flood_soon(BridgeId bridge) {
-  if (changing_)
+  if (batching())
     to_flood_.insert(bridge);
   else
     flood(bridge);
 }
 
-void KernelDatapath::end_changes() {
-  changing_ = false;
+void KernelDatapath::batch_closed() {
   while (!to_flood_.empty()) flood(*to_flood_.begin());
 }
 
@@ -230,29 +270,28 @@ void KernelDatapath::flood(BridgeId bridge) {
     spdlog::error("kernel datapath: flood sets of bridge number {}: {}", static_cast<int>(bridge), ok.error().text);
 }
 
-Result<> KernelDatapath::set_flood(PortNo multipoint, std::span<const IpAddr> remotes) {
-  PortEntry* p = find(multipoint);
-  if (p == nullptr || !p->multipoint())
+Result<> KernelDatapath::set_flood(PortEntry& p, std::span<const IpAddr> remotes) {
+  if (!p.multipoint())
     return fail(Errc::invalid, "a flood list needs a multipoint tunnel port (options:remote_ip=flow)");
   if (remotes.size() > limits::kFloodList)
     return fail(Errc::limit, "flood list of " + std::to_string(remotes.size()) + " remotes: at most " +
                                  std::to_string(limits::kFloodList));
   std::vector<std::uint32_t> next;
   for (const IpAddr& remote : remotes) {
-    const auto number = remotes_->acquire({remote, p->spec.vxlan.local});
+    const auto number = remotes_->acquire({remote, p.spec.tunnel.local});
     if (!number) {
       for (const std::uint32_t n : next) remotes_->release(n);
       return std::unexpected(number.error());
     }
     next.push_back(*number);
   }
-  std::swap(p->flood, next);
-  flood(p->policy.bridge);
+  std::swap(p.flood, next);
+  flood(p.policy.bridge);
   for (const std::uint32_t n : next) remotes_->release(n);
   return {};
 }
 
-Result<> KernelDatapath::remove_port(PortNo no) {
+Result<> KernelDatapath::remove(PortNo no) {
   PortEntry* p = find(no);
   if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
   (void)set_port(no, [] {
@@ -276,15 +315,17 @@ Result<> KernelDatapath::remove_port(PortNo no) {
   return {};
 }
 
-PortState KernelDatapath::port_state(PortNo no) const {
+PortState KernelDatapath::state(PortNo no) const {
   PortState s;
   const PortEntry* p = find(no);
   if (p == nullptr) {
     s.error = "no such port";
     return s;
   }
-  if (p->tunnel()) return tunnel_state(*p);
-  if (p->patch()) return patch_state(*p);
+  if (p->tunnel()) s = tunnel_state(*p);
+  if (p->patch()) s = patch_state(*p);
+  s.qos_error = p->qos_error;
+  if (p->tunnel() || p->patch()) return s;
   s.present = p->hook.ifindex() != 0;
   s.error = p->error;
   // A device in another namespace is that one's to look after; we see its address at most.
@@ -307,7 +348,7 @@ PortState KernelDatapath::port_state(PortNo no) const {
   return s;
 }
 
-PortCounters KernelDatapath::port_counters(PortNo no) const {
+PortCounters KernelDatapath::counters(PortNo no) const {
   PortCounters sum;
   const PortEntry* p = find(no);
   if (p == nullptr) return sum;

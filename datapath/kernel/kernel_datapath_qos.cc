@@ -55,15 +55,6 @@ std::map<std::uint16_t, netlink::HtbClass> classes_of(const QosSpec& qos) {
   return all;
 }
 
-Result<> check(const std::string& port, const QosSpec& qos) {
-  if (qos.max_rate == 0) return fail(Errc::invalid, "QoS of port " + port + ": max-rate must not be 0");
-  if (qos.queues.size() > limits::kQueues)
-    return fail(Errc::limit, fmt::format("QoS of port {}: at most {} queues", port, limits::kQueues));
-  if (!qos.queues.empty() && qos.queues.rbegin()->first > limits::kQueueMax)
-    return fail(Errc::invalid, fmt::format("QoS of port {}: queue numbers end at {}", port, limits::kQueueMax));
-  return {};
-}
-
 }  // namespace
 
 netlink::Link& KernelDatapath::way_out(PortEntry& p) { return p.internal() ? p.back : p.link; }
@@ -144,21 +135,21 @@ Result<> KernelDatapath::apply_qos(PortEntry& p) {
   return ok;
 }
 
-Result<> KernelDatapath::set_qos(PortNo no, const std::optional<QosSpec>& qos) {
-  PortEntry* p = find(no);
-  if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
-  if (p->tunnel() || p->patch()) {
-    if (!qos) return {};
-    return fail(Errc::unsupported, "QoS of port " + p->spec.name + ": a " + (p->patch() ? "patch port" : "tunnel") +
-                                       " has no queues of its own: shape the ports behind it");
+// A wish that failed is tried again by every call, for its cause may be gone.
+void KernelDatapath::set_qos(PortEntry& p, const std::optional<QosSpec>& qos) {
+  if (p.qos == qos && p.shaped == qos.has_value()) return;
+  p.qos = qos;
+  const auto possible = qos ? check_qos(p.spec, *qos) : Result<>{};
+  if (!possible) {
+    if (p.shaped) lift_qos(p);
+    p.qos_error = possible.error().text;
+    return;
   }
-  if (qos)
-    if (auto ok = check(p->spec.name, *qos); !ok) return ok;
-  if (p->qos == qos && p->shaped == qos.has_value()) return {};
-  p->qos = qos;
-  auto ok = apply_qos(*p);
-  if (!ok) p->qos.reset();
-  return ok;
+  if (p.tunnel() || p.patch()) {
+    p.qos_error.clear();
+    return;
+  }
+  if (auto ok = apply_qos(p); !ok) spdlog::debug("{}", ok.error().text);
 }
 
 std::uint64_t KernelDatapath::shaped_drops(const PortEntry& p) const {

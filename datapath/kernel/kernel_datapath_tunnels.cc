@@ -18,7 +18,7 @@ unsigned guest_overhead(bool v6) { return (v6 ? 40U : 20U) + 8 + 8 + 14; }
 std::string device_name(std::uint16_t udp_port) { return "hdvx" + std::to_string(udp_port); }
 
 // Which bit of hd_vni's value stands for a key like this.
-__u32 form(const VxlanSpec& v) {
+__u32 form(const TunnelSpec& v) {
   if (v.remote) return v.local ? 1U : 2U;
   return v.local ? 4U : 8U;
 }
@@ -64,7 +64,7 @@ Result<KernelDatapath::VxlanDevice*> KernelDatapath::vxlan_device(std::uint16_t 
 
 void KernelDatapath::release_vxlan_device(std::uint16_t udp_port) {
   const bool used = std::ranges::any_of(
-      ports_, [&](const auto& e) { return e.second.tunnel() && e.second.spec.vxlan.dst_port == udp_port; });
+      ports_, [&](const auto& e) { return e.second.tunnel() && e.second.spec.tunnel.vxlan().dst_port == udp_port; });
   const auto it = vxlan_.find(udp_port);
   if (used || it == vxlan_.end()) return;
   (void)kernel_->remove_link(it->second.link.index);
@@ -74,11 +74,11 @@ void KernelDatapath::release_vxlan_device(std::uint16_t udp_port) {
 }
 
 hd_tunnel KernelDatapath::tunnel_key(const PortEntry& p) const {
-  const VxlanSpec& v = p.spec.vxlan;
+  const TunnelSpec& v = p.spec.tunnel;
   hd_tunnel key{};
-  if (const auto device = vxlan_.find(v.dst_port); device != vxlan_.end())
+  if (const auto device = vxlan_.find(v.vxlan().dst_port); device != vxlan_.end())
     key.net.device = static_cast<__u32>(device->second.link.index);
-  key.net.vni = v.vni | (v.v6 ? kV6 : 0);
+  key.net.vni = v.vxlan().vni | (v.v6 ? kV6 : 0);
   copy_address(key.remote, v.remote);
   copy_address(key.local, v.local);
   return key;
@@ -89,7 +89,7 @@ void KernelDatapath::write_vni(const hd_vni& net) {
   for (const auto& [no, p] : ports_) {
     if (!p.tunnel()) continue;
     const hd_vni other = tunnel_key(p).net;
-    if (other.device == net.device && other.vni == net.vni) forms |= form(p.spec.vxlan);
+    if (other.device == net.device && other.vni == net.vni) forms |= form(p.spec.tunnel);
   }
   if (forms == 0)
     programs_->vnis.erase(net);
@@ -99,8 +99,8 @@ void KernelDatapath::write_vni(const hd_vni& net) {
 
 // Writes what the programs need for both directions. The port is in ports_ already.
 Result<> KernelDatapath::put_tunnel(PortEntry& p) {
-  const VxlanSpec& v = p.spec.vxlan;
-  const auto device = vxlan_device(v.dst_port);
+  const TunnelSpec& v = p.spec.tunnel;
+  const auto device = vxlan_device(v.vxlan().dst_port);
   if (!device) return std::unexpected(device.error());
   const hd_tunnel key = tunnel_key(p);
   const auto other = programs_->tunnels.get(key);
@@ -119,7 +119,7 @@ Result<> KernelDatapath::put_tunnel(PortEntry& p) {
   next.mtu = 0;
   next.tos = v.tos;
   next.ttl = v.ttl;
-  next.vni = v.vni;
+  next.vni = v.vxlan().vni;
   next.remote = p.remote;
   next.tunnel_flags = 0;
   if (v.df) next.tunnel_flags |= BPF_F_DONT_FRAGMENT;
@@ -131,7 +131,7 @@ Result<> KernelDatapath::put_tunnel(PortEntry& p) {
 }
 
 Result<> KernelDatapath::add_tunnel(PortEntry& p) {
-  const VxlanSpec& v = p.spec.vxlan;
+  const TunnelSpec& v = p.spec.tunnel;
   if (v.remote) {
     const auto remote = remotes_->acquire({*v.remote, v.local});
     if (!remote) return std::unexpected(remote.error());
@@ -140,7 +140,7 @@ Result<> KernelDatapath::add_tunnel(PortEntry& p) {
   if (auto ok = put_tunnel(p); !ok) {
     if (p.remote != 0) remotes_->release(std::exchange(p.remote, 0));
     p.spec.kind = PortKind::netdev;  // no user of the device any more
-    release_vxlan_device(v.dst_port);
+    release_vxlan_device(v.vxlan().dst_port);
     return ok;
   }
   fdb_->add_port(p.no, {p.multipoint(), p.remote, v.local});
@@ -150,7 +150,7 @@ Result<> KernelDatapath::add_tunnel(PortEntry& p) {
 void KernelDatapath::remove_tunnel(PortEntry& p) {
   const hd_tunnel key = tunnel_key(p);
   if (programs_->tunnels.get(key) == static_cast<__u32>(p.no)) programs_->tunnels.erase(key);
-  const std::uint16_t udp_port = p.spec.vxlan.dst_port;
+  const std::uint16_t udp_port = p.spec.tunnel.vxlan().dst_port;
   p.spec.kind = PortKind::netdev;  // no user of network and device any more
   write_vni(key.net);
   release_vxlan_device(udp_port);
@@ -172,7 +172,7 @@ PortState KernelDatapath::tunnel_state(const PortEntry& p) const {
   PortState s;
   s.admin_up = true;
   s.error = p.error;
-  s.details = {{"tunnel", "vxlan"}, {"tunnel_device", device_name(p.spec.vxlan.dst_port)}};
+  s.details = {{"tunnel", "vxlan"}, {"tunnel_device", device_name(p.spec.tunnel.vxlan().dst_port)}};
   std::vector<std::uint32_t> remotes = p.flood;
   if (p.remote != 0) remotes = {p.remote};
   s.present = p.multipoint();
@@ -183,7 +183,7 @@ PortState KernelDatapath::tunnel_state(const PortEntry& p) const {
       continue;
     }
     s.present = true;
-    const unsigned overhead = guest_overhead(p.spec.vxlan.v6);
+    const unsigned overhead = guest_overhead(p.spec.tunnel.v6);
     const unsigned mtu = view.mtu > overhead ? view.mtu - overhead : 0;
     s.mtu = s.mtu == 0 ? mtu : std::min(s.mtu, mtu);
     if (n != remotes.front()) continue;

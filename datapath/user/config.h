@@ -78,7 +78,7 @@ struct PortConf {
   PortKind kind = PortKind::netdev;
   std::uint32_t io = kNoIo;  // netdev, tap, internal: slot of its PortIo; kNoIo while there is no device
   PortPolicy policy;
-  VxlanSpec vxlan;
+  TunnelSpec tunnel_spec;
   std::uint32_t path = 0;            // point-to-point tunnel: its path
   std::vector<std::uint32_t> flood;  // multipoint tunnel: paths of the flood list
   PortNo peer = PortNo::none;        // patch: where what leaves arrives; none while there is no such port
@@ -86,6 +86,7 @@ struct PortConf {
   BridgeShared* bridge = nullptr;
   std::shared_ptr<const BridgeRules> rules;  // null: the bridge has none
   // Worked out by settle():
+  bool is_tunnel = false;         // by its kind
   VlanSet carried;                // policy.carries() of every VLAN
   bool plain = true;              // none of what follows, and no rules
   bool reserved = false;          // output of a mirror
@@ -95,6 +96,7 @@ struct PortConf {
 
   // To be called when all else is set: what the packet path asks for each frame is worked out once.
   void settle() {
+    is_tunnel = traits(kind).is_tunnel;
     if (policy.vlan_mode != VlanMode::access) carried = policy.trunks.none() ? VlanSet().set() : policy.trunks;
     if (policy.vlan_mode != VlanMode::trunk && policy.tag < carried.size()) carried.set(policy.tag);
     policer = Policer(policy.policing);
@@ -105,8 +107,8 @@ struct PortConf {
     // Without a bridge it is nobody's destination, which costs the packet path nothing.
     if (reserved) bridge = nullptr;
   }
-  [[nodiscard]] bool tunnel() const { return kind == PortKind::vxlan; }
-  [[nodiscard]] bool multipoint() const { return tunnel() && !vxlan.remote; }
+  [[nodiscard]] bool tunnel() const { return is_tunnel; }
+  [[nodiscard]] bool multipoint() const { return is_tunnel && !tunnel_spec.remote; }
 };
 
 // A PortIo in the configuration and which worker serves each of its queues.

@@ -58,8 +58,11 @@ void ConfigDraft::set_port(std::shared_ptr<const PortConf> port) {
   const auto bridge = static_cast<std::size_t>(port->policy.bridge);
   if (port->bridge != nullptr) draft_.bridges[bridge].push_back(port);
   if (port->tunnel()) {
-    const IpAddr any = port->vxlan.v6 ? IpAddr::v6_bytes(std::array<std::uint8_t, 16>{}.data()) : IpAddr{};
-    draft_.tunnels[{port->vxlan.vni, port->vxlan.dst_port, port->vxlan.remote.value_or(any)}].push_back(port.get());
+    const IpAddr any = port->tunnel_spec.v6 ? IpAddr::v6_bytes(std::array<std::uint8_t, 16>{}.data()) : IpAddr{};
+    draft_
+        .tunnels[{port->tunnel_spec.vxlan().vni, port->tunnel_spec.vxlan().dst_port,
+                  port->tunnel_spec.remote.value_or(any)}]
+        .push_back(port.get());
   }
   draft_.ports[static_cast<std::size_t>(port->no)] = std::move(port);
 }
@@ -75,18 +78,17 @@ void ConfigDraft::remove_port(PortNo no) {
   place = nullptr;
 }
 
-void ConfigDraft::publish_addition() {
-  late_ = true;
-  if (changing_ == 0) publish();
+void ConfigDraft::publish_addition(bool defer) {
+  deferred_ = true;
+  if (!defer) publish();
 }
 
-void ConfigDraft::end_changes() {
-  if (changing_ > 0) --changing_;  // 0: the draft was made amid the changes
-  if (late_ && changing_ == 0) publish();
+void ConfigDraft::publish_deferred() {
+  if (deferred_) publish();
 }
 
 void ConfigDraft::publish() {
-  late_ = false;
+  deferred_ = false;
   ++draft_.version;
   live_.publish(std::make_unique<Config>(draft_));
   for (auto& w : workers_) w->take_up(draft_.version);

@@ -28,12 +28,10 @@ class ConfigDraft {
   void remove_port(PortNo port);
   // Returns when every worker has taken it up.
   void publish();
-  // For what takes nothing away from anybody. Between the other two it is left to whoever publishes next, end_changes()
-  // at the latest: a snapshot names every port, so one for each of many that come would cost their square.
-  void publish_addition();
-  // These nest.
-  void begin_changes() { ++changing_; }
-  void end_changes();
+  // For changes that only add. With `defer` the addition is published by the next publish() or publish_deferred(): a
+  // snapshot names every port, so a snapshot for each of many new ports would cost their square.
+  void publish_addition(bool defer);
+  void publish_deferred();
 
  private:
   RcuPtr<Config>& live_;
@@ -41,8 +39,7 @@ class ConfigDraft {
   Config draft_;
   std::vector<unsigned> load_;  // queues, by worker
   std::uint64_t generation_ = 0;
-  unsigned changing_ = 0;
-  bool late_ = false;  // something waits to be published
+  bool deferred_ = false;  // an addition waits to be published
 };
 
 }  // namespace heddle::dp

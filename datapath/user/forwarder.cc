@@ -188,7 +188,7 @@ void Forwarder::forward(const Transit& t) {
 Drop Forwarder::blocked(const Transit& t, const Target& to) const {
   const PortConf& out = *to.port;
   if (&out == t.in && !out.multipoint()) return Drop::same_port;
-  if (out.tunnel() && t.in->tunnel() && out.vxlan.split_horizon) return Drop::split_horizon;
+  if (out.tunnel() && t.in->tunnel() && out.tunnel_spec.split_horizon) return Drop::split_horizon;
   if (&out == t.in && t.outer_source != nullptr) {
     const TunnelPath* path = paths_.at(to.path);
     if (path != nullptr && path->remote == *t.outer_source) return Drop::same_port;
@@ -283,7 +283,7 @@ void Forwarder::deliver(const Transit& t, FrameRef f, const Target& to) {
 }
 
 void Forwarder::to_device(FrameRef f, const packet::L2& l2, const PortConf& out) {
-  if (out.io == kNoIo) return out.kind == PortKind::patch ? to_peer(f, out) : drop(f, out, Drop::port_down);
+  if (out.io == kNoIo) return traits(out.kind).has_peer ? to_peer(f, out) : drop(f, out, Drop::port_down);
   const unsigned mtu = out.shared->mtu.load(std::memory_order_relaxed);
   // As the kernel's bridge: one tag does not count.
   if (mtu != 0 && cache_.meta(f).total > mtu + l2.l3_offset) return drop(f, out, Drop::oversize);

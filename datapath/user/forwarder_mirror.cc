@@ -32,7 +32,7 @@ void Forwarder::mirror(const Transit& t, std::uint32_t slots) {
 // Of a mirror into a VLAN. The port that the frame came by is one of those.
 bool Forwarder::takes_copies(const Transit& t, const PortConf& out, VlanId vlan) const {
   if (!out.carried[vlan] || out.multipoint() || is_down(out)) return false;
-  return !(out.tunnel() && t.in->tunnel() && out.vxlan.split_horizon);
+  return !(out.tunnel() && t.in->tunnel() && out.tunnel_spec.split_horizon);
 }
 
 void Forwarder::mirror_to(const Transit& t, const MirrorRule& m, const PortConf& out) {

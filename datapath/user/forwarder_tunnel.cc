@@ -35,8 +35,8 @@ const PortConf* Forwarder::tunnel_for(const packet::VxlanOuter& outer) const {
     if (it == config_->tunnels.end()) continue;
     const PortConf* open = nullptr;
     for (const PortConf* p : it->second) {
-      if (p->vxlan.local == dst) return p;
-      if (!p->vxlan.local) open = p;
+      if (p->tunnel_spec.local == dst) return p;
+      if (!p->tunnel_spec.local) open = p;
     }
     if (open != nullptr) return open;
   }
@@ -115,9 +115,9 @@ void Forwarder::to_tunnel(const Transit& t, FrameRef f, const packet::L2& l2, co
   settle_checksum(f, l2, false);
   const std::uint32_t hash = packet::inner_hash(cache_.data(f), m.len, l2);
   const auto inner = packet::inner_ip(cache_.data(f), m.len, l2);
-  std::uint8_t tos = out.vxlan.tos_inherit && inner ? inner->tos : out.vxlan.tos;
+  std::uint8_t tos = out.tunnel_spec.tos_inherit && inner ? inner->tos : out.tunnel_spec.tos;
   tos = packet::ecn_encap(tos, inner ? inner->tos : 0);
-  const std::uint8_t ttl = out.vxlan.ttl_inherit && inner ? inner->ttl : out.vxlan.ttl;
+  const std::uint8_t ttl = out.tunnel_spec.ttl_inherit && inner ? inner->ttl : out.tunnel_spec.ttl;
   WorkerCounters& c = counters(out);
   c.tx_packets.add(1);
   c.tx_bytes.add(m.total);
@@ -125,7 +125,7 @@ void Forwarder::to_tunnel(const Transit& t, FrameRef f, const packet::L2& l2, co
   m.offset = static_cast<std::uint16_t>(m.offset - head.len);
   m.len = static_cast<std::uint16_t>(m.len + head.len);
   m.total += head.len;
-  if (out.vxlan.csum) {
+  if (out.tunnel_spec.csum) {
     segments(f);
     packet::write_outer_udp_checksum(chain_, head);
   }

@@ -42,7 +42,7 @@ void Tunnels::set_device(int ifindex, std::uint32_t io, const MacAddr& mac) {
   }
 }
 
-void Tunnels::add_port(PortNo port, const VxlanSpec& spec) {
+void Tunnels::add_port(PortNo port, const TunnelSpec& spec) {
   const std::lock_guard lock(mutex_);
   ports_[port] = spec;
 }
@@ -135,7 +135,7 @@ bool Tunnels::resolve(std::uint32_t number, Entry& e) {
   if (view.problem.empty()) {
     view.usable = next->usable = true;
     next->mtu = view.mtu;
-    next->io = sockets_.at({e.spec.dst_port, e.remote.is_v6()});
+    next->io = sockets_.at({e.spec.vxlan().dst_port, e.remote.is_v6()});
     e.next_hop = route->gateway.value_or(e.remote);
     const auto device = devices_.find(view.ifindex);
     if (device != devices_.end()) {
@@ -151,8 +151,8 @@ bool Tunnels::resolve(std::uint32_t number, Entry& e) {
                                     e.next_hop);  // the answer comes as news; until then the socket serves
       }
     }
-    next->head = packet::make_encap_template(to, from, view.local, e.remote, e.spec.dst_port, e.spec.vni, e.spec.tos,
-                                             e.spec.ttl, e.spec.df);
+    next->head = packet::make_encap_template(to, from, view.local, e.remote, e.spec.vxlan().dst_port,
+                                             e.spec.vxlan().vni, e.spec.tos, e.spec.ttl, e.spec.df);
   }
   e.view = view;
   return publish(number, std::move(next));

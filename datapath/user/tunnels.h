@@ -30,7 +30,7 @@ class Tunnels {
   void set_socket(std::uint16_t udp_port, bool v6, std::uint32_t io);
   // A device that takes frames by AF_XDP; kNoIo: no longer.
   void set_device(int ifindex, std::uint32_t io, const MacAddr& mac);
-  void add_port(PortNo port, const VxlanSpec& spec);
+  void add_port(PortNo port, const TunnelSpec& spec);
   void remove_port(PortNo port);  // and all its paths. No FDB entry or configuration may lead to them any more
   // Asks the kernel again about every path, or those that go through one neighbour. True when any changed.
   bool refresh();
@@ -60,7 +60,7 @@ class Tunnels {
  private:
   struct Entry {
     PortNo port = PortNo::none;
-    VxlanSpec spec;
+    TunnelSpec spec;
     IpAddr remote;
     unsigned refs = 0;
     View view;
@@ -81,7 +81,7 @@ class Tunnels {
   TunnelPaths paths_;
   std::map<std::uint32_t, Entry> entries_;
   std::map<std::pair<PortNo, IpAddr>, std::uint32_t> numbers_;
-  std::map<PortNo, VxlanSpec> ports_;
+  std::map<PortNo, TunnelSpec> ports_;
   std::map<std::pair<std::uint16_t, bool>, std::uint32_t> sockets_;
   std::map<int, Device> devices_;
   std::vector<std::uint32_t> free_;

@@ -89,7 +89,7 @@ void UserDatapath::replace_fdb(BridgeId bridge, std::unique_ptr<FdbTable> next) 
   rcu_synchronize();
 }
 
-Result<BridgeId> UserDatapath::add_bridge(const std::string& name) {
+Result<BridgeId> UserDatapath::add(const std::string& name) {
   if (bridge_ids_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
   if (auto ok = begin(); !ok) return std::unexpected(ok.error());
   std::set<BridgeId> used;
@@ -103,15 +103,15 @@ Result<BridgeId> UserDatapath::add_bridge(const std::string& name) {
   return fail(Errc::limit, "a switch has at most " + std::to_string(limits::kBridges) + " bridges");
 }
 
-void UserDatapath::remove_bridge(BridgeId bridge) {
+void UserDatapath::remove(BridgeId bridge) {
   if (std::erase_if(bridge_ids_, [&](const auto& item) { return item.second == bridge; }) == 0) return;
-  (void)set_bridge(bridge, {});
+  (void)set(bridge, {});
   const std::lock_guard lock(fdb_mutex_);
   fdb(bridge)->for_each([this](std::uint64_t /*key*/, FdbValue value) { release_path(value); });
   replace_fdb(bridge, std::make_unique<FdbTable>(0));
 }
 
-Result<> UserDatapath::set_fdb_capacity(BridgeId bridge, std::size_t entries) {
+Result<> UserDatapath::set_capacity(BridgeId bridge, std::size_t entries) {
   const std::lock_guard lock(fdb_mutex_);
   const FdbTable* table = fdb(bridge);
   if (table == nullptr) return fail(Errc::invalid, "bridge number out of range");
@@ -122,7 +122,7 @@ Result<> UserDatapath::set_fdb_capacity(BridgeId bridge, std::size_t entries) {
   return {};
 }
 
-Result<> UserDatapath::put_fdb(const FdbKey& key, const FdbTarget& target) {
+Result<> UserDatapath::put(const FdbKey& key, const FdbTarget& target) {
   const std::lock_guard lock(fdb_mutex_);
   FdbTable* table = fdb(key.bridge);
   if (table == nullptr) return fail(Errc::invalid, "bridge number out of range");
@@ -157,12 +157,12 @@ void UserDatapath::release_path(FdbValue value) {
   if (port != known_ports_.end() && port->second.multipoint) tunnels_->release(fdb_path(value));
 }
 
-void UserDatapath::remove_fdb(const FdbKey& key) {
+void UserDatapath::remove(const FdbKey& key) {
   const std::lock_guard lock(fdb_mutex_);
   if (FdbTable* table = fdb(key.bridge)) release_path(table->remove(fdb_key(key.vlan, key.mac)));
 }
 
-void UserDatapath::fdb_use(std::span<FdbUse> rows) const {
+void UserDatapath::usage(std::span<FdbUse> rows) const {
   const std::uint32_t seconds = now();
   const std::lock_guard lock(fdb_mutex_);  // control may be removing a bridge with its table
   for (FdbUse& row : rows) {
@@ -173,7 +173,7 @@ void UserDatapath::fdb_use(std::span<FdbUse> rows) const {
   }
 }
 
-std::size_t UserDatapath::poll_events(std::span<LearnEvent> events) {
+std::size_t UserDatapath::poll(std::span<LearnEvent> events) {
   constexpr std::size_t kTurn = 16;  // events one port may bring before the next has its turn
   // The handler also looks after each of its commands, one of which comes with every port: not through all ports then.
   if (!learned_.clear()) return 0;

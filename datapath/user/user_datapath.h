@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "datapath/datapath.h"
 
 namespace heddle::dp {

@@ -19,36 +19,36 @@
 
 namespace heddle::dp {
 
-class UserDatapath final : public Datapath {
+class UserDatapath final : public Datapath, private Ports, private Bridges, private Stations {
  public:
   explicit UserDatapath(const UserDatapathOptions& options);
   ~UserDatapath() override;
   Result<> start();
 
-  Result<BridgeId> add_bridge(const std::string& name) override;
-  void remove_bridge(BridgeId bridge) override;
-  Result<> set_bridge(BridgeId bridge, const BridgePolicy& policy) override;
+  Ports& ports() override { return *this; }
+  Bridges& bridges() override { return *this; }
+  Stations& stations() override { return *this; }
+
+  Result<BridgeId> add(const std::string& name) override;
+  void remove(BridgeId bridge) override;
+  Result<> set(BridgeId bridge, const BridgePolicy& policy) override;
   [[nodiscard]] MirrorCounters mirror_counters(BridgeId bridge, unsigned slot) const override;
-  void begin_changes() override;
-  void end_changes() override;
-  Result<PortNo> add_port(const PortSpec& spec) override;
-  Result<> set_port(PortNo no, const PortPolicy& policy) override;
-  Result<> remove_port(PortNo no) override;
-  Result<> set_qos(PortNo no, const std::optional<QosSpec>& qos) override;
+  [[nodiscard]] const KindSet& kinds() const override;
+  Result<PortNo> apply(const PortConfig& config) override;
+  Result<> remove(PortNo no) override;
   [[nodiscard]] std::map<std::uint32_t, QueueCounters> queue_counters(PortNo no) const override;
-  Result<> set_flood(PortNo multipoint, std::span<const IpAddr> remotes) override;
-  [[nodiscard]] PortState port_state(PortNo no) const override;
-  [[nodiscard]] PortCounters port_counters(PortNo no) const override;
+  [[nodiscard]] PortState state(PortNo no) const override;
+  [[nodiscard]] PortCounters counters(PortNo no) const override;
   [[nodiscard]] std::vector<UnderlayCounters> underlay_counters() const override;
   [[nodiscard]] int control_fd() const override { return control_.get(); }
   void run_control(const std::function<void(PortNo)>& changed) override;
   void clean_up() override;
 
-  Result<> set_fdb_capacity(BridgeId bridge, std::size_t entries) override;
-  Result<> put_fdb(const FdbKey& key, const FdbTarget& target) override;
-  void remove_fdb(const FdbKey& key) override;
-  void fdb_use(std::span<FdbUse> rows) const override;
-  std::size_t poll_events(std::span<LearnEvent> events) override;
+  Result<> set_capacity(BridgeId bridge, std::size_t entries) override;
+  Result<> put(const FdbKey& key, const FdbTarget& target) override;
+  void remove(const FdbKey& key) override;
+  void usage(std::span<FdbUse> rows) const override;
+  std::size_t poll(std::span<LearnEvent> events) override;
   [[nodiscard]] int event_fd() const override { return learned_.fd(); }
 
  private:
@@ -56,6 +56,9 @@ class UserDatapath final : public Datapath {
     PortNo no = PortNo::none;
     PortSpec spec;
     PortPolicy policy;
+    std::vector<IpAddr> flood_list;
+    std::optional<QosSpec> qos_asked;
+    std::string qos_error;
     std::unique_ptr<PortShared> shared;
     std::shared_ptr<PortIo> io;
     std::uint32_t slot = kNoIo;
@@ -80,8 +83,14 @@ class UserDatapath final : public Datapath {
   };
 
   Result<> begin();
+  void batch_closed() override;
 
   // Ports
+  Result<PortNo> add_port(const PortSpec& spec);
+  Result<> set_port(PortNo no, const PortPolicy& policy);
+  Result<> set_flood(PortEntry& p, std::span<const IpAddr> remotes);
+  void set_qos(PortEntry& p, const std::optional<QosSpec>& qos);
+  Result<> configure(PortEntry& p, const PortConfig& config);
   PortEntry* find(PortNo no);
   [[nodiscard]] const PortEntry* find(PortNo no) const;
   Result<PortNo> free_number();
@@ -97,9 +106,7 @@ class UserDatapath final : public Datapath {
   [[nodiscard]] std::size_t fill_share() const;
   [[nodiscard]] PortState tunnel_state(const PortEntry& p) const;
   // Patch ports
-  static bool has_device(const PortEntry& p) {
-    return p.spec.kind != PortKind::vxlan && p.spec.kind != PortKind::patch;
-  }
+  static bool has_device(const PortEntry& p) { return p.spec.traits().has_device; }
   [[nodiscard]] PortNo peer_of(const PortEntry& p) const;
   void meet_peer(const PortEntry& p);
   [[nodiscard]] PortState patch_state(const PortEntry& p) const;

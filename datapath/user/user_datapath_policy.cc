@@ -5,13 +5,13 @@
 
 namespace heddle::dp {
 
-Result<> UserDatapath::set_bridge(BridgeId bridge, const BridgePolicy& policy) {
+Result<> UserDatapath::set(BridgeId bridge, const BridgePolicy& policy) {
   if (static_cast<std::size_t>(bridge) >= limits::kBridges) return fail(Errc::invalid, "bridge number out of range");
   for (const auto& [slot, mirror] : policy.mirrors) {
     if (slot >= limits::kMirrors)
       return fail(Errc::limit, "a bridge has at most " + std::to_string(limits::kMirrors) + " mirrors");
     const PortEntry* out = find(mirror.output);
-    if (out != nullptr && out->spec.kind == PortKind::vxlan && !out->spec.vxlan.remote)
+    if (out != nullptr && out->spec.multipoint())
       spdlog::warn("mirror to port {}: a multipoint tunnel gets no copies; use one with a remote_ip", out->spec.name);
   }
   const auto before = rules_.find(bridge);
@@ -42,20 +42,20 @@ MirrorCounters UserDatapath::mirror_counters(BridgeId bridge, unsigned slot) con
 
 // The port that this one names and that names this one; a pair may come in any order, and either may go.
 PortNo UserDatapath::peer_of(const PortEntry& p) const {
-  if (p.spec.kind != PortKind::patch) return PortNo::none;
+  if (!p.spec.traits().has_peer) return PortNo::none;
   const auto it = by_name_.find(p.spec.peer);
   const PortEntry* peer = it == by_name_.end() ? nullptr : find(it->second);
-  const bool mutual = peer != nullptr && peer->spec.kind == PortKind::patch && peer->spec.peer == p.spec.name;
+  const bool mutual = peer != nullptr && peer->spec.traits().has_peer && peer->spec.peer == p.spec.name;
   return mutual && by_name_.contains(p.spec.name) ? peer->no : PortNo::none;
 }
 
 // After the port came, or when its name is gone: tells its peer. The caller publishes.
 void UserDatapath::meet_peer(const PortEntry& p) {
-  if (p.spec.kind != PortKind::patch) return;
+  if (!p.spec.traits().has_peer) return;
   p.shared->up.store(peer_of(p) != PortNo::none, std::memory_order_relaxed);
   const auto it = by_name_.find(p.spec.peer);
   const PortEntry* peer = it == by_name_.end() ? nullptr : find(it->second);
-  if (peer == nullptr || peer->spec.kind != PortKind::patch || peer->spec.peer != p.spec.name) return;
+  if (peer == nullptr || !peer->spec.traits().has_peer || peer->spec.peer != p.spec.name) return;
   peer->shared->up.store(peer_of(*peer) != PortNo::none, std::memory_order_relaxed);
   put_conf(*peer);
   met_.insert(peer->no);
@@ -71,24 +71,16 @@ PortState UserDatapath::patch_state(const PortEntry& p) const {
   return s;
 }
 
-Result<> UserDatapath::set_qos(PortNo no, const std::optional<QosSpec>& qos) {
-  PortEntry* p = find(no);
-  if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
-  if (!qos && !p->qos) return {};
-  if (!has_device(*p))
-    return fail(Errc::unsupported,
-                "port " + p->spec.name + " has no device of its own: QoS belongs on the port that its frames leave by");
-  if (qos && qos->max_rate == 0) return fail(Errc::invalid, "QoS of port " + p->spec.name + " needs a max-rate");
-  if (qos && (qos->queues.size() > limits::kQueues ||
-              (!qos->queues.empty() && qos->queues.rbegin()->first > limits::kQueueMax)))
-    return fail(Errc::limit, "QoS of port " + p->spec.name + ": at most " + std::to_string(limits::kQueues) +
-                                 " queues, numbers up to " + std::to_string(limits::kQueueMax));
-  if (qos && p->qos && p->qos->spec == *qos) return {};
-  p->qos = qos ? QosConf::make(*qos, p->qos.get()) : nullptr;
-  if (p->slot == kNoIo) return {};
-  draft_->set_qos(p->slot, p->qos);
+void UserDatapath::set_qos(PortEntry& p, const std::optional<QosSpec>& qos) {
+  if (p.qos_asked == qos) return;
+  p.qos_asked = qos;
+  const auto possible = qos ? check_qos(p.spec, *qos) : Result<>{};
+  p.qos_error = possible ? "" : possible.error().text;
+  const bool before = p.qos != nullptr;
+  p.qos = qos && possible ? QosConf::make(*qos, p.qos.get()) : nullptr;
+  if (p.slot == kNoIo || (!before && !p.qos)) return;
+  draft_->set_qos(p.slot, p.qos);
   draft_->publish();
-  return {};
 }
 
 std::map<std::uint32_t, QueueCounters> UserDatapath::queue_counters(PortNo no) const {

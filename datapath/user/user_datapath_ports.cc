@@ -42,7 +42,7 @@ void UserDatapath::put_conf(const PortEntry& p) {
   conf->kind = p.spec.kind;
   conf->io = p.slot;
   conf->policy = p.policy;
-  conf->vxlan = p.spec.vxlan;
+  conf->tunnel_spec = p.spec.tunnel;
   conf->path = p.path;
   conf->flood = p.flood;
   conf->peer = peer_of(p);
@@ -56,7 +56,7 @@ void UserDatapath::put_conf(const PortEntry& p) {
 
 Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   if (by_name_.contains(spec.name)) return fail(Errc::exists, "port " + spec.name + " is in the switch already");
-  if (spec.kind == PortKind::patch && (spec.peer.empty() || spec.peer == spec.name))
+  if (spec.traits().has_peer && (spec.peer.empty() || spec.peer == spec.name))
     return fail(Errc::invalid, "patch port " + spec.name + " needs the name of another patch port (options:peer)");
   if (auto ok = begin(); !ok) return std::unexpected(ok.error());
   const auto no = free_number();
@@ -65,7 +65,7 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   p.no = *no;
   p.spec = spec;
   p.shared = std::make_unique<PortShared>(options_.workers);
-  if (spec.kind == PortKind::vxlan) {
+  if (spec.is_tunnel()) {
     if (auto ok = add_tunnel(p); !ok) {
       ports_.erase(*no);
       return std::unexpected(ok.error());
@@ -76,22 +76,59 @@ Result<PortNo> UserDatapath::add_port(const PortSpec& spec) {
   by_name_[spec.name] = *no;
   {
     const std::lock_guard lock(fdb_mutex_);
-    known_ports_[*no] = {p.path, spec.kind == PortKind::vxlan && !spec.vxlan.remote};
+    known_ports_[*no] = {p.path, spec.multipoint()};
     learners_[*no] = p.shared.get();
   }
   meet_peer(p);
   put_conf(p);
   // Nothing is forwarded by a port without a bridge: the workers hear of it with its policy, which comes next.
-  if (spec.kind == PortKind::patch) draft_->publish_addition();
+  if (spec.traits().has_peer) draft_->publish_addition(batching());
   return no;
 }
 
-void UserDatapath::begin_changes() {
-  if (draft_) draft_->begin_changes();
+void UserDatapath::batch_closed() {
+  if (draft_) draft_->publish_deferred();
 }
 
-void UserDatapath::end_changes() {
-  if (draft_) draft_->end_changes();
+const KindSet& UserDatapath::kinds() const {
+  static const KindSet all{PortKind::netdev, PortKind::tap, PortKind::internal, PortKind::vxlan, PortKind::patch};
+  return all;
+}
+
+Result<PortNo> UserDatapath::apply(const PortConfig& config) {
+  const auto known = by_name_.find(config.spec.name);
+  if (known == by_name_.end()) {
+    const auto no = add_port(config.spec);
+    if (!no) return no;
+    if (auto ok = configure(*find(*no), config); !ok) {
+      (void)remove(*no);
+      return std::unexpected(ok.error());
+    }
+    return no;
+  }
+  PortEntry& p = *find(known->second);
+  if (!may_become(p.spec, config.spec))
+    return fail(Errc::exists, "port " + config.spec.name + " is in the switch already, as another kind of port");
+  const PortConfig before{p.spec, p.policy, p.flood_list, p.qos_asked};
+  if (auto ok = configure(p, config); !ok) {
+    if (auto undo = configure(p, before); !undo)
+      spdlog::warn("port {}: restoring its former settings: {}", p.spec.name, undo.error().text);
+    return std::unexpected(ok.error());
+  }
+  return p.no;
+}
+
+Result<> UserDatapath::configure(PortEntry& p, const PortConfig& config) {
+  p.spec.mac = config.spec.mac;
+  p.spec.mtu = config.spec.mtu;
+  if (config.policy != p.policy)
+    if (auto ok = set_port(p.no, config.policy); !ok) return ok;
+  if (config.flood != p.flood_list) {
+    if (auto ok = set_flood(p, config.flood); !ok) return ok;
+    p.flood_list = config.flood;
+  }
+  set_qos(p, config.qos);
+  return {};
 }
 
 Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
@@ -103,7 +140,7 @@ Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
   const PortPolicy before = std::exchange(p->policy, policy);
   put_conf(*p);
   if (before == PortPolicy{}) {
-    draft_->publish_addition();
+    draft_->publish_addition(batching());
   } else {
     draft_->publish();
   }
@@ -112,7 +149,7 @@ Result<> UserDatapath::set_port(PortNo no, const PortPolicy& policy) {
   return {};
 }
 
-Result<> UserDatapath::remove_port(PortNo no) {
+Result<> UserDatapath::remove(PortNo no) {
   PortEntry* p = find(no);
   if (p == nullptr) return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(no)));
   {
@@ -127,7 +164,7 @@ Result<> UserDatapath::remove_port(PortNo no) {
   meet_peer(*p);
   if (!has_device(*p)) {
     draft_->publish();
-    if (p->spec.kind == PortKind::vxlan) remove_tunnel(*p);
+    if (p->spec.is_tunnel()) remove_tunnel(*p);
   } else {
     const bool open = p->slot != kNoIo;
     close_device(*p, "");  // publishes
@@ -141,7 +178,7 @@ Result<> UserDatapath::remove_port(PortNo no) {
 
 void UserDatapath::clean_up() {
   while (!ports_.empty())
-    if (auto r = remove_port(ports_.begin()->first); !r) return spdlog::error("clean-up: {}", r.error().text);
+    if (auto r = remove(ports_.begin()->first); !r) return spdlog::error("clean-up: {}", r.error().text);
 }
 
 // A device of that name which is no tap may be one that this daemon made for another datapath, in a former life: the
@@ -259,7 +296,7 @@ void UserDatapath::take_again(std::set<PortNo>& changed) {
       return;
     }
     put_conf(*p);
-    draft_->publish_addition();
+    draft_->publish_addition(batching());
     changed.insert(no);
   };
   taken_.retry(port, [&](int ifindex) {
@@ -290,15 +327,17 @@ void UserDatapath::close_device(PortEntry& p, const std::string& why) {
   p.link = {};
 }
 
-PortState UserDatapath::port_state(PortNo no) const {
+PortState UserDatapath::state(PortNo no) const {
   PortState s;
   const PortEntry* p = find(no);
   if (p == nullptr) {
     s.error = "no such port";
     return s;
   }
-  if (p->spec.kind == PortKind::vxlan) return tunnel_state(*p);
-  if (p->spec.kind == PortKind::patch) return patch_state(*p);
+  if (p->spec.is_tunnel()) s = tunnel_state(*p);
+  if (p->spec.traits().has_peer) s = patch_state(*p);
+  s.qos_error = p->qos_error;
+  if (!has_device(*p)) return s;
   s.present = p->slot != kNoIo;
   s.error = p->error;
   s.ifindex = p->link.index;
@@ -313,7 +352,7 @@ PortState UserDatapath::port_state(PortNo no) const {
   return s;
 }
 
-PortCounters UserDatapath::port_counters(PortNo no) const {
+PortCounters UserDatapath::counters(PortNo no) const {
   PortCounters sum;
   const PortEntry* p = find(no);
   if (p == nullptr) return sum;

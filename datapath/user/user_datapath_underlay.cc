@@ -27,8 +27,8 @@ timespec to_timespec(std::chrono::milliseconds t) { return {t.count() / 1000, t.
 }  // namespace
 
 Result<> UserDatapath::add_tunnel(PortEntry& p) {
-  const VxlanSpec& v = p.spec.vxlan;
-  if (auto ok = open_socket(v.dst_port, v.v6); !ok) return ok;
+  const TunnelSpec& v = p.spec.tunnel;
+  if (auto ok = open_socket(v.vxlan().dst_port, v.v6); !ok) return ok;
   tunnels_->add_port(p.no, v);
   if (v.remote) {
     auto path = tunnels_->acquire(p.no, *v.remote);
@@ -46,10 +46,10 @@ Result<> UserDatapath::add_tunnel(PortEntry& p) {
 
 void UserDatapath::remove_tunnel(PortEntry& p) {
   tunnels_->remove_port(p.no);
-  const auto key = std::pair{p.spec.vxlan.dst_port, p.spec.vxlan.v6};
+  const auto key = std::pair{p.spec.tunnel.vxlan().dst_port, p.spec.tunnel.v6};
   const bool used = std::any_of(ports_.begin(), ports_.end(), [&](const auto& other) {
     const PortSpec& s = other.second.spec;
-    return other.first != p.no && s.kind == PortKind::vxlan && std::pair{s.vxlan.dst_port, s.vxlan.v6} == key;
+    return other.first != p.no && s.is_tunnel() && std::pair{s.tunnel.vxlan().dst_port, s.tunnel.v6} == key;
   });
   if (!used) {
     if (const auto it = sockets_.find(key); it != sockets_.end()) {
@@ -61,24 +61,23 @@ void UserDatapath::remove_tunnel(PortEntry& p) {
   update_filters();
 }
 
-Result<> UserDatapath::set_flood(PortNo multipoint, std::span<const IpAddr> remotes) {
-  PortEntry* p = find(multipoint);
-  if (p == nullptr || p->spec.kind != PortKind::vxlan || p->spec.vxlan.remote)
+Result<> UserDatapath::set_flood(PortEntry& p, std::span<const IpAddr> remotes) {
+  if (!p.spec.multipoint())
     return fail(Errc::invalid, "a flood list needs a multipoint tunnel port (options:remote_ip=flow)");
   if (remotes.size() > limits::kFloodList)
     return fail(Errc::limit, "flood list of " + std::to_string(remotes.size()) + " remotes: at most " +
                                  std::to_string(limits::kFloodList));
   std::vector<std::uint32_t> next;
   for (const IpAddr& remote : remotes) {
-    auto path = tunnels_->acquire(multipoint, remote);
+    auto path = tunnels_->acquire(p.no, remote);
     if (!path) {
       for (const std::uint32_t n : next) tunnels_->release(n);
       return std::unexpected(path.error());
     }
     next.push_back(*path);
   }
-  std::swap(p->flood, next);
-  put_conf(*p);
+  std::swap(p.flood, next);
+  put_conf(p);
   draft_->publish();
   for (const std::uint32_t n : next) tunnels_->release(n);
   serve_egress_devices();
@@ -91,7 +90,7 @@ PortState UserDatapath::tunnel_state(const PortEntry& p) const {
   s.details = {{"tunnel", "vxlan"}};
   std::vector<std::uint32_t> paths = p.flood;
   if (p.path != 0) paths = {p.path};
-  s.present = p.spec.vxlan.remote == std::nullopt;
+  s.present = p.spec.tunnel.remote == std::nullopt;
   for (const std::uint32_t n : paths) {
     const Tunnels::View view = tunnels_->view(n);
     if (!view.usable) {
@@ -99,7 +98,7 @@ PortState UserDatapath::tunnel_state(const PortEntry& p) const {
       continue;
     }
     s.present = true;
-    const unsigned overhead = guest_overhead(p.spec.vxlan.v6);
+    const unsigned overhead = guest_overhead(p.spec.tunnel.v6);
     const unsigned mtu = view.mtu > overhead ? view.mtu - overhead : 0;
     s.mtu = s.mtu == 0 ? mtu : std::min(s.mtu, mtu);
     if (n != paths.front()) continue;
@@ -209,7 +208,7 @@ void UserDatapath::update_filters() {
   if (underlays_.empty()) return;
   std::set<std::uint16_t> udp_ports;
   for (const auto& [no, p] : ports_) {
-    if (p.spec.kind == PortKind::vxlan) udp_ports.insert(p.spec.vxlan.dst_port);
+    if (p.spec.is_tunnel()) udp_ports.insert(p.spec.tunnel.vxlan().dst_port);
   }
   std::set<IpAddr> local;
   if (auto addresses = kernel_->addresses()) {
@@ -236,7 +235,7 @@ void UserDatapath::on_link(const netlink::Link& link, std::set<PortNo>& changed)
       close_device(p, "replaced");
       open_device(p);
       put_conf(p);
-      draft_->publish_addition();
+      draft_->publish_addition(batching());
       changed.insert(no);
     }
   }
@@ -252,7 +251,7 @@ void UserDatapath::on_link_gone(const netlink::Link& link, std::set<PortNo>& cha
     if (p.spec.kind != PortKind::netdev) {
       open_device(p);  // our own device: make it anew
       put_conf(p);
-      draft_->publish_addition();
+      draft_->publish_addition(batching());
     }
     changed.insert(no);
   }
@@ -296,7 +295,7 @@ void UserDatapath::refresh_paths(std::set<PortNo>& changed) {
   serve_egress_devices();
   if (!different) return;
   for (const auto& [no, p] : ports_) {
-    if (p.spec.kind == PortKind::vxlan) changed.insert(no);
+    if (p.spec.is_tunnel()) changed.insert(no);
   }
 }
 
@@ -304,7 +303,7 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
   using Kind = netlink::Monitor::Event::Kind;
   std::set<PortNo> touched;
   bool paths_changed = false;
-  begin_changes();
+  std::optional<Batch> batch(std::in_place, ports());
   monitor_->drain([&](const netlink::Monitor::Event& e) {
     switch (e.kind) {
       case Kind::link_new:
@@ -344,7 +343,7 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
     arm_timer();
   }
   take_again(touched);
-  end_changes();
+  batch.reset();
   patched_.clear();
   touched.merge(std::exchange(met_, {}));
   for (const PortNo no : touched) changed(no);

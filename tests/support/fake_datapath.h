@@ -13,12 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "datapath/datapath.h"
 
 namespace heddle::test {
 
-class FakeDatapath final : public dp::Datapath {
+class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::Bridges, private dp::Stations {
  public:
   explicit FakeDatapath(const TimeSource& time) : time_(time) {}
 
@@ -88,9 +89,10 @@ class FakeDatapath final : public dp::Datapath {
     std::vector<IpAddr> flood;
     dp::PortCounters counters;
     std::optional<dp::QosSpec> qos;
+    std::string qos_error;
     std::map<std::uint32_t, dp::QueueCounters> queues;
   };
-  std::map<std::string, Port> ports() const {
+  std::map<std::string, Port> all_ports() const {
     const std::lock_guard lock(mutex_);
     std::map<std::string, Port> out;
     for (const auto& [number, port] : ports_) out[port.spec.name] = port;
@@ -119,7 +121,7 @@ class FakeDatapath final : public dp::Datapath {
     fdb_[key] = {target, time_.now()};
     former_.push_back({key, target});
   }
-  std::map<std::string, dp::BridgeId> bridges() const {
+  std::map<std::string, dp::BridgeId> all_bridges() const {
     const std::lock_guard lock(mutex_);
     return bridges_;
   }
@@ -144,13 +146,18 @@ class FakeDatapath final : public dp::Datapath {
     const std::lock_guard lock(mutex_);
     return state_calls_;
   }
+  // Changes of ports that exist.
   std::size_t set_calls() const {
     const std::lock_guard lock(mutex_);
-    return set_calls_;
+    return apply_calls_ - add_calls_;
   }
 
+  dp::Ports& ports() override { return *this; }
+  dp::Bridges& bridges() override { return *this; }
+  dp::Stations& stations() override { return *this; }
+
   // --- control ---
-  Result<dp::BridgeId> add_bridge(const std::string& name) override {
+  Result<dp::BridgeId> add(const std::string& name) override {
     const std::lock_guard lock(mutex_);
     if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
     std::set<dp::BridgeId> used;
@@ -165,7 +172,7 @@ class FakeDatapath final : public dp::Datapath {
     bridges_[name] = id;
     return id;
   }
-  void remove_bridge(dp::BridgeId bridge) override {
+  void remove(dp::BridgeId bridge) override {
     const std::lock_guard lock(mutex_);
     for (const auto& [number, port] : ports_)
       if (port.policy.bridge == bridge) complaints_.push_back("remove_bridge: port " + port.spec.name + " is in it");
@@ -176,7 +183,7 @@ class FakeDatapath final : public dp::Datapath {
     capacity_.erase(bridge);
     bridge_policies_.erase(bridge);
   }
-  Result<> set_bridge(dp::BridgeId bridge, const dp::BridgePolicy& policy) override {
+  Result<> set(dp::BridgeId bridge, const dp::BridgePolicy& policy) override {
     const std::lock_guard lock(mutex_);
     if (!has_bridge(bridge)) return fail(Errc::invalid, "no such bridge");
     bridge_policies_[bridge] = policy;
@@ -199,45 +206,36 @@ class FakeDatapath final : public dp::Datapath {
     const std::lock_guard lock(mutex_);
     cleaned_up_ = true;
   }
-  Result<dp::PortNo> add_port(const dp::PortSpec& spec) override {
+  const dp::KindSet& kinds() const override { return kinds_; }
+  Result<dp::PortNo> apply(const dp::PortConfig& config) override {
     const std::lock_guard lock(mutex_);
-    ++add_calls_;
-    for (const auto& [number, port] : ports_)
-      if (port.spec.name == spec.name) return fail(Errc::exists, "port " + spec.name + " exists already");
+    ++apply_calls_;
+    const std::string& name = config.spec.name;
+    if (config.policy.bridge != dp::BridgeId::none && !has_bridge(config.policy.bridge))
+      return fail(Errc::invalid, "port " + name + ": no such bridge");
+    const auto it = std::ranges::find(ports_, name, [](const auto& item) { return item.second.spec.name; });
     std::uint16_t number = 1;
-    while (ports_.contains(static_cast<dp::PortNo>(number))) ++number;
-    if (number >= limits::kPorts) return fail(Errc::limit, "no port number left");
-    ports_[static_cast<dp::PortNo>(number)].spec = spec;
+    if (it != ports_.end()) {
+      if (!dp::may_become(it->second.spec, config.spec)) return fail(Errc::exists, "port " + name + " exists already");
+      number = static_cast<std::uint16_t>(it->first);
+    } else {
+      ++add_calls_;
+      while (ports_.contains(static_cast<dp::PortNo>(number))) ++number;
+      if (number >= limits::kPorts) return fail(Errc::limit, "no port number left");
+      ports_[static_cast<dp::PortNo>(number)].spec = config.spec;
+    }
+    Port& port = ports_[static_cast<dp::PortNo>(number)];
+    port.policy = config.policy;
+    port.flood = config.flood;
+    const auto possible = config.qos ? dp::check_qos(port.spec, *config.qos) : Result<>{};
+    port.qos_error = possible ? "" : possible.error().text;
+    port.qos = possible ? config.qos : std::nullopt;
     return static_cast<dp::PortNo>(number);
   }
-  Result<> set_port(dp::PortNo number, const dp::PortPolicy& policy) override {
-    const std::lock_guard lock(mutex_);
-    ++set_calls_;
-    const auto it = ports_.find(number);
-    if (it == ports_.end()) return fail(Errc::not_found, "no such port");
-    if (policy.bridge != dp::BridgeId::none && !has_bridge(policy.bridge))
-      return fail(Errc::invalid, "port " + it->second.spec.name + ": no such bridge");
-    it->second.policy = policy;
-    return {};
-  }
-  Result<> remove_port(dp::PortNo number) override {
+  Result<> remove(dp::PortNo number) override {
     const std::lock_guard lock(mutex_);
     if (ports_.erase(number) == 0) return fail(Errc::not_found, "no such port");
     std::erase_if(fdb_, [&](const auto& item) { return item.second.target.port == number; });
-    return {};
-  }
-  Result<> set_flood(dp::PortNo number, std::span<const IpAddr> remotes) override {
-    const std::lock_guard lock(mutex_);
-    ports_.at(number).flood.assign(remotes.begin(), remotes.end());
-    return {};
-  }
-  Result<> set_qos(dp::PortNo number, const std::optional<dp::QosSpec>& qos) override {
-    const std::lock_guard lock(mutex_);
-    const auto it = ports_.find(number);
-    if (it == ports_.end()) return fail(Errc::not_found, "no such port");
-    if (qos && (it->second.spec.kind == dp::PortKind::vxlan || it->second.spec.kind == dp::PortKind::patch))
-      return fail(Errc::unsupported, "port " + it->second.spec.name + ": no device to shape");
-    it->second.qos = qos;
     return {};
   }
   std::map<std::uint32_t, dp::QueueCounters> queue_counters(dp::PortNo number) const override {
@@ -245,7 +243,7 @@ class FakeDatapath final : public dp::Datapath {
     const auto it = ports_.find(number);
     return it == ports_.end() ? std::map<std::uint32_t, dp::QueueCounters>{} : it->second.queues;
   }
-  dp::PortState port_state(dp::PortNo number) const override {
+  dp::PortState state(dp::PortNo number) const override {
     const std::lock_guard lock(mutex_);
     ++state_calls_;
     const auto it = ports_.find(number);
@@ -258,13 +256,13 @@ class FakeDatapath final : public dp::Datapath {
       return state;
     }
     state.present = state.admin_up = state.link_up = true;
-    const bool device = spec.kind != dp::PortKind::vxlan && spec.kind != dp::PortKind::patch;
-    state.ifindex = device ? 1000 + static_cast<int>(number) : 0;
+    state.qos_error = it->second.qos_error;
+    state.ifindex = spec.traits().has_device ? 1000 + static_cast<int>(number) : 0;
     state.mac = spec.mac.value_or(MacAddr{});
     state.mtu = spec.mtu.value_or(1500);
     return state;
   }
-  dp::PortCounters port_counters(dp::PortNo number) const override {
+  dp::PortCounters counters(dp::PortNo number) const override {
     const std::lock_guard lock(mutex_);
     const auto it = ports_.find(number);
     return it == ports_.end() ? dp::PortCounters{} : it->second.counters;
@@ -282,14 +280,14 @@ class FakeDatapath final : public dp::Datapath {
   }
 
   // --- handler ---
-  Result<> set_fdb_capacity(dp::BridgeId bridge, std::size_t entries) override {
+  Result<> set_capacity(dp::BridgeId bridge, std::size_t entries) override {
     const std::lock_guard lock(mutex_);
     if (!has_bridge(bridge)) return fail(Errc::invalid, "no such bridge");
     if (entries > fdb_most_) return fail(Errc::limit, "no memory for " + std::to_string(entries) + " entries");
     capacity_[bridge] = entries;
     return {};
   }
-  Result<> put_fdb(const dp::FdbKey& key, const dp::FdbTarget& target) override {
+  Result<> put(const dp::FdbKey& key, const dp::FdbTarget& target) override {
     const std::lock_guard lock(mutex_);
     if (!ports_.contains(target.port)) return fail(Errc::not_found, "no such port");
     if (!fdb_.contains(key)) {
@@ -305,11 +303,11 @@ class FakeDatapath final : public dp::Datapath {
     std::erase_if(former_, [&](const dp::LearnEvent& e) { return e.key == key; });
     return {};
   }
-  void remove_fdb(const dp::FdbKey& key) override {
+  void remove(const dp::FdbKey& key) override {
     const std::lock_guard lock(mutex_);
     fdb_.erase(key);
   }
-  void fdb_use(std::span<dp::FdbUse> rows) const override {
+  void usage(std::span<dp::FdbUse> rows) const override {
     const std::lock_guard lock(mutex_);
     for (dp::FdbUse& row : rows) {
       const auto it = fdb_.find(row.key);
@@ -319,7 +317,7 @@ class FakeDatapath final : public dp::Datapath {
             std::chrono::duration_cast<std::chrono::seconds>(time_.now() - it->second.seen).count());
     }
   }
-  std::size_t poll_events(std::span<dp::LearnEvent> events) override {
+  std::size_t poll(std::span<dp::LearnEvent> events) override {
     const std::lock_guard lock(mutex_);
     for (const dp::FdbKey& key : reported_) fdb_.erase(key);
     reported_.clear();
@@ -366,7 +364,11 @@ class FakeDatapath final : public dp::Datapath {
   std::map<std::pair<dp::BridgeId, unsigned>, dp::MirrorCounters> mirrored_;
   std::size_t bridge_calls_ = 0;
   std::size_t add_calls_ = 0;
-  std::size_t set_calls_ = 0;
+  std::size_t apply_calls_ = 0;
+  const dp::KindSet kinds_ = [] {
+    const auto all = dp::all_kinds();
+    return dp::KindSet(all.begin(), all.end());
+  }();
   Fd events_fd_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
   Fd control_fd_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
 };

@@ -19,12 +19,12 @@ class KernelBridge : public KernelDatapathTest {
     }
     PortSpec spec;
     spec.name = name + "0";
-    const PortNo no = must(dp_->add_port(spec));
-    must(dp_->set_port(no, policy));
-    EXPECT_TRUE(settles([&] { return dp_->port_state(no).link_up; })) << dp_->port_state(no).error;
+    const PortNo no = must(add_port(spec));
+    must(set_port(no, policy));
+    EXPECT_TRUE(settles([&] { return dp_->ports().state(no).link_up; })) << dp_->ports().state(no).error;
     return no;
   }
-  std::uint64_t drops(PortNo no, Drop why) { return dp_->port_counters(no).drops[static_cast<std::size_t>(why)]; }
+  std::uint64_t drops(PortNo no, Drop why) { return dp_->ports().counters(no).drops[static_cast<std::size_t>(why)]; }
   // A frame with a content that no other has.
   Bytes fresh(const MacAddr& dst = kAll, std::optional<Tag> tag = {}) {
     ++number_;
@@ -54,26 +54,26 @@ class KernelBridge : public KernelDatapathTest {
 };
 
 TEST_F(KernelBridge, UnknownBridges) {
-  EXPECT_EQ(dp_->set_bridge(static_cast<BridgeId>(7), {}).error().code, Errc::not_found);
-  EXPECT_EQ(dp_->set_bridge(BridgeId::none, {}).error().code, Errc::not_found);
-  must(dp_->set_bridge(kBridge, {}));
+  EXPECT_EQ(dp_->bridges().set(static_cast<BridgeId>(7), {}).error().code, Errc::not_found);
+  EXPECT_EQ(dp_->bridges().set(BridgeId::none, {}).error().code, Errc::not_found);
+  must(dp_->bridges().set(kBridge, {}));
 }
 
 // For ports that are there and those that come, until it is said otherwise; and for this bridge alone.
 TEST_F(KernelBridge, FailModeSecure) {
   const PortNo a = add("a");
-  must(dp_->set_bridge(kBridge, {.secure = true, .flood_vlans = {}, .mirrors = {}}));
+  must(dp_->bridges().set(kBridge, {.secure = true, .flood_vlans = {}, .mirrors = {}}));
   const PortNo b = add("b");
   refused("a", fresh(), a, Drop::fail_secure);
   refused("b", fresh(), b, Drop::fail_secure);
-  ASSERT_EQ(dp_->add_bridge("other"), static_cast<BridgeId>(1));
+  ASSERT_EQ(dp_->bridges().add("other"), static_cast<BridgeId>(1));
   PortPolicy other = trunk();
   other.bridge = static_cast<BridgeId>(1);
-  for (const PortNo no : {a, b}) must(dp_->set_port(no, other));
+  for (const PortNo no : {a, b}) must(set_port(no, other));
   reaches("a", fresh(), {"b"});
-  for (const PortNo no : {a, b}) must(dp_->set_port(no, trunk()));
+  for (const PortNo no : {a, b}) must(set_port(no, trunk()));
   refused("a", fresh(), a, Drop::fail_secure);
-  must(dp_->set_bridge(kBridge, {}));
+  must(dp_->bridges().set(kBridge, {}));
   reaches("a", fresh(), {"b"});
 }
 
@@ -81,14 +81,14 @@ TEST_F(KernelBridge, FloodedVlans) {
   add("a");
   const PortNo b = add("b");
   add("c");
-  must(dp_->put_fdb({kBridge, 10, mac(2)}, {b, std::nullopt}));
+  must(dp_->stations().put({kBridge, 10, mac(2)}, {b, std::nullopt}));
   const Tag tag{0x8100, 10};
   reaches("a", fresh(mac(2), tag), {"b"});
   BridgePolicy policy;
   policy.flood_vlans.set(10);
-  must(dp_->set_bridge(kBridge, policy));
+  must(dp_->bridges().set(kBridge, policy));
   reaches("a", fresh(mac(2), tag), {"b", "c"});
-  must(dp_->set_bridge(kBridge, {}));
+  must(dp_->bridges().set(kBridge, {}));
   reaches("a", fresh(mac(2), tag), {"b"});
 }
 
@@ -97,13 +97,13 @@ TEST_F(KernelBridge, FloodedVlans) {
 TEST_F(KernelBridge, PoliciesOfAFormerLife) {
   const PortNo a = add("a");
   add("b");
-  must(dp_->set_bridge(kBridge, {.secure = true, .flood_vlans = {}, .mirrors = {}}));
+  must(dp_->bridges().set(kBridge, {.secure = true, .flood_vlans = {}, .mirrors = {}}));
   for (const bool told : {true, false}) {
     open();
     add("a");
     add("b");
     refused("a", fresh(), a, Drop::fail_secure);
-    if (told) must(dp_->set_bridge(kBridge, {.secure = true, .flood_vlans = {}, .mirrors = {}}));
+    if (told) must(dp_->bridges().set(kBridge, {.secure = true, .flood_vlans = {}, .mirrors = {}}));
     dp_->settle();
     if (told) refused("a", fresh(), a, Drop::fail_secure);
   }
@@ -126,7 +126,7 @@ TEST_F(KernelBridge, Policing) {
   reaches("a", large(), {"b"});
   refused("a", large(), a, Drop::policed);
   policed.protected_port = true;
-  must(dp_->set_port(a, policed));
+  must(set_port(a, policed));
   refused("a", large(), a, Drop::policed);  // nothing of it is new
   open();
   add("a", policed);
@@ -134,13 +134,13 @@ TEST_F(KernelBridge, Policing) {
   dp_->settle();
   refused("a", large(), a, Drop::policed);
   policed.policing.burst_bits = 500;
-  must(dp_->set_port(a, policed));
+  must(set_port(a, policed));
   reaches("a", large(), {"b"});  // another rate, a full bucket
   refused("a", large(), a, Drop::policed);
-  must(dp_->set_port(a, trunk()));
+  must(set_port(a, trunk()));
   reaches("a", large(), {"b"});
   policed.policing = {.bits_per_second = 0, .burst_bits = 0, .packets_per_second = 1, .burst_packets = 1'000'000};
-  must(dp_->set_port(a, policed));
+  must(set_port(a, policed));
   for (int i = 0; i < 20; ++i) reaches("a", large(), {"b"});
 }
 
@@ -151,35 +151,35 @@ TEST_F(KernelBridge, Mirrors) {
   BridgePolicy policy;
   policy.mirrors[5].from = {a, static_cast<PortNo>(4000)};
   policy.mirrors[5].output = d;
-  must(dp_->set_bridge(kBridge, policy));
+  must(dp_->bridges().set(kBridge, policy));
   Bytes f = fresh();
   reaches("a", f, {"b", "d"});
   reaches("b", fresh(), {"a"});
   refused("d", fresh(), d, Drop::mirror_port);
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_packets, 1U);
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_bytes, f.size());
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 5).tx_packets, 1U);
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 5).tx_bytes, f.size());
 
   // Its counters go on until it is another; a second one is another's affair.
   policy.mirrors[0].to = {a};
   policy.mirrors[0].output = d;
   policy.secure = true;
-  must(dp_->set_bridge(kBridge, policy));
+  must(dp_->bridges().set(kBridge, policy));
   policy.secure = false;
-  must(dp_->set_bridge(kBridge, policy));
+  must(dp_->bridges().set(kBridge, policy));
   reaches("b", fresh(), {"a", "d"});
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_packets, 1U);
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 0).tx_packets, 1U);
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 5).tx_packets, 1U);
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 0).tx_packets, 1U);
   policy.mirrors[5].all = true;
   policy.mirrors.erase(0);
-  must(dp_->set_bridge(kBridge, policy));
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 5).tx_packets, 0U);
+  must(dp_->bridges().set(kBridge, policy));
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 5).tx_packets, 0U);
   reaches("b", fresh(), {"a", "d"});
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 0).tx_packets, 0U);
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 0).tx_packets, 0U);
 
   // A port that comes is of "all"; without the mirror the output is a port as any other.
   add("c");
   reaches("c", fresh(), {"a", "b", "d"});
-  must(dp_->set_bridge(kBridge, {}));
+  must(dp_->bridges().set(kBridge, {}));
   reaches("d", fresh(), {"a", "b", "c"});
   reaches("b", fresh(), {"a", "c", "d"});
 }
@@ -189,18 +189,18 @@ TEST_F(KernelBridge, MirrorsThatCannotBe) {
   add("b");
   BridgePolicy policy;
   policy.mirrors[limits::kMirrors].all = true;
-  EXPECT_EQ(dp_->set_bridge(kBridge, policy).error().code, Errc::limit);
+  EXPECT_EQ(dp_->bridges().set(kBridge, policy).error().code, Errc::limit);
   policy.mirrors.clear();
   policy.mirrors[0].all = true;  // to nowhere
   policy.mirrors[1].all = true;
   policy.mirrors[1].output = static_cast<PortNo>(4000);
   policy.mirrors[2].all = true;
   policy.mirrors[2].output = a;
-  must(dp_->set_bridge(kBridge, policy));
+  must(dp_->bridges().set(kBridge, policy));
   PortPolicy other = trunk();
-  ASSERT_EQ(dp_->add_bridge("other"), static_cast<BridgeId>(1));
+  ASSERT_EQ(dp_->bridges().add("other"), static_cast<BridgeId>(1));
   other.bridge = static_cast<BridgeId>(1);
-  must(dp_->set_port(a, other));  // and is the mirror's no more
+  must(set_port(a, other));  // and is the mirror's no more
   add("c");
   reaches("b", fresh(), {"c"});
   add("e", other);
@@ -214,7 +214,7 @@ TEST_F(KernelBridge, MirrorsOfAFormerLife) {
   BridgePolicy policy;
   policy.mirrors[1].all = true;
   policy.mirrors[1].output = d;
-  must(dp_->set_bridge(kBridge, policy));
+  must(dp_->bridges().set(kBridge, policy));
   reaches("a", fresh(), {"b", "d"});
   dp_.reset();
   reaches("a", fresh(), {"b", "d"});
@@ -222,14 +222,14 @@ TEST_F(KernelBridge, MirrorsOfAFormerLife) {
   for (const std::string n : {"a", "b", "d"}) add(n);
   reaches("a", fresh(), {"b", "d"});
   refused("d", fresh(), d, Drop::mirror_port);
-  must(dp_->set_bridge(kBridge, policy));
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 1).tx_packets, 3U);
+  must(dp_->bridges().set(kBridge, policy));
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 1).tx_packets, 3U);
   dp_->settle();
   reaches("a", fresh(), {"b", "d"});
   open();
   for (const std::string n : {"a", "b", "d"}) add(n);
   dp_->settle();  // nobody asked for it
-  EXPECT_EQ(dp_->mirror_counters(kBridge, 1).tx_packets, 0U);
+  EXPECT_EQ(dp_->bridges().mirror_counters(kBridge, 1).tx_packets, 0U);
   reaches("d", fresh(), {"a", "b"});
   EXPECT_EQ(a, static_cast<PortNo>(1));
 }
@@ -242,13 +242,13 @@ TEST_F(KernelBridge, PoliciesGoWithTheBridge) {
   policy.flood_vlans.set(10);
   policy.mirrors[0].all = true;
   policy.mirrors[0].output = a;
-  must(dp_->set_bridge(kBridge, policy));
+  must(dp_->bridges().set(kBridge, policy));
   PortPolicy nowhere = trunk();
   nowhere.bridge = BridgeId::none;
-  must(dp_->set_port(a, nowhere));
-  dp_->remove_bridge(kBridge);
-  ASSERT_EQ(dp_->add_bridge("new"), kBridge);
-  must(dp_->set_port(a, trunk()));
+  must(set_port(a, nowhere));
+  dp_->bridges().remove(kBridge);
+  ASSERT_EQ(dp_->bridges().add("new"), kBridge);
+  must(set_port(a, trunk()));
   reaches("a", fresh(), {"b"});
 }
 

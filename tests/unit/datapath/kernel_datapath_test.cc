@@ -18,21 +18,21 @@ TEST_F(KernelDatapathTest, MissingDeviceIsTakenUpWhenItAppearsAndAgainWhenItCome
   veth("b0", "b1");
   const PortNo b = add("b0");
   const PortNo a = add("a0");
-  EXPECT_FALSE(dp_->port_state(a).present);
-  EXPECT_NE(dp_->port_state(a).error.find("a0"), std::string::npos) << dp_->port_state(a).error;
-  EXPECT_NE(dp_->port_state(a).error.find("appears"), std::string::npos) << dp_->port_state(a).error;
+  EXPECT_FALSE(dp_->ports().state(a).present);
+  EXPECT_NE(dp_->ports().state(a).error.find("a0"), std::string::npos) << dp_->ports().state(a).error;
+  EXPECT_NE(dp_->ports().state(a).error.find("appears"), std::string::npos) << dp_->ports().state(a).error;
   for (int round = 0; round < 2; ++round) {
     veth("a0", "a1");
-    ASSERT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+    ASSERT_TRUE(comes_up(a)) << dp_->ports().state(a).error;
     ASSERT_TRUE(comes_up(b));
     EXPECT_GT(changes_[a], 0);
-    EXPECT_EQ(dp_->port_state(a).ifindex, static_cast<int>(if_nametoindex("a0")));
-    EXPECT_EQ(dp_->port_state(a).error, "");
+    EXPECT_EQ(dp_->ports().state(a).ifindex, static_cast<int>(if_nametoindex("a0")));
+    EXPECT_EQ(dp_->ports().state(a).error, "");
     reach("a1", {"b1"});
     reach("b1", {"a1"});
     sh("ip link del a0");
-    ASSERT_TRUE(settles([&] { return !dp_->port_state(a).present; }));
-    EXPECT_NE(dp_->port_state(a).error.find("gone"), std::string::npos) << dp_->port_state(a).error;
+    ASSERT_TRUE(settles([&] { return !dp_->ports().state(a).present; }));
+    EXPECT_NE(dp_->ports().state(a).error.find("gone"), std::string::npos) << dp_->ports().state(a).error;
   }
 }
 
@@ -40,19 +40,20 @@ TEST_F(KernelDatapathTest, MissingDeviceIsTakenUpWhenItAppearsAndAgainWhenItCome
 TEST_F(KernelDatapathTest, ManyChangesInARow) {
   for (const std::string n : {"a", "b", "c", "d"}) veth(n + "0", n + "1");
   for (const std::string n : {"a0", "b0", "c0"}) ASSERT_TRUE(comes_up(add(n)));
-  const PortNo e = must(dp_->add_port(device("e0")));
-  dp_->begin_changes();
+  const PortNo e = must(add_port(device("e0")));
+  std::optional<Ports::Batch> batch(std::in_place, dp_->ports());
+  { const Ports::Batch inner(dp_->ports()); }  // brackets nest: this one's end is not the end
   const PortNo d = add("d0");
-  must(dp_->set_port(e, trunk()));
+  must(set_port(e, trunk()));
   const Ear gone("b1");
-  must(dp_->remove_port(static_cast<PortNo>(2)));
+  must(dp_->ports().remove(static_cast<PortNo>(2)));
   const Bytes f = frame(kAll, mac(1), {}, Bytes(60, 0x77));
   const Ear stays("c1");
   Ear("a1").send(f);
   EXPECT_TRUE(eventually([&] { return stays.take() == f; }));
   EXPECT_NE(gone.take(), f) << "its port was removed, amid the changes";
-  must(dp_->remove_port(e));
-  dp_->end_changes();
+  must(dp_->ports().remove(e));
+  batch.reset();
   ASSERT_TRUE(comes_up(d));
   reach("a1", {"c1", "d1"});
   reach("d1", {"a1", "c1"});
@@ -60,42 +61,41 @@ TEST_F(KernelDatapathTest, ManyChangesInARow) {
 
 TEST_F(KernelDatapathTest, RequestsThatCannotWork) {
   add("a0");
-  const auto again = dp_->add_port(device("a0"));
+  const auto again = add_port(device("a0", PortKind::internal));
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Errc::exists);
   EXPECT_NE(again.error().text.find("a0"), std::string::npos);
-  EXPECT_EQ(dp_->add_port(device(std::string(300, 'x'))).error().code, Errc::limit);
-  EXPECT_EQ(dp_->remove_port(static_cast<PortNo>(777)).error().code, Errc::not_found);
-  EXPECT_EQ(dp_->set_port(static_cast<PortNo>(777), {}).error().code, Errc::not_found);
-  EXPECT_EQ(dp_->put_fdb(key(1), {static_cast<PortNo>(777), std::nullopt}).error().code, Errc::not_found);
-  EXPECT_EQ(dp_->set_flood(static_cast<PortNo>(1), {}).error().code, Errc::invalid);
-  EXPECT_FALSE(dp_->port_state(static_cast<PortNo>(777)).error.empty());
-  EXPECT_FALSE(dp_->port_state(add("lo")).present);
+  EXPECT_EQ(add_port(device(std::string(300, 'x'))).error().code, Errc::limit);
+  EXPECT_EQ(dp_->ports().remove(static_cast<PortNo>(777)).error().code, Errc::not_found);
+  EXPECT_EQ(dp_->stations().put(key(1), {static_cast<PortNo>(777), std::nullopt}).error().code, Errc::not_found);
+  EXPECT_EQ(set_flood(static_cast<PortNo>(1), {*IpAddr::parse("192.0.2.9")}).error().code, Errc::invalid);
+  EXPECT_FALSE(dp_->ports().state(static_cast<PortNo>(777)).error.empty());
+  EXPECT_FALSE(dp_->ports().state(add("lo")).present);
 }
 
 TEST_F(KernelDatapathTest, PortsAreNumberedUpToTheLimit) {
   std::set<PortNo> numbers;
-  for (std::size_t n = 1; n < limits::kPorts; ++n) numbers.insert(must(dp_->add_port(device("x" + std::to_string(n)))));
+  for (std::size_t n = 1; n < limits::kPorts; ++n) numbers.insert(must(add_port(device("x" + std::to_string(n)))));
   EXPECT_EQ(numbers.size(), limits::kPorts - 1);
   EXPECT_EQ(*numbers.begin(), static_cast<PortNo>(1));
-  EXPECT_EQ(dp_->add_port(device("full")).error().code, Errc::limit);
-  must(dp_->remove_port(static_cast<PortNo>(99)));
-  EXPECT_EQ(dp_->add_port(device("again")), static_cast<PortNo>(99));
+  EXPECT_EQ(add_port(device("full")).error().code, Errc::limit);
+  must(dp_->ports().remove(static_cast<PortNo>(99)));
+  EXPECT_EQ(add_port(device("again")), static_cast<PortNo>(99));
 }
 
 TEST_F(KernelDatapathTest, BridgesAreNumberedAndTakeTheirEntriesWithThem) {
-  EXPECT_EQ(dp_->add_bridge("br").error().code, Errc::exists);
-  EXPECT_EQ(dp_->add_bridge("b1"), static_cast<BridgeId>(1));
+  EXPECT_EQ(dp_->bridges().add("br").error().code, Errc::exists);
+  EXPECT_EQ(dp_->bridges().add("b1"), static_cast<BridgeId>(1));
   const PortNo a = add("a0");
   const FdbKey goes{static_cast<BridgeId>(1), 0, mac(1)};
-  for (const FdbKey& k : {key(1), goes}) must(dp_->put_fdb(k, {a, std::nullopt}));
-  dp_->remove_bridge(static_cast<BridgeId>(1));
+  for (const FdbKey& k : {key(1), goes}) must(dp_->stations().put(k, {a, std::nullopt}));
+  dp_->bridges().remove(static_cast<BridgeId>(1));
   EXPECT_TRUE(knows(key(1)));
   EXPECT_FALSE(knows(goes));
-  for (std::size_t n = 1; n < limits::kBridges; ++n) ASSERT_TRUE(dp_->add_bridge("x" + std::to_string(n)));
-  EXPECT_EQ(dp_->add_bridge("full").error().code, Errc::limit);
-  dp_->remove_bridge(static_cast<BridgeId>(7));
-  EXPECT_EQ(dp_->add_bridge("again"), static_cast<BridgeId>(7));
+  for (std::size_t n = 1; n < limits::kBridges; ++n) ASSERT_TRUE(dp_->bridges().add("x" + std::to_string(n)));
+  EXPECT_EQ(dp_->bridges().add("full").error().code, Errc::limit);
+  dp_->bridges().remove(static_cast<BridgeId>(7));
+  EXPECT_EQ(dp_->bridges().add("again"), static_cast<BridgeId>(7));
 }
 
 TEST_F(KernelDatapathTest, RenamedDeviceIsGivenUp) {
@@ -103,11 +103,11 @@ TEST_F(KernelDatapathTest, RenamedDeviceIsGivenUp) {
   const PortNo a = add("a0");
   ASSERT_TRUE(comes_up(a));
   rename("a0", "z0");
-  ASSERT_TRUE(settles([&] { return !dp_->port_state(a).present; }));
-  EXPECT_NE(dp_->port_state(a).error.find("z0"), std::string::npos) << dp_->port_state(a).error;
+  ASSERT_TRUE(settles([&] { return !dp_->ports().state(a).present; }));
+  EXPECT_NE(dp_->ports().state(a).error.find("z0"), std::string::npos) << dp_->ports().state(a).error;
   EXPECT_FALSE(pins().open(pin_of("z0")));
   rename("z0", "a0");
-  EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+  EXPECT_TRUE(comes_up(a)) << dp_->ports().state(a).error;
 }
 
 // The port that waits for the new name gets the device whole, whichever of the two is older.
@@ -124,12 +124,12 @@ TEST_F(KernelDatapathTest, DeviceRenamedToAnotherPortsName) {
     ports[second] = add(second);
     ASSERT_TRUE(comes_up(ports["a0"]));
     rename("a0", "b0");
-    ASSERT_TRUE(comes_up(ports["b0"])) << dp_->port_state(ports["b0"]).error;
-    EXPECT_FALSE(dp_->port_state(ports["a0"]).present);
+    ASSERT_TRUE(comes_up(ports["b0"])) << dp_->ports().state(ports["b0"]).error;
+    EXPECT_FALSE(dp_->ports().state(ports["a0"]).present);
     ASSERT_TRUE(comes_up(z));
     reach("a1", {"z1"});
     reach("z1", {"a1"});
-    for (const auto& [name, no] : ports) must(dp_->remove_port(no));
+    for (const auto& [name, no] : ports) must(dp_->ports().remove(no));
     sh("ip link del b0");
   }
 }
@@ -138,11 +138,11 @@ TEST_F(KernelDatapathTest, DeviceOfAnotherBridgeIsRefusedWithARemedy) {
   veth("a0", "a1");
   sh("ip link add other type bridge && ip link set a0 master other");
   const PortNo a = add("a0");
-  const std::string error = dp_->port_state(a).error;
+  const std::string error = dp_->ports().state(a).error;
   EXPECT_NE(error.find("other"), std::string::npos) << error;
   EXPECT_NE(error.find("nomaster"), std::string::npos) << error;
   sh("ip link set a0 nomaster");
-  EXPECT_TRUE(comes_up(a)) << dp_->port_state(a).error;
+  EXPECT_TRUE(comes_up(a)) << dp_->ports().state(a).error;
 }
 
 TEST_F(KernelDatapathTest, LinkThatGoesDownAndDeviceWithAnotherMtu) {
@@ -152,13 +152,15 @@ TEST_F(KernelDatapathTest, LinkThatGoesDownAndDeviceWithAnotherMtu) {
   ASSERT_TRUE(comes_up(a));
   ASSERT_TRUE(comes_up(b));
   sh("ip link set b1 down");
-  ASSERT_TRUE(settles([&] { return !dp_->port_state(b).link_up; }));
-  must(dp_->put_fdb(key(2), {b, std::nullopt}));
+  ASSERT_TRUE(settles([&] { return !dp_->ports().state(b).link_up; }));
+  must(dp_->stations().put(key(2), {b, std::nullopt}));
   Ear("a1").send(frame(mac(2), mac(1)));
-  const auto drops = [&](PortNo no, Drop why) { return dp_->port_counters(no).drops[static_cast<std::size_t>(why)]; };
+  const auto drops = [&](PortNo no, Drop why) {
+    return dp_->ports().counters(no).drops[static_cast<std::size_t>(why)];
+  };
   EXPECT_TRUE(eventually([&] { return drops(b, Drop::port_down) == 1; }));
   sh("ip link set b1 up && ip link set b0 mtu 1000");
-  ASSERT_TRUE(settles([&] { return dp_->port_state(b).link_up && dp_->port_state(b).mtu == 1000; }));
+  ASSERT_TRUE(settles([&] { return dp_->ports().state(b).link_up && dp_->ports().state(b).mtu == 1000; }));
   Ear("a1").send(frame(mac(2), mac(1), {}, Bytes(1200, 0)));
   EXPECT_TRUE(eventually([&] { return drops(b, Drop::oversize) == 1; }));
 }
@@ -173,7 +175,7 @@ TEST_F(KernelDatapathTest, GuestInAnotherNamespace) {
   ASSERT_TRUE(comes_up(a));
   ASSERT_TRUE(comes_up(g));
   const auto output = [&] {
-    for (const auto& [name, value] : dp_->port_state(g).details)
+    for (const auto& [name, value] : dp_->ports().state(g).details)
       if (name == "output") return value;
     return std::string();
   };
@@ -184,7 +186,7 @@ TEST_F(KernelDatapathTest, GuestInAnotherNamespace) {
     return output() == "peer";
   }));
   const Ear ear = guest.in([] { return Ear("g1"); });
-  must(dp_->put_fdb(key(2), {g, std::nullopt}));
+  must(dp_->stations().put(key(2), {g, std::nullopt}));
   const Bytes f = frame(mac(2), mac(1));
   Ear("a1").send(f);
   EXPECT_EQ(ear.await(), f);
@@ -203,9 +205,9 @@ TEST_F(KernelDatapathTest, InternalPortOutlivesTheDatapathUntilItIsRemoved) {
   spec.mac = mac(77);
   spec.mtu = 1400;
   const PortNo first = add(spec);
-  ASSERT_TRUE(comes_up(first)) << dp_->port_state(first).error;
-  EXPECT_EQ(dp_->port_state(first).mac, mac(77));
-  EXPECT_EQ(dp_->port_state(first).mtu, 1400U);
+  ASSERT_TRUE(comes_up(first)) << dp_->ports().state(first).error;
+  EXPECT_EQ(dp_->ports().state(first).mac, mac(77));
+  EXPECT_EQ(dp_->ports().state(first).mtu, 1400U);
   sh("ip addr add 198.51.100.1/24 dev br0");
   sh("ip link show dev br0 | grep -q 'alias test:owner'");
   const unsigned index = if_nametoindex("br0");
@@ -214,13 +216,13 @@ TEST_F(KernelDatapathTest, InternalPortOutlivesTheDatapathUntilItIsRemoved) {
   const PortNo second = add(spec);
   EXPECT_EQ(second, first);
   dp_->settle();
-  ASSERT_TRUE(comes_up(second)) << dp_->port_state(second).error;
-  EXPECT_EQ(dp_->port_state(second).ifindex, static_cast<int>(index));
+  ASSERT_TRUE(comes_up(second)) << dp_->ports().state(second).error;
+  EXPECT_EQ(dp_->ports().state(second).ifindex, static_cast<int>(index));
   sh("ip addr show dev br0 | grep -q 198.51.100.1/24");
   veth("a0", "a1");
   ASSERT_TRUE(comes_up(add("a0")));
   reach("a1", {"br0"});
-  must(dp_->remove_port(second));
+  must(dp_->ports().remove(second));
   EXPECT_EQ(if_nametoindex("br0"), 0U);
   sh("! ip -o link show | grep -q 'alias test:owner'");
 }
@@ -234,7 +236,7 @@ TEST_F(KernelDatapathTest, InternalPortGoesToAnotherNamespace) {
   sh("ip link set br0 netns " + guest.path());
   guest.in([] { sh("ip link set br0 up"); });
   const auto output = [&] {
-    const PortState s = dp_->port_state(in);
+    const PortState s = dp_->ports().state(in);
     for (const auto& [key, value] : s.details)
       if (key == "output" && s.link_up) return value;
     return std::string();
@@ -244,7 +246,7 @@ TEST_F(KernelDatapathTest, InternalPortGoesToAnotherNamespace) {
   const Bytes f = frame(kAll, mac(1));
   Ear("a1").send(f);
   EXPECT_EQ(ear.await(), f);
-  must(dp_->remove_port(in));
+  must(dp_->ports().remove(in));
   guest.in([] { EXPECT_EQ(if_nametoindex("br0"), 0U) << "the pair was not removed"; });
 }
 
@@ -253,7 +255,7 @@ TEST_F(KernelDatapathTest, RemovedInternalDeviceIsMadeAnew) {
   ASSERT_TRUE(comes_up(in));
   const unsigned index = if_nametoindex("br0");
   sh("ip link del br0");
-  ASSERT_TRUE(settles([&] { return if_nametoindex("br0") != 0 && dp_->port_state(in).link_up; }));
+  ASSERT_TRUE(settles([&] { return if_nametoindex("br0") != 0 && dp_->ports().state(in).link_up; }));
   EXPECT_NE(if_nametoindex("br0"), index);
   veth("a0", "a1");
   ASSERT_TRUE(comes_up(add("a0")));
@@ -262,7 +264,7 @@ TEST_F(KernelDatapathTest, RemovedInternalDeviceIsMadeAnew) {
 
 TEST_F(KernelDatapathTest, InternalPortWhoseNameIsTaken) {
   veth("br0", "x0");
-  const std::string error = dp_->port_state(add("br0", PortKind::internal)).error;
+  const std::string error = dp_->ports().state(add("br0", PortKind::internal)).error;
   EXPECT_NE(error.find("ip link del br0"), std::string::npos) << error;
 }
 
@@ -275,20 +277,20 @@ TEST_F(KernelDatapathTest, TunnelWhoseUdpPortIsTaken) {
   at.sin_port = htons(4789);
   ASSERT_EQ(bind(taken.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0);
   const PortSpec spec = tunnel("vx10", "192.0.2.2", 10);
-  const auto refused = dp_->add_port(spec);
+  const auto refused = add_port(spec);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::exists);
   EXPECT_NE(refused.error().text.find("4789"), std::string::npos) << refused.error().text;
   EXPECT_EQ(if_nametoindex("hdvx4789"), 0U) << "left behind";
   taken.reset();
   const PortNo no = add(spec);
-  EXPECT_FALSE(dp_->port_state(no).present);
-  EXPECT_NE(dp_->port_state(no).error.find("192.0.2.2"), std::string::npos) << dp_->port_state(no).error;
+  EXPECT_FALSE(dp_->ports().state(no).present);
+  EXPECT_NE(dp_->ports().state(no).error.find("192.0.2.2"), std::string::npos) << dp_->ports().state(no).error;
   veth("u0", "u1");
   sh("ip addr add 192.0.2.1/24 dev u0");
-  ASSERT_TRUE(settles([&] { return dp_->port_state(no).present; })) << dp_->port_state(no).error;
-  EXPECT_EQ(dp_->port_state(no).mtu, 1450U);
-  must(dp_->remove_port(no));
+  ASSERT_TRUE(settles([&] { return dp_->ports().state(no).present; })) << dp_->ports().state(no).error;
+  EXPECT_EQ(dp_->ports().state(no).mtu, 1450U);
+  must(dp_->ports().remove(no));
   EXPECT_EQ(if_nametoindex("hdvx4789"), 0U);
   taken.reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   EXPECT_EQ(bind(taken.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0)
@@ -297,7 +299,7 @@ TEST_F(KernelDatapathTest, TunnelWhoseUdpPortIsTaken) {
 
 TEST_F(KernelDatapathTest, TwoTunnelsWithOneKey) {
   const PortNo first = add(tunnel("vx1", "192.0.2.2", 10));
-  const auto second = dp_->add_port(tunnel("vx2", "192.0.2.2", 10));
+  const auto second = add_port(tunnel("vx2", "192.0.2.2", 10));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::exists);
   EXPECT_NE(second.error().text.find("vx1"), std::string::npos) << second.error().text;
@@ -305,12 +307,12 @@ TEST_F(KernelDatapathTest, TwoTunnelsWithOneKey) {
   const PortNo other = add(tunnel("vx2", "192.0.2.2", 11));
   add(tunnel("vx3", "192.0.2.3", 10));
   const PortNo hub = add(tunnel("vx4", nullptr, 10));
-  EXPECT_EQ(dp_->add_port(tunnel("vx5", nullptr, 10)).error().code, Errc::exists);
-  must(dp_->remove_port(first));
+  EXPECT_EQ(add_port(tunnel("vx5", nullptr, 10)).error().code, Errc::exists);
+  must(dp_->ports().remove(first));
   add(tunnel("vx5", "192.0.2.2", 10));
-  EXPECT_EQ(dp_->put_fdb(key(1), {other, IpAddr::parse("192.0.2.9")}).error().code, Errc::invalid);
-  EXPECT_EQ(dp_->put_fdb(key(1), {hub, std::nullopt}).error().code, Errc::invalid);
-  EXPECT_TRUE(dp_->put_fdb(key(1), {hub, IpAddr::parse("192.0.2.9")}));
+  EXPECT_EQ(dp_->stations().put(key(1), {other, IpAddr::parse("192.0.2.9")}).error().code, Errc::invalid);
+  EXPECT_EQ(dp_->stations().put(key(1), {hub, std::nullopt}).error().code, Errc::invalid);
+  EXPECT_TRUE(dp_->stations().put(key(1), {hub, IpAddr::parse("192.0.2.9")}));
 }
 
 TEST_F(KernelDatapathTest, RemovedTunnelDeviceIsMadeAnew) {
@@ -321,7 +323,7 @@ TEST_F(KernelDatapathTest, RemovedTunnelDeviceIsMadeAnew) {
     const unsigned now = if_nametoindex("hdvx4789");
     return now != 0 && now != index && changes_[no] > 0;
   }));
-  EXPECT_EQ(dp_->port_state(no).error.find("hdvx4789"), std::string::npos) << dp_->port_state(no).error;
+  EXPECT_EQ(dp_->ports().state(no).error.find("hdvx4789"), std::string::npos) << dp_->ports().state(no).error;
 }
 
 }  // namespace

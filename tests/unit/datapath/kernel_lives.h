@@ -42,7 +42,7 @@ class KernelDatapathTest : public ControlledTest {
   void open() {
     dp_.reset();
     dp_ = make();
-    ASSERT_EQ(dp_->add_bridge("br"), static_cast<BridgeId>(0));
+    ASSERT_EQ(dp_->bridges().add("br"), static_cast<BridgeId>(0));
   }
   [[nodiscard]] std::string bpffs() const { return mounts_->dir() + "/bpf"; }
   [[nodiscard]] std::string pin_of(const std::string& device) const {
@@ -58,13 +58,13 @@ class KernelDatapathTest : public ControlledTest {
   }
   static PortSpec tunnel(const std::string& name, const char* remote, std::uint32_t vni) {
     PortSpec spec = device(name, PortKind::vxlan);
-    if (remote != nullptr) spec.vxlan.remote = IpAddr::parse(remote);
-    spec.vxlan.vni = vni;
+    if (remote != nullptr) spec.tunnel.remote = IpAddr::parse(remote);
+    spec.tunnel.vxlan().vni = vni;
     return spec;
   }
   PortNo add(const PortSpec& spec) {
-    const PortNo no = must(dp_->add_port(spec));
-    must(dp_->set_port(no, trunk()));
+    const PortNo no = must(add_port(spec));
+    must(set_port(no, trunk()));
     return no;
   }
   PortNo add(const std::string& name, PortKind kind = PortKind::netdev) { return add(device(name, kind)); }
@@ -82,12 +82,12 @@ class KernelDatapathTest : public ControlledTest {
   }
   bool knows(const FdbKey& key) {
     FdbUse use{key};
-    dp_->fdb_use({&use, 1});
+    dp_->stations().usage({&use, 1});
     return use.idle_seconds != UINT32_MAX;
   }
   std::vector<LearnEvent> poll_once() {
     std::vector<LearnEvent> events(64);
-    events.resize(dp_->poll_events(events));
+    events.resize(dp_->stations().poll(events));
     return events;
   }
   static FdbKey key(unsigned n, VlanId vlan = 0) { return {static_cast<BridgeId>(0), vlan, mac(n)}; }

@@ -12,13 +12,13 @@ using namespace test;
 
 TEST_F(KernelDatapathTest, SecondLifeKnowsEverythingAgain) {
   for (const std::string n : {"a", "b", "c"}) veth(n + "0", n + "1");
-  must(dp_->add_bridge("br2"));
+  must(dp_->bridges().add("br2"));
   std::map<std::string, PortNo> ports;
   for (const std::string n : {"c0", "a0", "b0"}) ports[n] = add(n);
   for (const auto& [name, no] : ports) ASSERT_TRUE(comes_up(no));
-  must(dp_->put_fdb(key(1), {ports["a0"], std::nullopt}));
-  must(dp_->put_fdb(key(2), {ports["b0"], std::nullopt}));
-  must(dp_->put_fdb(key(3), {ports["c0"], std::nullopt}));
+  must(dp_->stations().put(key(1), {ports["a0"], std::nullopt}));
+  must(dp_->stations().put(key(2), {ports["b0"], std::nullopt}));
+  must(dp_->stations().put(key(3), {ports["c0"], std::nullopt}));
   const auto link_id = [&](const std::string& device) {
     const Fd link = pins().open(pin_of(device));
     bpf_link_info info{};
@@ -31,8 +31,8 @@ TEST_F(KernelDatapathTest, SecondLifeKnowsEverythingAgain) {
 
   dp_ = make();
   reach("a1", {"b1", "c1"});
-  EXPECT_EQ(dp_->add_bridge("br2"), static_cast<BridgeId>(1)) << "whichever is asked for first";
-  EXPECT_EQ(dp_->add_bridge("br"), static_cast<BridgeId>(0));
+  EXPECT_EQ(dp_->bridges().add("br2"), static_cast<BridgeId>(1)) << "whichever is asked for first";
+  EXPECT_EQ(dp_->bridges().add("br"), static_cast<BridgeId>(0));
   for (const std::string n : {"a0", "b0"}) {  // c0 is not wanted any more
     EXPECT_EQ(add(n), ports[n]);
     reach("a1", {"b1", "c1"});
@@ -51,7 +51,7 @@ TEST_F(KernelDatapathTest, SecondLifeKnowsEverythingAgain) {
     if (e.key != key(1) || e.target.port != PortNo::none) reported.insert({e.key, e.target.port});
   EXPECT_TRUE(reported.contains({key(1), ports["a0"]}));
   EXPECT_TRUE(reported.contains({key(2), ports["b0"]}));
-  must(dp_->put_fdb(key(1), {ports["a0"], std::nullopt}));
+  must(dp_->stations().put(key(1), {ports["a0"], std::nullopt}));
   poll_once();
   EXPECT_TRUE(knows(key(1)));
   EXPECT_FALSE(knows(key(2)));
@@ -78,7 +78,7 @@ TEST_F(KernelDatapathTest, DeviceThatWasReplacedWhileNobodyLooked) {
   for (const std::string n : {"a", "b"}) veth(n + "0", n + "1");
   const PortNo a = add("a0");
   add("b0");
-  must(dp_->put_fdb(key(1), {a, std::nullopt}));
+  must(dp_->stations().put(key(1), {a, std::nullopt}));
   dp_.reset();
   sh("ip link del a0");
   veth("a0", "a1");
@@ -98,15 +98,15 @@ TEST_F(KernelDatapathTest, RoutesThatChangedWhileNobodyLooked) {
   sh("ip addr add 192.0.2.1/24 dev u0");
   const PortNo no = add(tunnel("vx1", "192.0.2.2", 10));
   const PortNo hub = add(tunnel("vx2", nullptr, 20));
-  must(dp_->put_fdb(key(1), {no, std::nullopt}));
-  must(dp_->put_fdb(key(2), {hub, IpAddr::parse("192.0.2.3")}));
-  ASSERT_TRUE(dp_->port_state(no).present);
+  must(dp_->stations().put(key(1), {no, std::nullopt}));
+  must(dp_->stations().put(key(2), {hub, IpAddr::parse("192.0.2.3")}));
+  ASSERT_TRUE(dp_->ports().state(no).present);
   dp_.reset();
   sh("ip link set u0 mtu 1400");
   open();
   EXPECT_EQ(add(tunnel("vx1", "192.0.2.2", 10)), no);
   add(tunnel("vx2", nullptr, 20));
-  const PortState s = dp_->port_state(no);
+  const PortState s = dp_->ports().state(no);
   EXPECT_TRUE(s.present);
   EXPECT_EQ(s.mtu, 1350U);
   EXPECT_EQ(s.details.back(), (std::pair<std::string, std::string>{"local_ip", "192.0.2.1"}));
@@ -116,7 +116,7 @@ TEST_F(KernelDatapathTest, TunnelsOfAFormerLife) {
   const PortNo stays = add(tunnel("vx1", "192.0.2.2", 10));
   add(tunnel("vx2", "192.0.2.2", 11));
   PortSpec other = tunnel("vx3", "192.0.2.2", 10);
-  other.vxlan.dst_port = 8472;
+  other.tunnel.vxlan().dst_port = 8472;
   add(other);
   ASSERT_NE(if_nametoindex("hdvx8472"), 0U);
   open();
@@ -184,7 +184,7 @@ TEST_F(KernelDatapathTest, CleanUpTakesTheQdiscOfAFormerLife) {
 TEST_F(KernelDatapathTest, WithoutABpfFileSystemItEndsWithTheProcess) {
   dp_->clean_up();
   dp_ = must(make_kernel_datapath({.owner = "test:owner", .bpffs = "/proc/none", .time = nullptr}));
-  must(dp_->add_bridge("br"));
+  must(dp_->bridges().add("br"));
   for (const std::string n : {"a", "b"}) veth(n + "0", n + "1");
   for (const std::string n : {"a0", "b0"}) ASSERT_TRUE(comes_up(add(n)));
   reach("a1", {"b1"});

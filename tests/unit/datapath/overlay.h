@@ -55,17 +55,17 @@ inline Bytes outer(const Bytes& inner, std::uint32_t vni, const IpAddr& from, co
   return packet::test::eth(from.is_v6() ? 0x86dd : 0x0800, ip);
 }
 
-inline VxlanSpec vni10(std::optional<IpAddr> remote = kThere) {
-  VxlanSpec v;
+inline TunnelSpec vni10(std::optional<IpAddr> remote = kThere) {
+  TunnelSpec v;
   v.remote = std::move(remote);
-  v.vni = 10;
+  v.vxlan().vni = 10;
   v.v6 = v.remote && v.remote->is_v6();
   return v;
 }
 
 // A guest on `vm` and one tunnel to kThere.
 struct Overlay : World {
-  explicit Overlay(const VxlanSpec& spec = vni10(), const PortPolicy& guest = access(), unsigned mtu = 1550) {
+  explicit Overlay(const TunnelSpec& spec = vni10(), const PortPolicy& guest = access(), unsigned mtu = 1550) {
     vm = device(guest);
     wire = underlay();
     tun = tunnel(spec, trunk());
@@ -78,7 +78,7 @@ struct Overlay : World {
 };
 
 // Takes a sent packet apart; everything but the inner frame must be as `spec` says.
-inline Bytes open(const Bytes& b, const VxlanSpec& v, std::uint8_t tos, std::uint8_t ttl) {
+inline Bytes open(const Bytes& b, const TunnelSpec& v, std::uint8_t tos, std::uint8_t ttl) {
   EXPECT_EQ(slice(b, 0, 12), (Bytes{0x02, 0xaa, 0, 0, 0, 2, 0x02, 0xaa, 0, 0, 0, 1}));
   EXPECT_EQ(get16(b, 12), v.v6 ? 0x86ddU : 0x0800U);
   const std::size_t udp = v.v6 ? 54 : 34;
@@ -101,7 +101,7 @@ inline Bytes open(const Bytes& b, const VxlanSpec& v, std::uint8_t tos, std::uin
     EXPECT_EQ(slice(b, 26, 34), cat({packet::test::addr_bytes(kHere), packet::test::addr_bytes(kThere)}));
   }
   EXPECT_GE(get16(b, udp), 49152U);
-  EXPECT_EQ(get16(b, udp + 2), v.dst_port);
+  EXPECT_EQ(get16(b, udp + 2), v.vxlan().dst_port);
   EXPECT_EQ(get16(b, udp + 4), udp_len);
   EXPECT_EQ(get16(b, udp + 6) != 0, v.csum);
   if (v.csum) {
@@ -109,7 +109,7 @@ inline Bytes open(const Bytes& b, const VxlanSpec& v, std::uint8_t tos, std::uin
     EXPECT_EQ(naive_sum(cat({pseudo, slice(b, udp, b.size())})), 0xffff);
   }
   EXPECT_EQ(slice(b, udp + 8, udp + 12), (Bytes{8, 0, 0, 0}));
-  EXPECT_EQ(get16(b, udp + 12) << 8 | b[udp + 14], v.vni);
+  EXPECT_EQ(get16(b, udp + 12) << 8 | b[udp + 14], v.vxlan().vni);
   EXPECT_EQ(b[udp + 15], 0);
   return slice(b, udp + 16, b.size());
 }

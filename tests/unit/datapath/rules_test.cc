@@ -300,7 +300,7 @@ TEST(Mirrors, ThroughATunnel) {
   World w;
   const PortNo a = w.device(access());
   const PortNo b = w.device(access());
-  VxlanSpec spec;
+  TunnelSpec spec;
   spec.remote = *IpAddr::parse("192.0.2.2");
   const PortNo x = w.tunnel(spec, access());
   const std::uint32_t wire = w.underlay();
@@ -317,7 +317,7 @@ TEST(Mirrors, ThroughATunnel) {
   EXPECT_EQ(w.sent(b).size(), 1U);
   EXPECT_EQ(w.sent(a).size(), 0U) << "an answer to the guest";
   EXPECT_EQ(w.drops(), World::only(x, Drop::tunnel_mtu));
-  w.ports[x].vxlan.remote.reset();
+  w.ports[x].tunnel_spec.remote.reset();
   w.ports[x].flood = {w.ports[x].path};
   w.commit();
   w.arrive(a, f);

@@ -16,14 +16,14 @@ TEST(Tunnel, WritesTheOuterHeaders) {
   for (const bool v6 : {false, true}) {
     for (const bool csum : {false, true}) {
       for (const bool inherit : {false, true}) {
-        VxlanSpec v = vni10(v6 ? kThere6 : kThere);
-        v.vni = 0xabcdef;
+        TunnelSpec v = vni10(v6 ? kThere6 : kThere);
+        v.vxlan().vni = 0xabcdef;
         v.csum = csum;
         v.df = !csum;
         v.tos = 0x28;
         v.ttl = 9;
         v.tos_inherit = v.ttl_inherit = inherit;
-        v.dst_port = inherit ? 8472 : 4789;
+        v.vxlan().dst_port = inherit ? 8472 : 4789;
         Overlay w(v);
         // Inner packets: DSCP 0x48, ECT(0), TTL 61 or hop limit 62; then no IP at all.
         const Bytes l4 = packet::test::udp({1, 2, 3});
@@ -110,7 +110,7 @@ TEST(Tunnel, CongestionMarksFollowRfc6040) {
 }
 
 TEST(Tunnel, PortsOfOneVniDifferInTheirLocalAddress) {
-  VxlanSpec v = vni10();
+  TunnelSpec v = vni10();
   v.local = kHere;
   Overlay w(v);
   v.local = kHereToo;
@@ -165,11 +165,11 @@ TEST(Tunnel, FloodsToEveryRemoteOfTheList) {
 
 TEST(Tunnel, SplitHorizon) {
   for (const bool on : {true, false}) {
-    VxlanSpec v = vni10();
+    TunnelSpec v = vni10();
     v.split_horizon = on;
     Overlay w(v);
-    VxlanSpec second = v;
-    second.vni = 20;
+    TunnelSpec second = v;
+    second.vxlan().vni = 20;
     const PortNo b = w.tunnel(second, trunk());
     w.ports[b].path = w.path(b, kHere, kThere, w.wire);
     w.know(0, mac(3), b, w.ports[b].path);
@@ -185,11 +185,11 @@ TEST(Tunnel, SplitHorizon) {
 
 // datapath.h: "frames from a tunnel do not leave through this one" - it is the way out that decides.
 TEST(Tunnel, SplitHorizonIsTheWayOutsMatter) {
-  VxlanSpec open_spec = vni10();
+  TunnelSpec open_spec = vni10();
   open_spec.split_horizon = false;
   Overlay w(open_spec);
-  VxlanSpec strict = vni10();
-  strict.vni = 20;
+  TunnelSpec strict = vni10();
+  strict.vxlan().vni = 20;
   const PortNo b = w.tunnel(strict, trunk());
   w.ports[b].path = w.path(b, kHere, kThere, w.wire);
   w.arrive_at_slot(w.wire, outer(frame(mac(9), mac(2)), 10, kThere, kHere));
@@ -206,7 +206,7 @@ TEST(Tunnel, WithoutARouteThereIsNoWay) {
 }
 
 TEST(Tunnel, CarriesJumboFrames) {
-  VxlanSpec v = vni10();
+  TunnelSpec v = vni10();
   v.csum = true;
   Overlay w(v, access(), 9100);
   const PortNo b = w.device(access());
@@ -232,8 +232,8 @@ TEST(Tunnel, CarriesJumboFrames) {
 // Random frames both ways, random damage: each ends somewhere, exactly once when it has one way to go.
 TEST(Tunnel, EveryFrameEndsOnce) {
   std::mt19937 random(3);
-  VxlanSpec many = vni10(std::nullopt);
-  many.vni = 30;
+  TunnelSpec many = vni10(std::nullopt);
+  many.vxlan().vni = 30;
   many.split_horizon = false;
   Overlay w(vni10(), trunk());
   const PortNo b = w.device(access(10));

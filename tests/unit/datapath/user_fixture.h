@@ -73,7 +73,7 @@ class UserDatapathTest : public ControlledTest {
     auto made = make_user_datapath({.workers = 2, .frames = 16384, .time = nullptr, .owner = "test:owner"});
     ASSERT_TRUE(made) << made.error().text;
     dp_ = std::move(*made);
-    ASSERT_EQ(dp_->add_bridge("br"), static_cast<BridgeId>(0));
+    ASSERT_EQ(dp_->bridges().add("br"), static_cast<BridgeId>(0));
   }
   void TearDown() override {
     dp_.reset();
@@ -84,11 +84,11 @@ class UserDatapathTest : public ControlledTest {
     PortSpec spec;
     spec.name = name;
     spec.kind = kind;
-    const auto no = dp_->add_port(spec);
+    const auto no = add_port(spec);
     if (!no) throw std::runtime_error(no.error().text);
     PortPolicy policy;
     policy.bridge = static_cast<BridgeId>(0);
-    if (auto ok = dp_->set_port(*no, policy); !ok) throw std::runtime_error(ok.error().text);
+    if (auto ok = set_port(*no, policy); !ok) throw std::runtime_error(ok.error().text);
     return *no;
   }
   // `from` sends to everybody; all of `to` must get it.

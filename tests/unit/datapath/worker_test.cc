@@ -124,7 +124,7 @@ class Workers : public ::testing::TestWithParam<bool> {
   }
   Port add_quietly(unsigned no) {
     Port p = put(no);
-    draft_->publish_addition();
+    draft_->publish_addition(defer_);
     lasting_.push_back(p.shared);
     return p;
   }
@@ -164,13 +164,14 @@ class Workers : public ::testing::TestWithParam<bool> {
   RcuPtr<Config> config_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<ConfigDraft> draft_;
+  bool defer_ = false;  // additions
 };
 
 // Additions wait for the end; what takes away waits for nothing, and takes what waits along.
 TEST_P(Workers, ChangesAreMadeKnownTogether) {
   const auto known = [this](unsigned no) { return config_.current()->port(static_cast<PortNo>(no)) != nullptr; };
   const Port first = add(1, true);
-  draft_->begin_changes();
+  defer_ = true;
   add_quietly(2);
   EXPECT_FALSE(known(2));
   const std::uint64_t version = config_.current()->version;
@@ -181,11 +182,11 @@ TEST_P(Workers, ChangesAreMadeKnownTogether) {
   EXPECT_TRUE(known(2) && known(3));
   Port fourth = add_quietly(4);
   EXPECT_FALSE(known(4));
-  draft_->end_changes();
+  draft_->publish_deferred();
   EXPECT_TRUE(known(4));
   const std::uint64_t after = config_.current()->version;
-  draft_->begin_changes();
-  draft_->end_changes();
+  draft_->publish_deferred();
+  defer_ = false;
   EXPECT_EQ(config_.current()->version, after) << "nothing was changed";
   add_quietly(5);
   EXPECT_TRUE(known(5)) << "not between the two";

@@ -92,9 +92,9 @@ class World {
     shared_[no]->up = true;
     return no;
   }
-  PortNo tunnel(const VxlanSpec& spec, const PortPolicy& policy) {
+  PortNo tunnel(const TunnelSpec& spec, const PortPolicy& policy) {
     const PortNo no = make_port(policy, PortKind::vxlan);
-    ports[no].vxlan = spec;
+    ports[no].tunnel_spec = spec;
     return no;
   }
   // Two ends of one link; the policies may be of two bridges.
@@ -112,7 +112,7 @@ class World {
   }
   // A path of a tunnel port out of `slot`; `local` and `remote` of one family.
   std::uint32_t path(PortNo port, const IpAddr& local, const IpAddr& remote, std::uint32_t slot, unsigned mtu = 1550) {
-    const VxlanSpec& v = ports[port].vxlan;
+    const TunnelSpec& v = ports[port].tunnel_spec;
     auto p = std::make_unique<TunnelPath>();
     p->port = port;
     p->remote = remote;
@@ -120,7 +120,7 @@ class World {
     p->mtu = mtu;
     p->io = slot;
     p->head = packet::make_encap_template(*MacAddr::parse("02:aa:00:00:00:02"), *MacAddr::parse("02:aa:00:00:00:01"),
-                                          local, remote, v.dst_port, v.vni, v.tos, v.ttl, v.df);
+                                          local, remote, v.vxlan().dst_port, v.vxlan().vni, v.tos, v.ttl, v.df);
     delete paths.replace(next_path_, p.release());
     return next_path_++;
   }
@@ -282,9 +282,12 @@ class World {
       conf->rules = made[bridge];
       conf->settle();
       if (conf->bridge != nullptr) config.bridges[bridge].push_back(conf);
-      if (port.tunnel()) {
-        const IpAddr any = port.vxlan.v6 ? *IpAddr::parse("::") : IpAddr{};
-        config.tunnels[{port.vxlan.vni, port.vxlan.dst_port, port.vxlan.remote.value_or(any)}].push_back(conf.get());
+      if (conf->tunnel()) {
+        const IpAddr any = port.tunnel_spec.v6 ? *IpAddr::parse("::") : IpAddr{};
+        config
+            .tunnels[{port.tunnel_spec.vxlan().vni, port.tunnel_spec.vxlan().dst_port,
+                      port.tunnel_spec.remote.value_or(any)}]
+            .push_back(conf.get());
       }
       config.ports[static_cast<std::size_t>(no)] = std::move(conf);
     }

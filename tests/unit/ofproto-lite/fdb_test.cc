@@ -21,17 +21,17 @@ constexpr BridgeId kBr{0};
 struct World {
   FakeTime time;
   test::FakeDatapath dp{time};
-  Fdb fdb{dp, time};
+  Fdb fdb{dp.stations(), time};
 
   explicit World(FdbConfig config = {}) {
     config.name = "br0";
-    EXPECT_EQ(dp.add_bridge("br0"), kBr);
+    EXPECT_EQ(dp.bridges().add("br0"), kBr);
     EXPECT_TRUE(fdb.set_bridge(kBr, config));
   }
   PortNo port(const std::string& name) {
-    dp::PortSpec spec;
-    spec.name = name;
-    const PortNo number = dp.add_port(spec).value();
+    dp::PortConfig config;
+    config.spec.name = name;
+    const PortNo number = dp.ports().apply(config).value();
     EXPECT_TRUE(fdb.add_port(number, kBr, name));
     return number;
   }
@@ -42,7 +42,7 @@ struct World {
   void send(const dp::LearnEvent& frame) {
     dp.source_seen(frame.key, frame.target);
     std::array<dp::LearnEvent, 1> event;
-    while (dp.poll_events(event) == 1) fdb.learn(event[0]);
+    while (dp.stations().poll(event) == 1) fdb.learn(event[0]);
   }
   void pass(seconds by) {
     time.advance(by);
@@ -217,7 +217,7 @@ TEST(Fdb, ReinstallsWhatTheDatapathLost) {
   World w;
   const PortNo a = w.port("a");
   w.seen(1, a);
-  w.dp.remove_fdb(w.key(1));
+  w.dp.stations().remove(w.key(1));
   w.seen(1, a);
   EXPECT_EQ(w.where(1), a);
 }

@@ -14,7 +14,7 @@ namespace {
 struct World {
   SteadyTime time;
   test::FakeDatapath dp{time};
-  Handler handler{dp, time};
+  Handler handler{dp.stations(), time};
   Switch sw{dp, handler};
 
   dp::PortNo add(const std::string& name) {

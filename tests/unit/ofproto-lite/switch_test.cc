@@ -16,7 +16,7 @@ using testing::IsEmpty;
 struct World {
   FakeTime time;
   test::FakeDatapath dp{time};
-  Handler handler{dp, time};  // not started: its work runs where it is called
+  Handler handler{dp.stations(), time};  // not started: its work runs where it is called
   Switch sw{dp, handler};
 
   static PortConfig port(const std::string& name, dp::PortKind kind = dp::PortKind::netdev) {
@@ -33,7 +33,7 @@ struct World {
   }
   void seen(const std::string& port, std::uint64_t mac, dp::VlanId vlan = 0) {
     const dp::PortNo number = dp.number(port);
-    dp.source_seen({dp.ports().at(port).policy.bridge, vlan, MacAddr::from_u64(mac)}, {number, std::nullopt});
+    dp.source_seen({dp.all_ports().at(port).policy.bridge, vlan, MacAddr::from_u64(mac)}, {number, std::nullopt});
     handler.work();
   }
 };
@@ -79,7 +79,7 @@ TEST(Switch, GivesNumbersAndTellsThemApart) {
   EXPECT_EQ(w.sw.port("br0")->ofport, limits::kOfportLocal);
   EXPECT_EQ(w.sw.port("vm1")->ofport, 1);
   EXPECT_EQ(w.sw.port("vm2")->ofport, 1) << "numbers are per bridge";
-  EXPECT_NE(w.dp.ports().at("vm1").policy.bridge, w.dp.ports().at("vm2").policy.bridge);
+  EXPECT_NE(w.dp.all_ports().at("vm1").policy.bridge, w.dp.all_ports().at("vm2").policy.bridge);
   const auto twice = w.sw.add_port("br1", w.port("vm1"));
   EXPECT_THAT(twice.error().text, HasSubstr("already in bridge br0"));
   EXPECT_THAT(w.sw.add_port("br9", w.port("vm9")).error().text, HasSubstr("bridges: br0, br1"));
@@ -97,8 +97,8 @@ TEST(Switch, RemovingABridgeTakesItsPortsAndEntries) {
   w.sw.remove_bridge("br0");
   EXPECT_EQ(w.dp.fdb().size(), 1U);
   EXPECT_THAT(w.sw.ports(), ElementsAre("br1", "vm2"));
-  EXPECT_EQ(w.dp.ports().size(), 2U);
-  EXPECT_EQ(w.dp.bridges().size(), 1U);
+  EXPECT_EQ(w.dp.all_ports().size(), 2U);
+  EXPECT_EQ(w.dp.all_bridges().size(), 1U);
   EXPECT_THAT(w.dp.complaints(), IsEmpty()) << "its ports have left it before";
 }
 
@@ -110,8 +110,8 @@ TEST(Switch, ABridgeGetsBackTheNumberThatTheDatapathRemembers) {
   w.bridge("br1");
   ASSERT_TRUE(w.sw.add_port("br0", w.port("vm0")));
   ASSERT_TRUE(w.sw.add_port("br1", w.port("vm1")));
-  EXPECT_EQ(w.dp.ports().at("vm1").policy.bridge, dp::BridgeId{0});
-  EXPECT_EQ(w.dp.ports().at("vm0").policy.bridge, dp::BridgeId{2}) << "0 and 1 are other bridges'";
+  EXPECT_EQ(w.dp.all_ports().at("vm1").policy.bridge, dp::BridgeId{0});
+  EXPECT_EQ(w.dp.all_ports().at("vm0").policy.bridge, dp::BridgeId{2}) << "0 and 1 are other bridges'";
   w.seen("vm1", 0x020000000001);
   EXPECT_EQ(w.sw.fdb_lines("br1")->size(), 1U);
   EXPECT_EQ(w.sw.fdb_lines("br0")->size(), 0U);
@@ -124,9 +124,9 @@ TEST(Switch, ABridgeThatCannotBeHadLeavesNothing) {
   ASSERT_FALSE(r);
   EXPECT_THAT(r.error().text, HasSubstr("bridge br0: no memory for 200 entries"));
   EXPECT_FALSE(w.sw.has_bridge("br0"));
-  EXPECT_TRUE(w.dp.bridges().empty());
+  EXPECT_TRUE(w.dp.all_bridges().empty());
   ASSERT_TRUE(w.sw.add_bridge("br1", {.fdb_capacity = 50}));
-  EXPECT_EQ(w.dp.bridges().at("br1"), dp::BridgeId{0});
+  EXPECT_EQ(w.dp.all_bridges().at("br1"), dp::BridgeId{0});
   ASSERT_FALSE(w.sw.set_bridge("br1", {.fdb_capacity = 200}));
   EXPECT_EQ(w.sw.bridge("br1")->fdb_capacity, 50U);
 }
@@ -143,7 +143,7 @@ TEST(Switch, NewVlanRulesForgetWhatWasLearned) {
   vm1.policy.vlan_mode = dp::VlanMode::access;
   vm1.policy.tag = 10;
   ASSERT_TRUE(w.sw.set_port(vm1));
-  EXPECT_EQ(w.dp.ports().at("vm1").policy.tag, 10);
+  EXPECT_EQ(w.dp.all_ports().at("vm1").policy.tag, 10);
   EXPECT_TRUE(w.dp.fdb().empty());
 }
 
@@ -199,12 +199,12 @@ TEST(Switch, FloodListOfAMultipointTunnel) {
   World w;
   w.bridge("br0");
   PortConfig vx = w.port("vx", dp::PortKind::vxlan);
-  vx.remotes = {*IpAddr::parse("192.0.2.1"), *IpAddr::parse("192.0.2.2")};
+  vx.flood = {*IpAddr::parse("192.0.2.1"), *IpAddr::parse("192.0.2.2")};
   ASSERT_TRUE(w.sw.add_port("br0", vx));
-  EXPECT_EQ(w.dp.ports().at("vx").flood.size(), 2U);
-  vx.remotes.pop_back();
+  EXPECT_EQ(w.dp.all_ports().at("vx").flood.size(), 2U);
+  vx.flood.pop_back();
   ASSERT_TRUE(w.sw.set_port(vx));
-  EXPECT_EQ(w.dp.ports().at("vx").flood.size(), 1U);
+  EXPECT_EQ(w.dp.all_ports().at("vx").flood.size(), 1U);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ TEST(Control, FdbShowReadsWell) {
   w.add_bridge("br0");
   w.add_port("br0", "vm1");
   w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "flow"}})}});
-  const auto bridge = w.dp.ports().at("vm1").policy.bridge;
+  const auto bridge = w.dp.all_ports().at("vm1").policy.bridge;
   w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000002)}, {w.dp.number("vm1"), std::nullopt});
   w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000003)}, {w.dp.number("vx"), IpAddr::parse("192.0.2.2")});
   w.handler.work();

@@ -16,25 +16,25 @@ TEST(Reconcile, UnknownDatapathType) {
   EXPECT_THAT(w.error("br0"), HasSubstr("datapath type \"system\" is not available here"));
   w.set("Bridge", "br0", {{"datapath_type", "netdev"}});
   EXPECT_EQ(w.error("br0"), "");
-  EXPECT_TRUE(w.dp.ports().contains("br0"));
+  EXPECT_TRUE(w.dp.all_ports().contains("br0"));
 }
 
 // Two datapaths over one database.
 struct TwoDatapaths {
   World w;  // its "user" half and the database
   heddle::test::FakeDatapath kernel_dp{w.time};
-  ofproto::Handler kernel_handler{kernel_dp, w.time};
+  ofproto::Handler kernel_handler{kernel_dp.stations(), w.time};
   ofproto::Switch kernel{kernel_dp, kernel_handler};
   Reconciler reconciler{*w.db, {{"user", &w.sw}, {"kernel", &kernel}}, nullptr};
 };
 
 TEST(Reconcile, DatapathTypesAndTheStandard) {
-  const DatapathOffer both{{"kernel", "user"}, "", {}};
-  const DatapathOffer user{{"user"}, "", {}};
+  const DatapathOffer both{{{"kernel", {}}, {"user", {}}}, "", {}};
+  const DatapathOffer user{{{"user", {}}}, "", {}};
   EXPECT_EQ(canonical_datapath("", both), "kernel");
   EXPECT_EQ(canonical_datapath("", user), "user");
-  EXPECT_EQ(canonical_datapath("", {{"kernel", "user"}, "user", {}}), "user");
-  EXPECT_EQ(canonical_datapath("", {{"user"}, "kernel", {}}), "kernel") << "asked for, so no other will do";
+  EXPECT_EQ(canonical_datapath("", {{{"kernel", {}}, {"user", {}}}, "user", {}}), "user");
+  EXPECT_EQ(canonical_datapath("", {{{"user", {}}}, "kernel", {}}), "kernel") << "asked for, so no other will do";
   for (const DatapathOffer& offer : {both, user}) {
     EXPECT_EQ(canonical_datapath("system", offer), "kernel");
     EXPECT_EQ(canonical_datapath("kernel", offer), "kernel");
@@ -65,7 +65,7 @@ TEST(Reconcile, ALiveBridgeMovesToAnotherDatapathAndBack) {
   w.add_port("br0", "vm1", Json::object(), {{"tag", 7}});
   w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "1"}})}});
   t.reconciler.run();
-  ASSERT_EQ(w.dp.ports().size(), 3U);
+  ASSERT_EQ(w.dp.all_ports().size(), 3U);
   EXPECT_THAT(w.db->rows("Open_vSwitch")[0]->get("datapath_types").strings(),
               ElementsAre("kernel", "netdev", "system", "user"));
   const auto number = w.ofport("vx");
@@ -73,10 +73,10 @@ TEST(Reconcile, ALiveBridgeMovesToAnotherDatapathAndBack) {
     w.transact(Json::array(
         {{{"op", "update"}, {"table", "Bridge"}, {"where", w.where_name("br0")}, {"row", {{"datapath_type", type}}}}}));
     t.reconciler.run();
-    EXPECT_THAT(from->ports(), IsEmpty()) << type;
-    EXPECT_THAT(from->bridges(), IsEmpty()) << type;
-    ASSERT_EQ(to->ports().size(), 3U) << type;
-    EXPECT_EQ(to->ports().at("vm1").policy.tag, 7);
+    EXPECT_THAT(from->all_ports(), IsEmpty()) << type;
+    EXPECT_THAT(from->all_bridges(), IsEmpty()) << type;
+    ASSERT_EQ(to->all_ports().size(), 3U) << type;
+    EXPECT_EQ(to->all_ports().at("vm1").policy.tag, 7);
     EXPECT_EQ(w.ofport("vx"), number) << type;
     for (const char* port : {"br0", "vx"}) EXPECT_EQ(w.error(port), "") << type;
     EXPECT_THAT(from->complaints(), IsEmpty());
@@ -91,7 +91,7 @@ TEST(Reconcile, APortMovesBetweenBridgesOfTwoDatapaths) {
   w.insert_bridge("bk", {{"datapath_type", "kernel"}});
   w.add_port("bu", "vm1");
   t.reconciler.run();
-  ASSERT_TRUE(w.dp.ports().contains("vm1"));
+  ASSERT_TRUE(w.dp.all_ports().contains("vm1"));
   const auto uuid = Json::array({"uuid", w.db->find_by("Port", "name", ovsdb::Datum::of("vm1"))->uuid().to_string()});
   const auto mutate = [&](const char* bridge, const char* how) {
     return Json{{"op", "mutate"},
@@ -101,8 +101,8 @@ TEST(Reconcile, APortMovesBetweenBridgesOfTwoDatapaths) {
   };
   w.transact(Json::array({mutate("bu", "delete"), mutate("bk", "insert")}));
   t.reconciler.run();
-  EXPECT_FALSE(w.dp.ports().contains("vm1"));
-  EXPECT_TRUE(t.kernel_dp.ports().contains("vm1"));
+  EXPECT_FALSE(w.dp.all_ports().contains("vm1"));
+  EXPECT_TRUE(t.kernel_dp.all_ports().contains("vm1"));
 }
 
 // A port whose row has become wrong keeps its settings where it is, but does not hold its bridge back.
@@ -119,7 +119,7 @@ TEST(Reconcile, ABrokenPortDoesNotStayBehindWhenItsBridgeMoves) {
         {"where", w.where_name("vx")},
         {"row", {{"options", w.map({{"key", "x"}})}}}}}));
   t.reconciler.run();
-  EXPECT_THAT(w.dp.ports(), IsEmpty());
+  EXPECT_THAT(w.dp.all_ports(), IsEmpty());
   EXPECT_THAT(w.error("vx"), testing::Not(HasSubstr("keeps its former settings")));
   EXPECT_EQ(w.ofport("vx"), -1);
 }
@@ -140,7 +140,7 @@ TEST(Reconcile, PatchPortsOfTwoDatapathsAreParted) {
   w.w.set("Bridge", "br1", {{"datapath_type", "user"}});
   w.reconciler.run();
   EXPECT_EQ(w.w.error("a") + w.w.error("b"), "");
-  EXPECT_EQ(w.w.dp.ports().at("a").spec.peer, "b");
+  EXPECT_EQ(w.w.dp.all_ports().at("a").spec.peer, "b");
 }
 
 }  // namespace

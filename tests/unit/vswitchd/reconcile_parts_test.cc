@@ -21,7 +21,7 @@ class Twins : public testing::TestWithParam<unsigned> {
   // UUIDs differ, and with them what is made of them.
   static std::map<std::string, std::string> picture(World& w) {
     std::map<std::string, std::string> out;
-    for (const auto& [name, port] : w.dp.ports())
+    for (const auto& [name, port] : w.dp.all_ports())
       out["port " + name] = fmt::format("bridge {} mode {} tag {} protected {} mtu {} peer {} kind {}",
                                         static_cast<int>(port.policy.bridge), static_cast<int>(port.policy.vlan_mode),
                                         port.policy.tag, port.policy.protected_port, port.spec.mtu.value_or(0),
@@ -151,7 +151,7 @@ TEST(ReconcileParts, AChangeThatComesWithOurOwn) {
   EXPECT_TRUE(once);
   EXPECT_EQ(w.wishes, 1);
   w.reconciler.run();
-  EXPECT_EQ(w.dp.ports().at("vm1").policy.tag, 9);
+  EXPECT_EQ(w.dp.all_ports().at("vm1").policy.tag, 9);
 }
 
 // What failed is tried again with every run; what somebody set by hand is put right by the next.

@@ -58,12 +58,12 @@ TEST(Reconcile, TheTour) {
   w.add_port("br0", "vm1");
   w.add_port("br0", "vm2", Json::object(), {{"tag", 20}});
   w.add_port("br0", "vx10", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "10"}})}});
-  const auto ports = w.dp.ports();
+  const auto ports = w.dp.all_ports();
   ASSERT_EQ(ports.size(), 4U);
   EXPECT_EQ(ports.at("br0").spec.kind, dp::PortKind::internal);
   EXPECT_EQ(ports.at("vm2").policy.vlan_mode, dp::VlanMode::access);
   EXPECT_EQ(ports.at("vm2").policy.tag, 20);
-  EXPECT_EQ(ports.at("vx10").spec.vxlan.vni, 10U);
+  EXPECT_EQ(ports.at("vx10").spec.tunnel.vxlan().vni, 10U);
   EXPECT_EQ(w.ofport("br0"), 65534);
   EXPECT_EQ(w.ofport("vm1"), 1);
   EXPECT_EQ(w.error("vm1"), "");
@@ -72,13 +72,13 @@ TEST(Reconcile, TheTour) {
   EXPECT_EQ(w.iface("vm1")->get("status").at("driver_name"), "veth");
   EXPECT_EQ(w.iface("vx10")->get("status").at("guest_mtu"), "1500");
   w.remove_port("br0", "vm1");
-  EXPECT_FALSE(w.dp.ports().contains("vm1"));
+  EXPECT_FALSE(w.dp.all_ports().contains("vm1"));
   w.transact(Json::array({{{"op", "update"},
                            {"table", "Open_vSwitch"},
                            {"where", Json::array()},
                            {"row", {{"bridges", Json::array({"set", Json::array()})}}}}}));
   w.reconciler.run();
-  EXPECT_THAT(w.dp.ports(), IsEmpty());
+  EXPECT_THAT(w.dp.all_ports(), IsEmpty());
   EXPECT_THAT(w.sw.bridges(), IsEmpty());
 }
 
@@ -123,7 +123,7 @@ TEST(Reconcile, InPieces) {
   ask(5);
   w.reconciler.begin();
   EXPECT_FALSE(w.reconciler.step(one_port));
-  EXPECT_EQ(w.dp.ports().size(), 1U);
+  EXPECT_EQ(w.dp.all_ports().size(), 1U);
   EXPECT_EQ(applied(), 0);
 
   w.insert_port("br0", "vm3");  // comes too late for this run,
@@ -158,11 +158,11 @@ TEST(Reconcile, PortsGoInPiecesToo) {
                            {"row", {{"bridges", Json::array({"set", Json::array()})}}}}}));
   w.reconciler.begin();
   EXPECT_FALSE(w.reconciler.step([] { return true; }));
-  EXPECT_EQ(w.dp.ports().size(), 2U);
+  EXPECT_EQ(w.dp.all_ports().size(), 2U);
   w.reconciler.begin();  // anew, from where it is
-  while (!w.reconciler.step([] { return true; })) EXPECT_LE(w.dp.ports().size(), 2U);
-  EXPECT_TRUE(w.dp.ports().empty());
-  EXPECT_TRUE(w.dp.bridges().empty());
+  while (!w.reconciler.step([] { return true; })) EXPECT_LE(w.dp.all_ports().size(), 2U);
+  EXPECT_TRUE(w.dp.all_ports().empty());
+  EXPECT_TRUE(w.dp.all_bridges().empty());
   EXPECT_THAT(w.dp.complaints(), testing::IsEmpty());
 }
 
@@ -212,7 +212,7 @@ TEST(Reconcile, PortNumbersSurviveARestart) {
   EXPECT_EQ(w.ofport("vma"), 2);
   w.add_port("br0", "absent");  // has no number yet, and is the first by name
   heddle::test::FakeDatapath fresh(w.time);
-  ofproto::Handler handler(fresh, w.time);
+  ofproto::Handler handler(fresh.stations(), w.time);
   ofproto::Switch restarted(fresh, handler);
   Reconciler next(*w.db, {{"user", &restarted}}, nullptr);
   next.run();
@@ -241,7 +241,7 @@ TEST(Reconcile, VlanModes) {
             {{"tag", 7}, {"vlan_mode", "native-untagged"}, {"trunks", trunks}}, dp::VlanMode::native_untagged, 7, 2}}) {
     const std::string name = "p" + std::to_string(n++);
     w.add_port("br0", name, Json::object(), c.port);
-    const auto policy = w.dp.ports().at(name).policy;
+    const auto policy = w.dp.all_ports().at(name).policy;
     EXPECT_EQ(policy.vlan_mode, c.mode) << name;
     EXPECT_EQ(policy.tag, c.tag) << name;
     EXPECT_EQ(policy.trunks.count(), c.trunks) << name;
@@ -258,7 +258,7 @@ TEST(Reconcile, BadRowsSayWhyAndTheRestGoesOn) {
   w.add_port("br0", "a-name-that-is-too-long");
   w.device("vm1");
   w.add_port("br0", "vm1");
-  EXPECT_THAT(w.error("g0"), HasSubstr("types: system, internal, tap, patch, vxlan"));
+  EXPECT_THAT(w.error("g0"), HasSubstr("types: system, tap, internal, vxlan, patch"));
   EXPECT_THAT(w.error("vx"), HasSubstr("options:key=16777216: must be a number from 0 to 16777215"));
   EXPECT_THAT(w.error("a-name-that-is-too-long"), HasSubstr("cannot be the name of a network device"));
   EXPECT_EQ(w.ofport("vx"), -1);
@@ -274,7 +274,7 @@ TEST(Reconcile, ABadChangeLeavesAWorkingPortAlone) {
   w.add_port("br0", "vx", {{"type", "vxlan"}, {"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "1"}})}});
   w.set("Interface", "vx", {{"options", w.map({{"remote_ip", "192.0.2.2"}, {"key", "x"}})}});
   EXPECT_THAT(w.error("vx"), HasSubstr("keeps its former settings"));
-  EXPECT_EQ(w.dp.ports().at("vx").spec.vxlan.vni, 1U);
+  EXPECT_EQ(w.dp.all_ports().at("vx").spec.tunnel.vxlan().vni, 1U);
   EXPECT_EQ(w.ofport("vx"), 1);
 }
 
@@ -322,7 +322,7 @@ TEST(Reconcile, BondsAreRefused) {
   w.reconciler.run();
   EXPECT_THAT(w.error("e0"), HasSubstr("bonds are not supported: port bond0 has 2 interfaces"));
   EXPECT_THAT(w.error("e1"), HasSubstr("bonds are not supported"));
-  EXPECT_FALSE(w.dp.ports().contains("e0"));
+  EXPECT_FALSE(w.dp.all_ports().contains("e0"));
 }
 
 TEST(Reconcile, BridgeSettings) {
@@ -333,7 +333,7 @@ TEST(Reconcile, BridgeSettings) {
                                                {"datapath-id", "0xaa"}})}});
   EXPECT_EQ(w.sw.bridge("br0")->aging, std::chrono::seconds(60));
   EXPECT_EQ(w.sw.bridge("br0")->fdb_capacity, 100U);
-  EXPECT_EQ(w.dp.ports().at("br0").spec.mac, MacAddr::parse("02:00:00:00:00:aa"));
+  EXPECT_EQ(w.dp.all_ports().at("br0").spec.mac, MacAddr::parse("02:00:00:00:00:aa"));
   EXPECT_EQ(w.db->rows("Bridge")[0]->get("datapath_id").string_or(""), "00000000000000aa");
   w.set("Bridge", "br0", {{"other_config", w.map({{"mac-aging-time", "5"}, {"mac-table-size", "many"}})}});
   EXPECT_EQ(w.sw.bridge("br0")->aging, std::chrono::seconds(15));

@@ -17,7 +17,7 @@ TunnelOptions good(Options options) {
 }
 
 TEST(TunnelOptions, Defaults) {
-  dp::VxlanSpec want;
+  dp::TunnelSpec want;
   want.remote = IpAddr::parse("192.0.2.2");
   EXPECT_EQ(good({}).spec, want);
   EXPECT_FALSE(want.csum);
@@ -25,11 +25,11 @@ TEST(TunnelOptions, Defaults) {
 }
 
 TEST(TunnelOptions, EachOptionIsTaken) {
-  EXPECT_EQ(good({{"key", "10"}}).spec.vni, 10U);
-  EXPECT_EQ(good({{"key", "0xffffff"}}).spec.vni, 16777215U);
-  EXPECT_EQ(good({{"in_key", "7"}, {"out_key", "7"}}).spec.vni, 7U);
+  EXPECT_EQ(good({{"key", "10"}}).spec.vxlan().vni, 10U);
+  EXPECT_EQ(good({{"key", "0xffffff"}}).spec.vxlan().vni, 16777215U);
+  EXPECT_EQ(good({{"in_key", "7"}, {"out_key", "7"}}).spec.vxlan().vni, 7U);
   EXPECT_EQ(good({{"local_ip", "192.0.2.1"}}).spec.local, IpAddr::parse("192.0.2.1"));
-  EXPECT_EQ(good({{"dst_port", "8472"}}).spec.dst_port, 8472);
+  EXPECT_EQ(good({{"dst_port", "8472"}}).spec.vxlan().dst_port, 8472);
   EXPECT_EQ(good({{"tos", "0x28"}}).spec.tos, 0x28);
   EXPECT_TRUE(good({{"tos", "inherit"}}).spec.tos_inherit);
   EXPECT_EQ(good({{"ttl", "255"}}).spec.ttl, 255);

@@ -23,7 +23,7 @@ struct DeviceCall {
 struct World {
   FakeTime time;
   heddle::test::FakeDatapath dp{time};
-  ofproto::Handler handler{dp, time};
+  ofproto::Handler handler{dp.stations(), time};
   ofproto::Switch sw{dp, handler};
   std::unique_ptr<ovsdb::Database> db = ovsdb::Database::open(builtin_schema(), "").value();
   std::vector<DeviceCall> device_calls;
