@@ -290,7 +290,7 @@ def test_ports_without_a_device_are_refused(lab, host, guests):
     host.vsctl("add-port br0 patch0 -- set Interface patch0 type=patch options:peer=patch1")
     for port in ("vx", "patch0"):
         assert shape(host, port, 9 * MBIT, {"max_rate": 9 * MBIT}, check=False).returncode == 1
-        wait_until(lambda port=port: "qos" in error(host, port) and "no queues of its own" in error(host, port), 5,
+        wait_until(lambda port=port: "QoS of port" in error(host, port) and "no queues of its own" in error(host, port), 5,
                    f"{port} has an error")
         unshape(host, port)
         wait_until(lambda port=port: error(host, port) == "", 5, "without it there is none")

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel's answer to "how do packets reach this remote VTEP": for both providers, in one form and in the same
+// words. Control and handler thread, one caller at a time for each Netlink.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/addr.h"
+#include "datapath/port.h"
+#include "netlink/netlink.h"
+
+namespace heddle::dp {
+
+struct Route {
+  bool usable = false;
+  unsigned mtu = 0;  // of the outer IP packet, bytes
+  IpAddr local;      // outer source address
+  int ifindex = 0;   // of the device that packets leave by
+  IpAddr next_hop;
+  std::string problem;  // why the route is not usable, with the address; empty when it is
+  bool operator==(const Route&) const = default;
+};
+
+// `local` none: the route decides.
+Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optional<IpAddr>& local);
+
+// The largest guest packet (its IP header included) that a tunnel carries without outer fragments; 0: none.
+unsigned guest_mtu(const TunnelSpec& tunnel, unsigned underlay_mtu);
+
+// Adds one remote's route to the state of a tunnel port: presence, MTU of guests, error, and for the first remote its
+// details.
+void add_route_state(PortState& state, netlink::Netlink& kernel, const PortSpec& port, const Route& route, bool first);
+
+}  // namespace heddle::dp
