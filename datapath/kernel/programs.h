@@ -46,7 +46,7 @@ class Programs {
   BpfMap<__u32, hd_policer> policers;
   BpfMap<hd_mirror_key, hd_mirror> mirrors;
   BpfMap<hd_name_key, hd_name> names;
-  [[nodiscard]] int traffic() const;   // of each CPU: see Traffic in kernel_datapath_ports.cc
+  [[nodiscard]] int traffic() const;   // of each CPU: see PortTable::counters()
   [[nodiscard]] int learning() const;  // for mmap()
   [[nodiscard]] int events() const;
 

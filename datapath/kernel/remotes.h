@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The remote VTEPs that tunnels lead to, by number: what the programs need to know of each (address, path MTU, whether
 // there is a route), kept as routes change. Encapsulation, neighbours and the choice of a source address are the
-// kernel's; we ask only what it will do.
+// kernel's; its routing table is only asked.
 //
 // Threads: control and handler, serialised by a mutex inside.
 #pragma once
 
-#include <map>
 #include <mutex>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "base/addr.h"
 #include "base/result.h"
+#include "datapath/control/counted_numbers.h"
+#include "datapath/control/route.h"
 #include "datapath/kernel/programs.h"
 #include "netlink/netlink.h"
 
@@ -26,13 +25,6 @@ class Remotes {
     std::optional<IpAddr> local;  // none: the route decides
     auto operator<=>(const Key&) const = default;
   };
-  struct View {
-    bool usable = false;
-    unsigned mtu = 0;  // of the outer IP packet
-    IpAddr local;
-    int ifindex = 0;  // of the device that packets leave by
-    std::string problem;
-  };
 
   // Takes over what the map has: entries that nobody acquires until drop_unused() go then.
   Remotes(BpfMap<__u32, hd_remote> map, netlink::Netlink& kernel);
@@ -43,7 +35,7 @@ class Remotes {
   // One more user of a number that an FDB entry of an earlier life has; false when there is none such.
   bool adopt(std::uint32_t number);
   [[nodiscard]] std::optional<IpAddr> address(std::uint32_t number) const;
-  [[nodiscard]] View view(std::uint32_t number) const;
+  [[nodiscard]] Route route(std::uint32_t number) const;
 
   // --- control ---
   // Asks the kernel again about every remote. True when any changed.
@@ -54,21 +46,15 @@ class Remotes {
  private:
   struct Entry {
     Key key;
-    unsigned refs = 0;
     bool asked = false;  // in this life
-    View view;
+    Route route;
   };
   bool resolve(std::uint32_t number, Entry& e);
-  void forget(std::uint32_t number);
-  Result<std::uint32_t> free_number();
 
   BpfMap<__u32, hd_remote> map_;
   netlink::Netlink& kernel_;
   mutable std::mutex mutex_;
-  std::map<std::uint32_t, Entry> entries_;
-  std::map<Key, std::uint32_t> numbers_;
-  std::vector<std::uint32_t> free_;
-  std::uint32_t next_ = 1;
+  CountedNumbers<Key, Entry> numbers_;
 };
 
 // IPv4 in the first four bytes, zeros behind; all zeros for no address.

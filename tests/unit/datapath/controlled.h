@@ -49,9 +49,10 @@ class ControlledTest : public ::testing::Test {
   }
 
   // The tests change one aspect of a port at a time; the seam takes whole configurations.
-  Result<PortNo> add_port(const PortSpec& spec) {
+  Result<PortNo> add_port(const PortSpec& spec, const PortPolicy& policy = {}) {
     PortConfig config;
     config.spec = spec;
+    config.policy = policy;
     const auto no = dp_->ports().apply(config);
     if (no) configs_[*no] = config;
     return no;

@@ -19,8 +19,7 @@ class KernelBridge : public KernelDatapathTest {
     }
     PortSpec spec;
     spec.name = name + "0";
-    const PortNo no = must(add_port(spec));
-    must(set_port(no, policy));
+    const PortNo no = must(add_port(spec, policy));
     EXPECT_TRUE(settles([&] { return dp_->ports().state(no).link_up; })) << dp_->ports().state(no).error;
     return no;
   }

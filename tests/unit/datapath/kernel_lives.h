@@ -62,11 +62,7 @@ class KernelDatapathTest : public ControlledTest {
     spec.tunnel.vxlan().vni = vni;
     return spec;
   }
-  PortNo add(const PortSpec& spec) {
-    const PortNo no = must(add_port(spec));
-    must(set_port(no, trunk()));
-    return no;
-  }
+  PortNo add(const PortSpec& spec) { return must(add_port(spec, trunk())); }
   PortNo add(const std::string& name, PortKind kind = PortKind::netdev) { return add(device(name, kind)); }
   // `from` sends to everybody; all of `to` get it, and get it once.
   void reach(const std::string& from, const std::vector<std::string>& to) {

@@ -110,14 +110,14 @@ TEST_F(KernelTables, RemotesAreNumberedAndFollowTheRoutes) {
   EXPECT_EQ(must(remotes.acquire(key)), n);
   EXPECT_NE(must(remotes.acquire({key.addr, IpAddr::parse("192.0.2.1")})), n) << "another local address";
   EXPECT_EQ(remotes.address(n), key.addr);
-  EXPECT_FALSE(remotes.view(n).usable);
-  EXPECT_NE(remotes.view(n).problem.find("192.0.2.2"), std::string::npos);
+  EXPECT_FALSE(remotes.route(n).usable);
+  EXPECT_NE(remotes.route(n).problem.find("192.0.2.2"), std::string::npos);
   EXPECT_EQ(w().programs->remotes.get(n)->usable, 0);
   heddle::test::veth("u0", "u1");
   sh("ip addr add 192.0.2.1/24 dev u0");
   EXPECT_TRUE(remotes.refresh());
   EXPECT_FALSE(remotes.refresh());
-  EXPECT_EQ(remotes.view(n).mtu, 1500U);
+  EXPECT_EQ(remotes.route(n).mtu, 1500U);
   EXPECT_EQ(w().programs->remotes.get(n)->usable, 1);
   EXPECT_EQ(w().programs->remotes.get(n)->mtu, 1500U);
   sh("ip link set u0 mtu 1400");

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tunnel ports of the kernel datapath: what the programs need for both directions (`tunnels`, `vnis`, the tunnel fields
+// of `ports`), and the remotes they lead to.
+//
+// Owner: KernelPorts. Control thread.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "datapath/control/port_registry.h"
+#include "datapath/kernel/fdb_tables.h"
+#include "datapath/kernel/port_entry.h"
+#include "datapath/kernel/port_table.h"
+#include "datapath/kernel/remotes.h"
+#include "datapath/kernel/vxlan_devices.h"
+
+namespace heddle::dp {
+
+class TunnelPorts {
+ public:
+  TunnelPorts(const Programs& programs, Remotes& remotes, FdbTables& fdb, PortTable& table, VxlanDevices devices,
+              PortRegistry<PortEntry>& ports)
+      : programs_(programs), remotes_(remotes), fdb_(fdb), table_(table), devices_(std::move(devices)), ports_(ports) {}
+
+  // The port is in the registry already. Errc::exists: another port has the same end points and key, or a foreign
+  // device is in the way; Errc::limit.
+  Result<> add(PortEntry& p);
+  void remove(PortEntry& p);
+  // Errc::invalid: the port is no multipoint tunnel; Errc::limit. `before` gets the numbers of the old list, for
+  // release() when the flood sets without them stand.
+  Result<> set_flood(PortEntry& p, const std::vector<IpAddr>& remotes, std::vector<std::uint32_t>& before);
+  void release(const std::vector<std::uint32_t>& remotes);
+  [[nodiscard]] PortState state(const PortEntry& p, netlink::Netlink& kernel) const;
+
+  void on_link(const netlink::Link& link) { devices_.on_link(link); }
+  // Makes a vxlan device that is gone anew. Adds the ports whose state is another to `changed`.
+  void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
+  // Tries again the tunnels that are not in force.
+  void retry(std::set<PortNo>& changed);
+  // Ends a take-over: elements of `tunnels` and `vnis` that are no port's go.
+  void drop_stale();
+  [[nodiscard]] const VxlanDevices& devices() const { return devices_; }
+
+ private:
+  struct InForce {
+    hd_tunnel key;
+    __u32 form;  // the bit of `vnis` for a key of this form
+  };
+  Result<> put(PortEntry& p);
+  void write_fields(const PortEntry& p, int device, hd_port& next) const;
+  void write_vni(const hd_vni& net);
+
+  const Programs& programs_;
+  Remotes& remotes_;
+  FdbTables& fdb_;
+  PortTable& table_;
+  VxlanDevices devices_;
+  PortRegistry<PortEntry>& ports_;
+  std::map<PortNo, InForce> in_force_;
+};
+
+}  // namespace heddle::dp
