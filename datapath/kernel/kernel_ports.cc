@@ -162,7 +162,7 @@ Result<> KernelPorts::remove(PortNo no) {
   if (p->is_tunnel()) {
     tunnels_.remove(*p);
   } else {
-    devices_.remove(*p, p->is_patch() && peer_has_pair(*p));
+    devices_.remove(*p);
   }
   forget(*p);
   return {};
@@ -173,12 +173,6 @@ void KernelPorts::forget(PortEntry& p) {
   table_.forget(p.no);
   const std::string name = p.name();
   ports_.remove(p.no, name);
-}
-
-// Whether the port at the other end of a patch port's pair has its end in use.
-bool KernelPorts::peer_has_pair(const PortEntry& p) const {
-  const PortEntry* other = ports_.find(p.spec().peer);
-  return other != nullptr && other->is_patch() && other->spec().peer == p.name() && other->device.attached();
 }
 
 void KernelPorts::lose_device(PortEntry& p, const std::string& why) {

@@ -75,7 +75,6 @@ class KernelPorts final : public Ports {
   void write_bridge_flags(const PortEntry& p, hd_port& next) const;
   void rebuild_flood_sets(BridgeId bridge);
   void rebuild_soon(BridgeId bridge);
-  [[nodiscard]] bool peer_has_pair(const PortEntry& p) const;
 
   Parts parts_;
   PortRegistry<PortEntry> ports_;

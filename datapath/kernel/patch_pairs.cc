@@ -23,7 +23,8 @@ Result<> PatchPairs::check(const PortSpec& spec) {
   return {};
 }
 
-Result<> PatchPairs::make_links(const std::string& near, const std::string& far, const std::string& port) const {
+Result<> PatchPairs::make_links(const std::string& near, const std::string& far, const std::string& port,
+                                const InUse& in_use) const {
   netlink::Netlink& kernel = own_.kernel();
   for (const std::string& name : {near, far}) {
     const auto end = kernel.link(name);
@@ -39,6 +40,10 @@ Result<> PatchPairs::make_links(const std::string& near, const std::string& far,
         if (auto ok = own_.mark(link); !ok) return ok;
       return {};
     }
+    if (in_use(end->index) || (!end->link_netns && in_use(end->link)))
+      return fail(Errc::exists, fmt::format("network device {}, which patch port {} needs, is another port's: give the "
+                                            "port or its peer another name",
+                                            name, port));
     if (auto ok = kernel.remove_link(end->index); !ok) return ok;
   }
   const auto made = kernel.add_veth({near, far, std::nullopt, kLargestMtu, own_.owner()});
@@ -47,10 +52,18 @@ Result<> PatchPairs::make_links(const std::string& near, const std::string& far,
   return {};
 }
 
-Result<netlink::Link> PatchPairs::make(const PortSpec& spec) const {
+Result<netlink::Link> PatchPairs::make(const PortSpec& spec, const InUse& in_use) const {
   const std::string near = end_name(spec.name, spec.peer);
-  if (auto ok = make_links(near, end_name(spec.peer, spec.name), spec.name); !ok) return std::unexpected(ok.error());
+  if (auto ok = make_links(near, end_name(spec.peer, spec.name), spec.name, in_use); !ok)
+    return std::unexpected(ok.error());
   return own_.kernel().link(near);
+}
+
+void PatchPairs::remove(const PortSpec& spec, const InUse& in_use) const {
+  const std::string near = end_name(spec.name, spec.peer);
+  const auto end = own_.kernel().link(near);
+  if (!end || in_use(end->index) || (!end->link_netns && in_use(end->link))) return;
+  own_.remove(near, "veth");
 }
 
 }  // namespace heddle::dp

@@ -9,6 +9,7 @@
 // Owner: PortDevices. Control thread. Stateless: the kernel has the pairs.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "base/result.h"
@@ -25,13 +26,17 @@ class PatchPairs {
   static std::string end_name(const std::string& port, const std::string& peer);
   // Errc::invalid: the spec names no peer, or itself.
   static Result<> check(const PortSpec& spec);
-  // Makes the pair, or takes up the one that is there. Half a pair (the other end is in another namespace) goes first.
-  // The port's own end, which is down: the caller attaches its program first. Errc::exists.
-  Result<netlink::Link> make(const PortSpec& spec) const;
-  void remove(const PortSpec& spec) const { own_.remove(end_name(spec.name, spec.peer), "veth"); }
+  // Makes the pair, or takes up the one that is there. Half a pair (the other end is in another namespace) goes first,
+  // unless `in_use` says that a port has it. The port's own end, which is down: the caller attaches its program first.
+  // Errc::exists.
+  using InUse = std::function<bool(int ifindex)>;
+  Result<netlink::Link> make(const PortSpec& spec, const InUse& in_use) const;
+  // Removes the pair unless a port has one of its ends.
+  void remove(const PortSpec& spec, const InUse& in_use) const;
 
  private:
-  Result<> make_links(const std::string& near, const std::string& far, const std::string& port) const;
+  Result<> make_links(const std::string& near, const std::string& far, const std::string& port,
+                      const InUse& in_use) const;
 
   const OwnDevices& own_;
 };

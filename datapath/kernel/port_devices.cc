@@ -216,7 +216,7 @@ Result<> PortDevices::open_pair(PortEntry& p) {
 }
 
 Result<> PortDevices::open_patch(PortEntry& p) {
-  const auto end = patches_.make(p.spec());
+  const auto end = patches_.make(p.spec(), in_use());
   if (!end) return std::unexpected(end.error());
   if (auto ok = attach(p, *end, false); !ok) return ok;
   p.device.link = *end;
@@ -261,11 +261,11 @@ void PortDevices::close(PortEntry& p, const std::string& why) {
   write(p);
 }
 
-void PortDevices::remove(PortEntry& p, bool peer_has_it) {
+void PortDevices::remove(PortEntry& p) {
   const bool had_device = p.device.attached();
   close(p, "");
   if (p.is_pair() && (had_device || has_unused_pair(p))) pairs_.remove(p.name());
-  if (p.is_patch() && !peer_has_it) patches_.remove(p.spec());
+  if (p.is_patch()) patches_.remove(p.spec(), in_use());
 }
 
 // A pair that was made for the port although the port could not get it. Its name may be that of another port's pair.

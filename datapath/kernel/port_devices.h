@@ -35,8 +35,8 @@ class PortDevices {
   bool open(PortEntry& p);
   // Gives the device back. The port stays, without one; `why` becomes its error.
   void close(PortEntry& p, const std::string& why);
-  // Closes, and removes a device that the datapath made. `peer_has_it`: a patch pair's other end is in use.
-  void remove(PortEntry& p, bool peer_has_it);
+  // Closes, and removes a device that the datapath made and no other port uses.
+  void remove(PortEntry& p);
 
   // The device is as this now.
   void see_link(PortEntry& p, const netlink::Link& link);
@@ -77,6 +77,9 @@ class PortDevices {
   [[nodiscard]] std::optional<MacAddr> direct_peer_mac(const netlink::Link& veth) const;
   [[nodiscard]] bool has_unused_pair(const PortEntry& p) const;
   [[nodiscard]] bool one_of_many();
+  [[nodiscard]] PatchPairs::InUse in_use() const {
+    return [this](int ifindex) { return holders_.contains(ifindex); };
+  }
 
   const OwnDevices& own_;
   const Pins& pins_;

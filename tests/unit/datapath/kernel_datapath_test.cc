@@ -59,6 +59,30 @@ TEST_F(KernelDatapathTest, ManyChangesInARow) {
   reach("d1", {"a1", "c1"});
 }
 
+// Two internal ports whose pairs would have one name, and one device under two names.
+TEST_F(KernelDatapathTest, OneDeviceBelongsToOnePort) {
+  const PortNo first = add("tap42799c05-4a", PortKind::internal);
+  const PortNo second = add("tap81da22ac-1c", PortKind::internal);
+  EXPECT_TRUE(comes_up(first)) << dp_->ports().state(first).error;
+  EXPECT_FALSE(dp_->ports().state(second).present);
+  EXPECT_NE(dp_->ports().state(second).error.find("tap42799c05-4a"), std::string::npos)
+      << dp_->ports().state(second).error;
+  must(dp_->ports().remove(second));
+  EXPECT_TRUE(comes_up(first));
+  EXPECT_NE(if_nametoindex("tap42799c05-4a"), 0U);
+
+  veth("a0", "a1");
+  sh("ip link property add dev a0 altname alt0");
+  const PortNo a = add("a0");
+  const PortNo again = add("alt0");
+  EXPECT_TRUE(comes_up(a));
+  EXPECT_FALSE(dp_->ports().state(again).present);
+  EXPECT_NE(dp_->ports().state(again).error.find("port a0's already"), std::string::npos)
+      << dp_->ports().state(again).error;
+  must(dp_->ports().remove(again));
+  EXPECT_TRUE(comes_up(a));
+}
+
 TEST_F(KernelDatapathTest, RequestsThatCannotWork) {
   add("a0");
   const auto again = add_port(device("a0", PortKind::internal));

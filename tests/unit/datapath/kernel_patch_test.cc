@@ -127,6 +127,30 @@ TEST_F(KernelPatchTest, LoopsEnd) {
   EXPECT_EQ(passed, 2 * (limits::kPatchHops + 1U));
 }
 
+// Names of devices are hashes of port names, and may be equal. The port that comes second gets an error, in either
+// order, and the first one's pair stays, also when the second goes.
+TEST_F(KernelPatchTest, DevicesOfOneNameBelongToThePortThatCameFirst) {
+  struct Case {
+    const char* first;
+    const char* second;
+  };
+  // The near ends have one name; the near end of one has the name of the other's far end.
+  for (const auto& [first, second] : {Case{"12655", "57759"}, Case{"27233", "69359"}, Case{"69359", "27233"}}) {
+    const auto name = [](const char* side, const char* n) { return std::string(side) + n; };
+    const PortNo a = patch(0, name("p", first), name("q", first));
+    const PortNo b = patch(0, name("p", second), name("q", second));
+    EXPECT_TRUE(dp_->ports().state(a).present) << dp_->ports().state(a).error;
+    EXPECT_FALSE(dp_->ports().state(b).present);
+    EXPECT_NE(dp_->ports().state(b).error.find("another name"), std::string::npos) << dp_->ports().state(b).error;
+    const PortNo peer = patch(1, name("q", first), name("p", first));
+    EXPECT_TRUE(settles([&] { return dp_->ports().state(a).link_up && dp_->ports().state(peer).link_up; }));
+    must(dp_->ports().remove(b));
+    EXPECT_TRUE(settles([&] { return dp_->ports().state(a).link_up; }));
+    EXPECT_EQ(dp_->ports().state(a).error, "");
+    for (const PortNo no : {a, peer}) must(dp_->ports().remove(no));
+  }
+}
+
 TEST_F(KernelPatchTest, RequestsThatCannotWork) {
   guests();
   PortSpec spec = device("p1", PortKind::patch);
