@@ -64,7 +64,7 @@ Ports and interfaces:
                                              a port of several interfaces: stored, and an error of each of them, for
                                              this switch has no bonds yet
 
-Remotes, and what else is kept for other programs' sake (controllers, fail mode, auto-attach and zones have no effect yet):
+Remotes, and what else is kept for other programs' sake (controllers, auto-attach and zones have no effect yet):
   get-controller BRIDGE, del-controller BRIDGE
   [--inactivity-probe=MS] set-controller BRIDGE TARGET...
                                              OpenFlow controllers: tcp:HOST[:PORT], ssl:.., ptcp:.., pssl:.., unix:PATH

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# `cmake --install`: programs, systemd unit, schema, bash completion.
+# `cmake --install`: programs, systemd unit, schema, bash completion, manual pages, documentation with the licences.
 foreach(program vswitchd cli)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR})
@@ -15,3 +15,10 @@ if(EXISTS ${CMAKE_SOURCE_DIR}/cli/vsctl.bash)
   install(FILES ${CMAKE_SOURCE_DIR}/cli/vsctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
           RENAME vsctl)
 endif()
+
+install(FILES ${CMAKE_SOURCE_DIR}/docs/man/vswitchd.8 ${CMAKE_SOURCE_DIR}/docs/man/vsctl.8
+        DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+# As they lie in the source, so that their links to each other hold.
+install(FILES LICENSE README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSES/GPL-2.0-only.txt DESTINATION ${CMAKE_INSTALL_DOCDIR}/LICENSES)
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "man" EXCLUDE)
