@@ -61,7 +61,7 @@ void KernelBridges::settle() {
   for (const auto& [name, id] : bridges_)
     if (!ports_.policies().knows(id))
       if (auto ok = set(id, {}); !ok) spdlog::error("kernel datapath: bridge {}: {}", name, ok.error().text);
-  ports_.settle_floods(numbers());
+  ports_.floods().settle(numbers());
   while (!former_.bridges().empty()) {
     const auto [name, id] = *former_.bridges().begin();
     fdb_.remove_bridge(id);

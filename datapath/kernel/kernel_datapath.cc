@@ -37,7 +37,6 @@ class KernelDatapath final : public Datapath {
 
  private:
   KernelDatapathOptions options_;
-  SteadyTime steady_;
   std::unique_ptr<netlink::Netlink> kernel_;         // control
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of remotes_
   std::unique_ptr<KernelNews> news_;
@@ -81,7 +80,8 @@ Result<> KernelDatapath::start() {
   if (!events) return std::unexpected(events.error());
   events_ = std::move(*events);
   own_ = std::make_unique<OwnDevices>(*kernel_, options_.owner);
-  const TimeSource& time = options_.time != nullptr ? *options_.time : steady_;
+  static const SteadyTime steady;
+  const TimeSource& time = options_.time != nullptr ? *options_.time : steady;
   ports_ = std::make_unique<KernelPorts>(
       KernelPorts::Parts{*own_, *pins_, *programs_, *remotes_, *fdb_, *events_, *former_, time});
   bridges_ = std::make_unique<KernelBridges>(*programs_, *fdb_, *ports_, *former_);

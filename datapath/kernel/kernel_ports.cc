@@ -15,7 +15,7 @@ KernelPorts::KernelPorts(const Parts& parts)
       devices_(parts.own, parts.pins, parts.programs, table_, parts.former, parts.time),
       tunnels_(parts.programs, parts.remotes, parts.fdb, table_, VxlanDevices(parts.own, parts.pins, parts.programs),
                ports_),
-      floods_(parts.programs, parts.time) {}
+      floods_(parts.programs, parts.time, ports_, parts.former) {}
 
 const KindSet& KernelPorts::kinds() const {
   static const KindSet all{PortKind::netdev, PortKind::tap, PortKind::internal, PortKind::vxlan, PortKind::patch};
@@ -104,11 +104,11 @@ Result<> KernelPorts::set_policy(PortEntry& p, const PortPolicy& policy) {
   if (auto ok = table_.write(p, next); !ok) return ok;
   const BridgeId before = std::exchange(p.config.policy, policy).bridge;
   if (before == BridgeId::none) {
-    rebuild_soon(policy.bridge);
+    floods_.rebuild_addition(policy.bridge, batching());
     return {};
   }
-  rebuild_flood_sets(policy.bridge);
-  if (before != policy.bridge) rebuild_flood_sets(before);
+  floods_.rebuild(policy.bridge);
+  if (before != policy.bridge) floods_.rebuild(before);
   return {};
 }
 
@@ -116,7 +116,7 @@ Result<> KernelPorts::set_flood(PortEntry& p, const std::vector<IpAddr>& remotes
   std::vector<std::uint32_t> before;
   if (auto ok = tunnels_.set_flood(p, remotes, before); !ok) return ok;
   p.config.flood = remotes;
-  rebuild_flood_sets(p.config.policy.bridge);
+  floods_.rebuild(p.config.policy.bridge);
   tunnels_.release(before);
   return {};
 }
@@ -143,12 +143,12 @@ Result<> KernelPorts::on_bridge_policy(BridgeId bridge) {
     write_bridge_flags(p, next);
     if (auto ok = table_.write(p, next); !ok) return ok;
   }
-  rebuild_flood_sets(bridge);
+  floods_.rebuild(bridge);
   return {};
 }
 
 void KernelPorts::on_bridge_removed(BridgeId bridge) {
-  if (auto ok = floods_.update(bridge, {}); !ok) spdlog::warn("{}", ok.error().text);
+  floods_.forget(bridge);
   policies_.forget(bridge);
 }
 
@@ -182,41 +182,11 @@ void KernelPorts::lose_device(PortEntry& p, const std::string& why) {
 
 void KernelPorts::replace_device(PortEntry& p) {
   devices_.close(p, "replaced");
-  if (devices_.open(p)) rebuild_soon(p.config.policy.bridge);
+  if (devices_.open(p)) floods_.rebuild_addition(p.config.policy.bridge, batching());
   table_.remember(p);
 }
 
-// --- flood sets ---
-
-// For changes that only add to the sets.
-void KernelPorts::rebuild_soon(BridgeId bridge) {
-  if (batching())
-    to_rebuild_.insert(bridge);
-  else
-    rebuild_flood_sets(bridge);
-}
-
-void KernelPorts::batch_closed() {
-  while (!to_rebuild_.empty()) rebuild_flood_sets(*to_rebuild_.begin());
-}
-
-// During a take-over the sets stay as they were until all ports are there again.
-void KernelPorts::rebuild_flood_sets(BridgeId bridge) {
-  to_rebuild_.erase(bridge);
-  if (bridge == BridgeId::none || parts_.former.going_on()) return;
-  std::vector<FloodSets::Member> members;
-  for (const auto& [no, p] : ports_) {
-    if (p.config.policy.bridge != bridge || (p.conf.flags & HD_RESERVED) != 0) continue;
-    if (!p.is_tunnel() && !p.device.attached()) continue;  // until there is a device
-    FloodSets::Member m{p.config.policy, {}};
-    const auto number = static_cast<hd_target>(no);
-    if (!p.multipoint()) m.targets.push_back(number | p.tunnel.remote << 16);
-    for (const std::uint32_t remote : p.tunnel.flood) m.targets.push_back(number | remote << 16);
-    members.push_back(std::move(m));
-  }
-  if (auto ok = floods_.update(bridge, members); !ok)
-    spdlog::error("kernel datapath: flood sets of bridge number {}: {}", static_cast<int>(bridge), ok.error().text);
-}
+void KernelPorts::batch_closed() { floods_.rebuild_deferred(); }
 
 // --- the end of a take-over ---
 
@@ -246,11 +216,6 @@ void KernelPorts::settle() {
   tunnels_.drop_stale();
   for (auto& [no, p] : ports_)
     if (!p.is_tunnel()) devices_.drop_left_over_queues(p);
-}
-
-void KernelPorts::settle_floods(const std::set<BridgeId>& bridges) {
-  for (const BridgeId bridge : bridges) rebuild_flood_sets(bridge);
-  floods_.drop_others(bridges);
 }
 
 // --- what is known ---

@@ -10,8 +10,8 @@
 
 #include "datapath/control/port_registry.h"
 #include "datapath/datapath.h"
+#include "datapath/kernel/bridge_floods.h"
 #include "datapath/kernel/bridge_policies.h"
-#include "datapath/kernel/flood_sets.h"
 #include "datapath/kernel/port_devices.h"
 #include "datapath/kernel/port_table.h"
 #include "datapath/kernel/take_over.h"
@@ -54,12 +54,9 @@ class KernelPorts final : public Ports {
   void lose_device(PortEntry& p, const std::string& why);
   // Another device has come in the place of the port's.
   void replace_device(PortEntry& p);
-  // Flood sets that nobody uses any more go.
-  void sweep() { floods_.sweep(); }
   // Ends a take-over, before the bridges' part: ports of a former life, and what is left of them, go.
   void settle();
-  // The last part: flood sets of these bridges alone.
-  void settle_floods(const std::set<BridgeId>& bridges);
+  [[nodiscard]] BridgeFloods& floods() { return floods_; }
   [[nodiscard]] PortRegistry<PortEntry>& registry() { return ports_; }
   [[nodiscard]] PortDevices& devices() { return devices_; }
   [[nodiscard]] TunnelPorts& tunnels() { return tunnels_; }
@@ -73,8 +70,6 @@ class KernelPorts final : public Ports {
   Result<> set_flood(PortEntry& p, const std::vector<IpAddr>& remotes);
   void set_qos(PortEntry& p, const std::optional<QosSpec>& qos);
   void write_bridge_flags(const PortEntry& p, hd_port& next) const;
-  void rebuild_flood_sets(BridgeId bridge);
-  void rebuild_soon(BridgeId bridge);
 
   Parts parts_;
   PortRegistry<PortEntry> ports_;
@@ -82,8 +77,7 @@ class KernelPorts final : public Ports {
   PortTable table_;
   PortDevices devices_;
   TunnelPorts tunnels_;
-  FloodSets floods_;
-  std::set<BridgeId> to_rebuild_;  // flood sets, by batch_closed()
+  BridgeFloods floods_;
 };
 
 }  // namespace heddle::dp

@@ -91,7 +91,7 @@ void PortNews::check() {
     if (!it->second.is_tunnel() && ports_.devices().refresh(it->second)) changed_.insert(it->first);
   }
   ports_.tunnels().retry(changed_);
-  ports_.sweep();
+  ports_.floods().sweep();
 }
 
 void PortNews::routes_changed() {
