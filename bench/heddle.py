@@ -16,6 +16,11 @@ class Heddle(Switch):
     datapath = "user"
     restarts = True
 
+    @property
+    def programs(self):
+        """Where vswitchd and vsctl are."""
+        return switches.BIN
+
     def set_up(self, ports, tunnel, pin):
         self.lab.set_underlay_ip(self.host, self.underlay if tunnel else None)
         self.pin = pin
@@ -31,7 +36,7 @@ class Heddle(Switch):
 
     def launch(self):
         words = ("--rundir", self.directory, "--db", self.directory / "conf.db", *self.more_options())
-        self.spawn((switches.BIN / "vswitchd", *words), self.pin)
+        self.spawn((self.programs / "vswitchd", *words), self.pin)
 
     def more_options(self):
         return ()
@@ -47,7 +52,7 @@ class Heddle(Switch):
         self.wait_alive("vswitchd, started again", lambda: self.fdb_entries() is not None)
 
     def vsctl(self, *words):
-        run(str(switches.BIN / "vsctl"), "--rundir", str(self.directory), "--timeout=15", *words)
+        run(str(self.programs / "vsctl"), "--rundir", str(self.directory), "--timeout=15", *words)
 
     def control(self, method, *params):
         """A command on the control socket (JSON-RPC 1.0); None when nobody answers."""
@@ -127,7 +132,7 @@ class HeddleKernel(Heddle):
 
     def before_end(self):
         if any(process.poll() is None for process in self.processes):
-            run(str(switches.BIN / "vsctl"), "--rundir", str(self.directory), "--timeout=5", "--if-exists", "del-br",
+            run(str(self.programs / "vsctl"), "--rundir", str(self.directory), "--timeout=5", "--if-exists", "del-br",
                 "br0", check=False)
 
     def tear_down(self):
@@ -140,6 +145,25 @@ class HeddleKernel(Heddle):
         for how in ((), ("--lazy",)):
             if self.bpffs and self.bpffs.is_mount():
                 run("umount", *how, str(self.bpffs), check=False)
+
+
+class Before:
+    """Another build of Heddle (option --before), to compare a change with its predecessor."""
+
+    name = "before"
+    directory_of_build = None
+
+    @property
+    def programs(self):
+        return Before.directory_of_build / "bin"
+
+
+class HeddleBefore(Before, Heddle):
+    pass
+
+
+class HeddleKernelBefore(Before, HeddleKernel):
+    pass
 
 
 class HeddleKernelDevice(HeddleKernel):

@@ -11,14 +11,16 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import report
 import switches
+from heddle import Before
 from lab import Lab
 from suites import SUITES
 from switches import ROOT, OpenVSwitch
 
-START_SECONDS = {"heddle": 1.0, "user": 1.0, "kernel": 1.0, "kernel-device": 1.0, "ovs": 2.5, "floor": 0.5, "bridge": 0.5}
+START_SECONDS = {"heddle": 1.0, "before": 1.0, "user": 1.0, "kernel": 1.0, "kernel-device": 1.0, "ovs": 2.5, "floor": 0.5, "bridge": 0.5}
 USER_ONLY = {"sizes": "64,1500", "flows": "1,1000,100000", "sink": "xdp"}  # options and their defaults
 
 
@@ -39,6 +41,8 @@ def parse():
     p.add_argument("--quick", action="store_true",
                    help="one short round; in suite user 64-byte frames only, with fewest and most flows")
     p.add_argument("--favour", action="store_true", help="run before other work on this machine (nice -15)")
+    p.add_argument("--before", type=Path, metavar="DIR", help="switch `before`: the build directory of another version of "
+                   "Heddle, e.g. --switches heddle,before --before ../older/build/release")
     p.add_argument("--build", default="build/release", help="build directory (default build/release)")
     options = p.parse_args()
     complete(options, p.error)
@@ -56,10 +60,14 @@ def complete(options, error):
 
     suite = options.suite = SUITES[options.suite]
     switches.BIN = ROOT / options.build / "bin"
+    if options.before:
+        Before.directory_of_build = options.before.resolve()
     options.groups = chosen((options.only or ",".join(suite.groups)).split(","), suite.groups, "rows")
     options.rounds = suite.rounds if options.rounds is None else options.rounds
     names = options.switches.split(",") if options.switches else suite.default
     options.kinds = [suite.kinds[name] for name in chosen(names, suite.kinds, "switch")]
+    if "before" in names and not options.before:
+        error("switch before: --before names its build directory")
     for option, default in USER_ONLY.items():
         if suite.name != "user" and getattr(options, option):
             error(f"--{option} is for suite user")

@@ -3,7 +3,7 @@
 datapath beside the Linux bridge. A suite knows its kinds of switches by name (the first ones are compared by default),
 its groups of rows, the ratios that are shown, and how to measure a group."""
 
-from heddle import Heddle, HeddleKernel, HeddleKernelDevice, HeddleUser
+from heddle import Heddle, HeddleBefore, HeddleKernel, HeddleKernelBefore, HeddleKernelDevice, HeddleUser
 from scale_switches import ScaleKernel, ScaleOpenVSwitch, ScaleUser
 from switches import Floor, LinuxBridge, OpenVSwitch
 
@@ -19,9 +19,9 @@ class UserSuite:
     """The user-space datapath, Open vSwitch and the bare forwarder."""
 
     name = "user"
-    kinds = {kind.name: kind for kind in (Heddle, OpenVSwitch, Floor, LinuxBridge)}
-    default = tuple(kinds)
-    ratios = (("heddle", "ovs"), ("heddle", "floor"), ("ovs", "floor"))
+    kinds = {kind.name: kind for kind in (Heddle, OpenVSwitch, Floor, LinuxBridge, HeddleBefore)}
+    default = ("heddle", "ovs", "floor", "bridge")
+    ratios = (("heddle", "before"), ("heddle", "ovs"), ("heddle", "floor"), ("ovs", "floor"))
     ranges = False
     groups = (*RATES, *TCP, "idle")
     rounds = 5
@@ -34,7 +34,7 @@ class UserSuite:
             yield from rows.rate(lab, kind, group, cells, options.seconds, options.sink == "tc")
         elif group in TCP:
             yield from rows.tcp(lab, kind, group, self.streams, max(2, options.seconds))
-        elif kind in (Heddle, OpenVSwitch):
+        elif kind in (Heddle, OpenVSwitch, HeddleBefore):
             yield from rows.idle(lab, kind)
 
     def seconds(self, kind, group, options):
@@ -43,16 +43,16 @@ class UserSuite:
             return len(options.sizes) * len(options.flows) * (options.seconds + 1.3)
         if group in TCP:
             return len(self.streams) * (max(2, options.seconds) + 0.7)
-        return 8 if kind in (Heddle, OpenVSwitch) else 0
+        return 8 if kind in (Heddle, OpenVSwitch, HeddleBefore) else 0
 
 
 class KernelSuite:
     """The kernel datapath and the Linux bridge (with the kernel's vxlan device for the overlay)."""
 
     name = "kernel"
-    kinds = {kind.name: kind for kind in (HeddleKernel, LinuxBridge, HeddleKernelDevice, HeddleUser)}
+    kinds = {kind.name: kind for kind in (HeddleKernel, LinuxBridge, HeddleKernelDevice, HeddleUser, HeddleKernelBefore)}
     default = ("kernel", "bridge")
-    ratios = (("kernel", "bridge"), ("kernel", "kernel-device"))
+    ratios = (("kernel", "before"), ("kernel", "bridge"), ("kernel", "kernel-device"))
     ranges = True
     rates = ("local", "vxlan")
     groups = (*rates, *TCP, *latency.GROUPS, *restart.GROUPS, fdb.GROUP)
