@@ -33,6 +33,7 @@ using VlanSet = std::bitset<limits::kVlanMax + std::size_t{1}>;  // bit n = VLAN
 
 // --- kinds of port ---
 
+// Pinned maps keep the numbers: a kind that comes is added at the end.
 enum class PortKind : std::uint8_t {
   netdev,    // an existing network device, taken over with XDP or TC; PortSpec::name is its name
   tap,       // a device that the datapath makes, and removes with the daemon
