@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every way a frame can end without being delivered. Counted per port; shown by `vsctl drops`. The names are an
-// interface: scripts read them, so a name is never reused for another meaning.
+// interface: scripts read them, so a name is never reused for another meaning. A function that may drop returns
+// std::optional<Drop>, which is empty when the frame passes.
 #pragma once
 
 #include <array>
@@ -16,9 +17,10 @@ enum class Drop : std::uint8_t {
 #define X(name, text) name,
   HEDDLE_DROP_REASONS(X)
 #undef X
-      count_
 };
-inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::count_);
+#define X(name, text) +1
+inline constexpr std::size_t kDropCount = 0 HEDDLE_DROP_REASONS(X);
+#undef X
 
 std::string_view drop_name(Drop reason);
 std::string_view drop_text(Drop reason);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the workers know: an immutable snapshot, replaced as a whole under RCU when the control thread changes anything.
-// Only what hangs on the pointers to Shared objects changes in place: counters, learn queues, FDB entries, link state.
+// The workers' configuration: an immutable snapshot, replaced as a whole under RCU when the control thread changes
+// anything. State that changes in place hangs on it by pointer, in the Shared objects: counters, learn queues, FDB
+// tables, link state.
+//
+// Threads: control builds a snapshot (ConfigDraft) and owns it until the grace period after its replacement; workers
+// read it under an RCU guard. Nothing fails.
 #pragma once
 
 #include <array>
@@ -23,7 +27,7 @@
 
 namespace heddle::dp {
 
-// Where frames for one remote VTEP of one tunnel port go now. Immutable; replaced when route or neighbour changes.
+// The way to one remote VTEP of one tunnel port. Immutable; replaced when route or neighbour changes.
 struct TunnelPath {
   PortNo port = PortNo::none;
   IpAddr remote;
@@ -54,7 +58,7 @@ struct LearnRecord {
   IpAddr remote;
 };
 
-// What changes about a port without a new snapshot.
+// A port's state that changes without a new snapshot.
 struct PortShared {
   struct PerWorker {
     WorkerCounters counters;
@@ -81,37 +85,44 @@ struct PortConf {
   TunnelSpec tunnel_spec;
   std::uint32_t path = 0;            // point-to-point tunnel: its path
   std::vector<std::uint32_t> flood;  // multipoint tunnel: paths of the flood list
-  PortNo peer = PortNo::none;        // patch: where what leaves arrives; none while there is no such port
+  PortNo peer = PortNo::none;        // patch: port where the frames that leave arrive; none while there is no such port
   PortShared* shared = nullptr;
   BridgeShared* bridge = nullptr;
   std::shared_ptr<const BridgeRules> rules;  // null: the bridge has none
-  // Worked out by settle():
-  bool is_tunnel = false;         // by its kind
-  VlanSet carried;                // policy.carries() of every VLAN
-  bool plain = true;              // none of what follows, and no rules
-  bool reserved = false;          // output of a mirror
-  std::uint32_t mirrors_in = 0;   // those that want what comes by this port, one bit a slot
-  std::uint32_t mirrors_out = 0;  // and what leaves by it
-  Policer policer;
 
-  // To be called when all else is set: what the packet path asks for each frame is worked out once.
-  void settle() {
-    is_tunnel = traits(kind).is_tunnel;
-    if (policy.vlan_mode != VlanMode::access) carried = policy.trunks.none() ? VlanSet().set() : policy.trunks;
-    if (policy.vlan_mode != VlanMode::trunk && policy.tag < carried.size()) carried.set(policy.tag);
-    policer = Policer(policy.policing);
-    reserved = rules && rules->reserves(no);
-    mirrors_in = rules ? rules->mirrors_from(no) : 0;
-    mirrors_out = rules ? rules->mirrors_to(no) : 0;
-    plain = !rules && !policer.limits();
-    // Without a bridge it is nobody's destination, which costs the packet path nothing.
-    if (reserved) bridge = nullptr;
+  // Answers to the questions that the packet path asks for each frame, computed from the fields above.
+  struct Derived {
+    bool is_tunnel = false;         // by its kind
+    bool plain = true;              // neither rules nor policing
+    bool mirror_output = false;     // of a mirror of the bridge
+    std::uint32_t mirrors_in = 0;   // mirrors that select the frames that come by this port, one bit a slot
+    std::uint32_t mirrors_out = 0;  // mirrors that select the frames that leave by it
+    VlanSet carried;                // policy.carries() of every VLAN
+    Policer policer;
+  } derived;
+
+  // To be called when all other fields are set.
+  void derive() {
+    derived = {};
+    derived.is_tunnel = traits(kind).is_tunnel;
+    derived.policer = Policer(policy.policing);
+    derived.plain = !rules && !derived.policer.limits();
+    if (policy.vlan_mode != VlanMode::access) derived.carried = policy.trunks.none() ? VlanSet().set() : policy.trunks;
+    if (policy.vlan_mode != VlanMode::trunk && policy.tag < derived.carried.size()) derived.carried.set(policy.tag);
+    if (!rules) return;
+    derived.mirrors_in = rules->mirrors_from(no);
+    derived.mirrors_out = rules->mirrors_to(no);
+    derived.mirror_output = rules->reserves(no);
+    // A port without a bridge is no frame's destination: so the packet path needs no test of its own.
+    if (derived.mirror_output) bridge = nullptr;
   }
-  [[nodiscard]] bool tunnel() const { return is_tunnel; }
-  [[nodiscard]] bool multipoint() const { return is_tunnel && !tunnel_spec.remote; }
+  [[nodiscard]] bool tunnel() const { return derived.is_tunnel; }
+  [[nodiscard]] bool multipoint() const { return tunnel() && !tunnel_spec.remote; }
+  // Frames can leave by a tunnel as long as its path is usable: no link of its own can be down.
+  [[nodiscard]] bool is_down() const { return !tunnel() && !shared->up.load(std::memory_order_relaxed); }
 };
 
-// A PortIo in the configuration and which worker serves each of its queues.
+// A PortIo in the configuration, with the worker that serves each of its queues.
 struct IoConf {
   std::shared_ptr<PortIo> io;
   std::uint64_t generation = 0;  // tells a reused slot from the one a frame was meant for
@@ -120,7 +131,7 @@ struct IoConf {
   std::vector<std::uint8_t> queue_worker;
   std::shared_ptr<const QosConf> qos;  // null: nothing waits
 
-  // The queue that `worker` sends on, or nothing if another worker must do it (then: queue 0's).
+  // The queue that `worker` sends by. Nothing when it serves none: then the worker of queue 0 sends for it.
   [[nodiscard]] std::optional<unsigned> queue_for(unsigned worker) const {
     for (unsigned q = 0; q < queue_worker.size(); ++q)
       if (queue_worker[q] == worker) return q;

@@ -12,7 +12,7 @@ FdbTable::FdbTable(std::size_t capacity)
       slots_(std::bit_ceil(capacity * 2 + 16)),
       mask_(slots_ - 1),
       table_(std::make_unique<Slot[]>(slots_)),
-      used_at_(std::make_unique<std::atomic<std::uint32_t>[]>(slots_)) {}
+      used_at_(std::make_unique<Use[]>(slots_)) {}
 
 Result<FdbValue> FdbTable::put(std::uint64_t key, FdbValue value, std::uint32_t now) {
   if (live_ >= capacity_ && find(key) == 0)

@@ -58,14 +58,22 @@ class FdbTable {
     const Slot* s = slot_of(key);
     return s == nullptr ? 0 : s->value.load(std::memory_order_acquire);
   }
-  // The same for a frame's source: marks the entry as used at `now` (seconds) when its value is the expected one.
-  FdbValue find_source(std::uint64_t key, FdbValue expected, std::uint32_t now) {
+  // When an entry was last used, in seconds.
+  using Use = std::atomic<std::uint32_t>;
+  // The same with the place of the mark, for a frame's source; null when there is no entry. The mark lives as long as
+  // the table.
+  struct Entry {
+    FdbValue value = 0;
+    Use* use = nullptr;
+  };
+  [[nodiscard]] Entry find_entry(std::uint64_t key) const {
     const Slot* s = slot_of(key);
-    if (s == nullptr) return 0;
-    const FdbValue v = s->value.load(std::memory_order_acquire);
-    auto& hit = used_at_[static_cast<std::size_t>(s - table_.get())];
-    if (v == expected && hit.load(std::memory_order_relaxed) != now) hit.store(now, std::memory_order_relaxed);
-    return v;
+    if (s == nullptr) return {};
+    return {s->value.load(std::memory_order_acquire), &used_at_[static_cast<std::size_t>(s - table_.get())]};
+  }
+  // Written once a second at most, so that many readers of one entry share its cache line.
+  static void mark_used(Use& use, std::uint32_t now) {
+    if (use.load(std::memory_order_relaxed) != now) use.store(now, std::memory_order_relaxed);
   }
   // Seconds at which the entry was last used; false when there is none.
   bool used_at(std::uint64_t key, std::uint32_t& when) const;
@@ -98,7 +106,7 @@ class FdbTable {
   std::size_t live_ = 0;
   std::size_t used_ = 0;  // slots with a key, removed ones too
   std::unique_ptr<Slot[]> table_;
-  std::unique_ptr<std::atomic<std::uint32_t>[]> used_at_;
+  std::unique_ptr<Use[]> used_at_;
 };
 
 }  // namespace heddle::dp

@@ -105,7 +105,7 @@ class Underlay final : public PortIo {
 
  private:
   bool read_one(FrameCache& cache, Batch& batch, WorkerCounters& counters);
-  Drop send_one(FrameCache& cache, FrameRef frame);
+  std::optional<Drop> send_one(FrameCache& cache, FrameRef frame);
   Fd receiver_, sender_;
   std::uint16_t port_;
   bool v6_;
@@ -161,8 +161,8 @@ void Underlay::receive(unsigned /*queue*/, FrameCache& cache, Batch& batch, Work
   }
 }
 
-// Drop::count_ when it was sent.
-Drop Underlay::send_one(FrameCache& cache, FrameRef frame) {
+// The reason when the kernel refuses the frame.
+std::optional<Drop> Underlay::send_one(FrameCache& cache, FrameRef frame) {
   constexpr std::size_t kEth = 14;
   const std::uint8_t* ip = cache.data(frame) + kEth;
   sockaddr_storage to{};
@@ -188,7 +188,7 @@ Drop Underlay::send_one(FrameCache& cache, FrameRef frame) {
   message.msg_namelen = to_len;
   message.msg_iov = parts.data();
   message.msg_iovlen = n;
-  if (sendmsg(sender_.get(), &message, MSG_DONTWAIT) >= 0) return Drop::count_;
+  if (sendmsg(sender_.get(), &message, MSG_DONTWAIT) >= 0) return std::nullopt;
   switch (errno) {
     case EMSGSIZE:
       return Drop::tunnel_mtu;
@@ -207,10 +207,10 @@ Drop Underlay::send_one(FrameCache& cache, FrameRef frame) {
 void Underlay::send(unsigned /*queue*/, FrameCache& cache, std::span<const FrameRef> frames, WorkerCounters& counters) {
   for (const FrameRef frame : frames) {
     const std::uint32_t size = cache.meta(frame).total;
-    const Drop result = send_one(cache, frame);
+    const auto refused = send_one(cache, frame);
     cache.free_chain(frame);
-    if (result != Drop::count_) {
-      counters.drop(result);
+    if (refused) {
+      counters.drop(*refused);
       continue;
     }
     counters.tx_packets.add(1);

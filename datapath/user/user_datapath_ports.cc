@@ -50,7 +50,7 @@ void UserDatapath::put_conf(const PortEntry& p) {
   const auto bridge = static_cast<std::size_t>(p.policy.bridge);
   conf->bridge = bridge < bridges_.size() ? &bridges_[bridge] : nullptr;
   if (const auto rules = rules_.find(p.policy.bridge); rules != rules_.end()) conf->rules = rules->second;
-  conf->settle();
+  conf->derive();
   draft_->set_port(std::move(conf));
 }
 

@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kPendingRetry{1};
 // Descriptors up to which a sleeping worker uses poll(2).
 constexpr std::size_t kFew = 64;
 // What woke the worker.
-constexpr std::uint32_t kBell = 0xffffffff;
+constexpr std::uint32_t kWakeup = 0xffffffff;
 constexpr std::uint32_t kSlow = 0xfffffffe;
 constexpr std::uint32_t kPort = 0;  // any
 
@@ -39,7 +39,7 @@ Worker::Worker(unsigned index, FramePool& pool, const RcuPtr<Config>& config, co
 
 Worker::~Worker() {
   stop_.store(true, std::memory_order_release);
-  mail_.bell(index_).raise();
+  mail_.wakeup(index_).raise();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -60,7 +60,7 @@ Result<> Worker::watch(int fd, std::uint32_t io) {
 
 void Worker::take_up(std::uint64_t version) {
   if (!thread_.joinable()) return;
-  mail_.bell(index_).raise();
+  mail_.wakeup(index_).raise();
   for (std::uint64_t seen = taken_up_.load(std::memory_order_acquire); seen < version;
        seen = taken_up_.load(std::memory_order_acquire))
     taken_up_.wait(seen, std::memory_order_acquire);
@@ -69,7 +69,7 @@ void Worker::take_up(std::uint64_t version) {
 // A descriptor that is polled keeps its socket alive, so the control thread waits for this before it closes one.
 void Worker::adopt(const Config& config) {
   version_ = config.version;
-  few_ = {{mail_.bell(index_).fd(), POLLIN, 0}, {slow_.get(), POLLIN, 0}};
+  few_ = {{mail_.wakeup(index_).fd(), POLLIN, 0}, {slow_.get(), POLLIN, 0}};
   const auto& queues = config.rx[index_];
   for (const Config::RxQueue& rx : queues) {
     if (rx.cheap) few_.push_back({rx.fd, POLLIN, 0});
@@ -97,7 +97,7 @@ bool Worker::wait_for_many(const std::vector<Config::RxQueue>& queues) {
   if (!use_many_) {
     many_.reset(epoll_create1(EPOLL_CLOEXEC));
     newest_ = 0;
-    good = many_ && add(few_[0].fd, kBell) && add(few_[1].fd, kSlow);
+    good = many_ && add(few_[0].fd, kWakeup) && add(few_[1].fd, kSlow);
   }
   const auto is_new = [this](const Config::RxQueue& rx) { return rx.generation > newest_; };
   for (auto rx = std::find_if(queues.begin(), queues.end(), is_new); good && rx != queues.end(); ++rx)
@@ -157,7 +157,7 @@ void Worker::see_ready() {
   for (int i = 0; i < n; ++i) ready_[events[static_cast<std::size_t>(i)].data.u32] = true;
 }
 
-// The bell is cleared only after waking and before the next round, so a hand-over put in between rings again.
+// The wakeup is cleared only after waking and before the next round, so a hand-over put in between raises it again.
 void Worker::sleep(bool pending) {
   std::optional<std::chrono::nanoseconds> limit;
   if (pending) limit = kPendingRetry;
@@ -168,7 +168,7 @@ void Worker::sleep(bool pending) {
   if (!use_many_) {
     const timespec time = to_timespec(limit.value_or(std::chrono::nanoseconds(0)));
     if (ppoll(few_.data(), few_.size(), limit ? &time : nullptr, nullptr) <= 0) return;
-    if (few_[0].revents != 0) mail_.bell(index_).clear();
+    if (few_[0].revents != 0) mail_.wakeup(index_).clear();
     if (few_[1].revents != 0) see_ready();
     return;
   }
@@ -177,7 +177,7 @@ void Worker::sleep(bool pending) {
   const int n = epoll_wait(many_.get(), events.data(), static_cast<int>(events.size()), timeout);
   for (int i = 0; i < n; ++i) {
     const std::uint32_t what = events[static_cast<std::size_t>(i)].data.u32;
-    if (what == kBell) mail_.bell(index_).clear();
+    if (what == kWakeup) mail_.wakeup(index_).clear();
     if (what == kSlow) see_ready();
   }
 }

@@ -136,7 +136,7 @@ class Workers : public ::testing::TestWithParam<bool> {
     conf->no = p.no;
     conf->io = p.slot;
     conf->policy = access();
-    conf->settle();
+    conf->derive();
     conf->shared = p.shared.get();
     conf->bridge = &bridge_;
     draft_->set_port(std::move(conf));

@@ -71,7 +71,7 @@ struct Arrival {
 class World {
  public:
   explicit World(unsigned workers = 1, unsigned me = 0)
-      : pool(make_pool()), mail(workers), forwarder(me, *pool, paths, mail, learned_bell), workers_(workers), me_(me) {
+      : pool(make_pool()), mail(workers), forwarder(me, *pool, paths, mail, learn_wakeup), workers_(workers), me_(me) {
     config.ports.resize(limits::kPorts);
     config.bridges.resize(limits::kBridges);
     config.rx.resize(workers);
@@ -230,7 +230,7 @@ class World {
   std::unique_ptr<FramePool> pool;
   TunnelPaths paths;
   Mailboxes mail;
-  Signal learned_bell;
+  Signal learn_wakeup;
   Forwarder forwarder;
   std::array<BridgeShared, 2> bridges;
   std::map<PortNo, PortConf> ports;  // edit, then commit()
@@ -280,7 +280,7 @@ class World {
       port.bridge = bridge < bridges.size() ? &bridges[bridge] : nullptr;
       auto conf = std::make_shared<PortConf>(port);
       conf->rules = made[bridge];
-      conf->settle();
+      conf->derive();
       if (conf->bridge != nullptr) config.bridges[bridge].push_back(conf);
       if (conf->tunnel()) {
         const IpAddr any = port.tunnel_spec.v6 ? *IpAddr::parse("::") : IpAddr{};

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/user/tunnel_input.h"
+
+#include <array>
+#include <utility>
+
+#include "packet/ecn.h"
+#include "packet/headers.h"
+
+namespace heddle::dp {
+namespace {
+
+// Cuts a frame to `len` bytes, at least one. The rest is padding, or bytes beyond the end that the outer header claims.
+void trim(FrameCache& cache, FrameRef f, std::uint32_t len) {
+  cache.meta(f).total = len;
+  while (len > cache.meta(f).len) {
+    len -= cache.meta(f).len;
+    f = cache.meta(f).next;
+  }
+  FrameMeta& last = cache.meta(f);
+  last.len = static_cast<std::uint16_t>(len);
+  if (last.next != kNoFrame) cache.free_chain(std::exchange(last.next, kNoFrame));
+}
+
+}  // namespace
+
+// A port with the packet's sender as its remote comes before a multipoint port, and of those one with the packet's
+// destination as its local address before one without.
+const PortConf* TunnelInput::port_for(const packet::VxlanOuter& outer) const {
+  const auto& tunnels = round_.config->tunnels;
+  const IpAddr src = outer.src_addr();
+  const IpAddr dst = outer.dst_addr();
+  const IpAddr any = src.is_v6() ? IpAddr::v6_bytes(std::array<std::uint8_t, 16>{}.data()) : IpAddr{};
+  for (const IpAddr& remote : {src, any}) {
+    const auto it = tunnels.find({outer.vni, outer.dst_port, remote});
+    if (it == tunnels.end()) continue;
+    const PortConf* open = nullptr;
+    for (const PortConf* p : it->second) {
+      if (p->tunnel_spec.local == dst) return p;
+      if (!p->tunnel_spec.local) open = p;
+    }
+    if (open != nullptr) return open;
+  }
+  return nullptr;
+}
+
+std::optional<Drop> TunnelInput::check(FrameRef f, packet::VxlanOuter& outer) {
+  const FrameMeta& m = cache_.meta(f);
+  if (const auto bad = packet::parse_vxlan(cache_.data(f), m.len, m.total, outer)) return bad;
+  if (m.next != kNoFrame && m.len < outer.inner_offset + sizeof(packet::EthHeader)) return Drop::truncated;
+  checksums_.finish_inner(f, outer);
+  if (!packet::udp_checksum_ok(checksums_.segments(f), outer)) return Drop::bad_udp_checksum;
+  return std::nullopt;
+}
+
+void TunnelInput::strip(FrameRef f, const packet::VxlanOuter& outer) {
+  FrameMeta& m = cache_.meta(f);
+  m.offset = static_cast<std::uint16_t>(m.offset + outer.inner_offset);
+  m.len = static_cast<std::uint16_t>(m.len - outer.inner_offset);
+  trim(cache_, f, outer.inner_len);
+}
+
+std::optional<Drop> TunnelInput::carry_congestion_marks(FrameRef f, const packet::VxlanOuter& outer) {
+  if ((outer.tos & packet::kEcnMask) == 0) return std::nullopt;
+  packet::L2 l2;
+  if (const auto bad = packet::parse_l2(cache_.data(f), cache_.meta(f).len, l2)) return bad;
+  return packet::ecn_decap_frame(outer.tos, cache_.data(f), cache_.meta(f).len, l2);
+}
+
+std::optional<TunnelInput::Arrival> TunnelInput::decapsulate(FrameRef f, const IoConf& underlay) {
+  packet::VxlanOuter outer;
+  std::optional<Drop> bad = check(f, outer);
+  const PortConf* port = bad ? nullptr : port_for(outer);
+  if (!bad && port == nullptr) bad = Drop::unknown_vni;
+  if (bad) {
+    round_.counters(*underlay.shared).drop(*bad);
+    cache_.free_chain(f);
+    return std::nullopt;
+  }
+  const IpAddr source = outer.src_addr();
+  strip(f, outer);
+  WorkerCounters& c = round_.counters(*port->shared);
+  c.rx_packets.add(1);
+  c.rx_bytes.add(cache_.meta(f).total);
+  if ((bad = carry_congestion_marks(f, outer))) {
+    c.drop(*bad);
+    cache_.free_chain(f);
+    return std::nullopt;
+  }
+  return Arrival{port, source};
+}
+
+}  // namespace heddle::dp
