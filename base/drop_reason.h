@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every way a frame can end without being delivered. Counted per port; shown by `vsctl drops`. The names are an
-// interface: scripts read them, so a name is never reused for another meaning.
+// Reasons for dropping a frame. Counted per port; shown by `vsctl drops`. Scripts read the names, so a name is never
+// reused for another meaning. `count_` is the number of reasons, not a reason.
 #pragma once
 
 #include <array>
@@ -20,6 +20,7 @@ enum class Drop : std::uint8_t {
 };
 inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::count_);
 
+// The name as in Drop, and a short explanation. Both throw std::out_of_range for count_ and above.
 std::string_view drop_name(Drop reason);
 std::string_view drop_text(Drop reason);
 

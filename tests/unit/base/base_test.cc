@@ -13,7 +13,7 @@
 namespace heddle {
 namespace {
 
-TEST(ByteOrder, LiesAsOnTheWire) {
+TEST(ByteOrder, BytesAreInNetworkOrder) {
   const Be32 v = be32(0x01020304);
   const auto* bytes = reinterpret_cast<const unsigned char*>(&v);
   EXPECT_EQ(bytes[0], 1);
@@ -64,7 +64,7 @@ TEST(Fd, ClosesOnceAndMoves) {
   EXPECT_EQ(::write(write_end.get(), "x", 0), 0);
 }
 
-// Every value a reader sees is whole, and the old version is freed only after the readers left (TSan and ASan watch).
+// A reader sees whole values only, and an old version is freed after its last reader has left (TSan and ASan check).
 TEST(Rcu, ReadersSeeWholeVersions) {
   struct Pair {
     int a, b;
