@@ -56,7 +56,7 @@ Result<LinkStatistics> Netlink::statistics(int index) {
   auto v =
       impl_->transact(request(RTM_GETLINK, 0, link_header(index)), [&](nlmsghdr* h) { found = wire::statistics(h); });
   if (!v) return std::unexpected(v.error());
-  if (v->err != 0) return fail_errno(v->err, "reading the statistics of " + device(index));
+  if (v->err != 0) return refuse(*v, "reading the statistics", device(index));
   if (!found) return fail(Errc::system, device(index) + ": the kernel's answer has no statistics in it");
   return *found;
 }

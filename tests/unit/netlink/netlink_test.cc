@@ -79,6 +79,7 @@ TEST_F(NetlinkTest, ErrorNamesTheMissingDevice) {
   EXPECT_EQ(nl_->link("a-name-that-is-far-too-long-for-a-device").error().code, Errc::not_found);
   for (const int index : {-1, 0, 4711}) {
     EXPECT_EQ(nl_->link(index).error().code, Errc::not_found) << index;
+    EXPECT_EQ(nl_->statistics(index).error().code, Errc::not_found) << index;
     EXPECT_EQ(nl_->remove_link(index).error().code, Errc::not_found) << index;
   }
   EXPECT_EQ(nl_->set_up(4711, true).error().code, Errc::not_found);
