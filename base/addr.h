@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// MAC and IP addresses as values: comparable, hashable, printable, parsed strictly.
+// MAC and IP addresses as values: comparable, hashable, printable, parsed strictly. Parsers return nothing on bad text.
 #pragma once
 
 #include <array>
@@ -46,7 +46,7 @@ class IpAddr {
   static IpAddr v4(std::uint32_t host_order);
   static IpAddr v4_bytes(const void* four);
   static IpAddr v6_bytes(const void* sixteen);
-  // Accepts what inet_pton(3) accepts, for either family.
+  // Accepts the forms of inet_pton(3), for either family.
   static std::optional<IpAddr> parse(std::string_view text);
 
   [[nodiscard]] bool is_v6() const { return v6_; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Integers as they lie on the wire. A Be16/Be32/Be64 can only be read by get() and made by be16()/be32()/be64(), so
-// host and network order never mix. All have alignment 1: they overlay bytes of a frame at any offset.
+// Integers in network byte order. A Be16/Be32/Be64 is read by get() and made by be16()/be32()/be64() only, so host and
+// network order never mix. All have alignment 1: they overlay bytes of a frame at any offset.
 #pragma once
 
 #include <bit>

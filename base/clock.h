@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time as a parameter, so that tests of aging and rate limits set it by hand.
+// Time as a parameter: the daemon passes SteadyTime, tests of aging and rate limits pass FakeTime.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,7 @@ class SteadyTime final : public TimeSource {
   [[nodiscard]] TimePoint now() const override { return Clock::now(); }
 };
 
-// Stands still until told otherwise. For tests; not thread safe.
+// Stands still until advance() is called. For tests; not thread safe.
 class FakeTime final : public TimeSource {
  public:
   [[nodiscard]] TimePoint now() const override { return now_; }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The list behind base/drop_reason.h, in a form that BPF programs can read too: X(name, text). */
+/* The drop reasons as X(name, text), for base/drop_reason.h and for the BPF programs (C, no other header needed). */
 #ifndef HEDDLE_BASE_DROP_LIST_H
 #define HEDDLE_BASE_DROP_LIST_H
 

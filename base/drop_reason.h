@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every way a frame can end without being delivered. Counted per port; shown by `vsctl drops`. The names are an
-// interface: scripts read them, so a name is never reused for another meaning. A function that may drop returns
-// std::optional<Drop>, which is empty when the frame passes.
+// Reasons for dropping a frame. Counted per port; shown by `vsctl drops`. Scripts read the names, so a name is never
+// reused for another meaning. A function that may drop returns std::optional<Drop>, which is empty when the frame passes.
 #pragma once
 
 #include <array>
@@ -22,6 +21,7 @@ enum class Drop : std::uint8_t {
 inline constexpr std::size_t kDropCount = 0 HEDDLE_DROP_REASONS(X);
 #undef X
 
+// The name as in Drop, and a short explanation. Both throw std::out_of_range for a value that is no Drop.
 std::string_view drop_name(Drop reason);
 std::string_view drop_text(Drop reason);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owner of a file descriptor: closes it once, moves, never copies.
+// Owns a file descriptor and closes it in the destructor. Movable, not copyable. Errors of close(2) are ignored.
 #pragma once
 
 #include <unistd.h>

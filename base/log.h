@@ -13,15 +13,17 @@
 
 namespace heddle {
 
-// Sends the log to `file`, or to stderr when it is empty. `level`: trace, debug, info, warn, error or off.
+// Sends the log to `file`, or to stderr when `file` is empty. `level`: trace, debug, info, warn, error or off. Call
+// once, before other threads start. Errors: an unknown level, a file that cannot be opened.
 Result<> log_setup(const std::string& file, const std::string& level);
 
-// Lets through `burst` messages in every `period`, and says how many it held back. For conditions a peer can provoke.
+// Allows `burst` messages in every `period` and counts the suppressed ones. For messages that a peer can provoke.
 class LogLimit {
  public:
   explicit LogLimit(int burst = 5, std::chrono::seconds period = std::chrono::seconds(10))
       : burst_(burst), period_(period) {}
-  // True when the caller may log; `held_back` is then how many were not logged since the last time. Thread safe.
+  // True when the caller may log; `held_back` is then the number of messages suppressed since the last true. Thread
+  // safe.
   bool allow(unsigned& held_back);
 
  private:

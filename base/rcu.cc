@@ -3,8 +3,7 @@
 
 #include <urcu.h>
 
-// liburcu orders readers and the writer by means that ThreadSanitizer cannot see; these two calls tell it the same
-// thing.
+// ThreadSanitizer does not see how liburcu orders readers before the writer; these two calls declare the same order.
 #ifdef __SANITIZE_THREAD__
 extern "C" {
 void __tsan_acquire(void* address);  // NOLINT(bugprone-reserved-identifier)

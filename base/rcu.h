@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read-copy-update over liburcu: readers take no lock; one writer publishes a new object, waits for the readers of the
-// old one, and frees it. A thread that reads must hold an RcuThread for its life and an RcuGuard around every use of a
-// pointer that it got from RcuPtr::read(). The guard must not be held across a sleep.
+// Read-copy-update over liburcu: readers take no lock; the writer publishes a new object, waits for the readers of the
+// old object, and frees it. A reading thread holds an RcuThread for its whole life and an RcuGuard around every use of
+// a pointer from RcuPtr::read(). A guard must not be held across a sleep.
 #pragma once
 
 #include <atomic>
@@ -9,7 +9,7 @@
 
 namespace heddle {
 
-// Registers the calling thread as a reader for its scope.
+// Registers the calling thread as a reader until the object goes out of scope.
 class RcuThread {
  public:
   RcuThread();
@@ -18,6 +18,7 @@ class RcuThread {
   RcuThread& operator=(const RcuThread&) = delete;
 };
 
+// A read-side critical section of the calling thread. Guards may nest.
 class RcuGuard {
  public:
   RcuGuard();
@@ -26,10 +27,11 @@ class RcuGuard {
   RcuGuard& operator=(const RcuGuard&) = delete;
 };
 
-// Waits until every guard that was held at the call has been released. Never call it with a guard held.
+// Blocks until every guard that was held at the call has been released. The caller must hold no guard.
 void rcu_synchronize();
 
-// Owns the current version. read(): any registered thread under a guard. publish() and current(): one writer at a time.
+// Owns the current version of an object, which may be null. read(): a registered thread under a guard. publish() and
+// current(): one writer at a time. Destroy only when no thread reads any more.
 template <typename T>
 class RcuPtr {
  public:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Netlink that makes, changes and removes devices.
+// Netlink's functions that add, change and remove devices.
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/veth.h>
@@ -17,7 +17,7 @@
 namespace heddle::netlink {
 namespace {
 
-// The kernel's rule for names (dev_valid_name() in net/core/dev.c), and no '%': that it would take for a pattern.
+// The kernel's rule for names (dev_valid_name() in net/core/dev.c), and no '%', which the kernel takes for a pattern.
 Result<> check_name(const std::string& name) {
   constexpr std::string_view kForbidden("/:% \t\n\v\f\r\0", 10);
   if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." ||
@@ -33,12 +33,13 @@ Result<> check_alias(const std::string& text, const std::string& object) {
               "alias for " + object + ": at most " + std::to_string(IFALIASZ - 1) + " bytes, none of them zero");
 }
 
-// Without a terminating zero, which the kernel would count; but an attribute of no bytes at all it refuses.
+// Writes no terminating zero, which the kernel would count; an empty text has one, since the kernel refuses an empty
+// attribute.
 void put_alias(nl_msg* m, const std::string& text) {
   nla_put(m, IFLA_IFALIAS, static_cast<int>(std::max<std::size_t>(text.size(), 1)), text.c_str());
 }
 
-// A request for a new device `name`, all but its IFLA_LINKINFO.
+// A request for a new device `name`, without its IFLA_LINKINFO.
 wire::Msg new_link(const std::string& name, std::optional<unsigned> mtu) {
   auto m = request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, link_header(0));
   if (!m) return m;
@@ -79,8 +80,8 @@ void put_vxlan(nl_msg* m, const VxlanDeviceSpec& spec) {
 
 }  // namespace
 
-// The kernel passes over IFLA_IFALIAS in a request for a new device, so aliases take requests of their own; a device
-// that cannot get one is removed again.
+// The kernel ignores IFLA_IFALIAS in a request for a new device, so aliases need requests of their own; when an alias
+// fails, the new devices are removed.
 Result<Link> Netlink::Impl::add(const wire::Msg& m, const std::vector<std::string>& names, const std::string& alias) {
   const auto& name = names.front();
   auto v = transact(m, [](nlmsghdr*) {});
@@ -130,7 +131,7 @@ Result<Link> Netlink::add_vxlan(const VxlanDeviceSpec& spec) {
   auto m = new_link(spec.name, spec.mtu);
   if (m) put_vxlan(m.get(), spec);
   auto added = impl_->add(m, {spec.name}, spec.alias);
-  // vxlan_config_validate(): two such devices could not tell whose a packet is.
+  // vxlan_config_validate(): a received packet could belong to either of two such devices.
   if (!added && added.error().code == Errc::exists && !link(spec.name))
     return fail(Errc::exists, "addition for " + device(spec.name) + ": another vxlan device has UDP port " +
                                   std::to_string(spec.udp_port) + " and the same options; remove that first");
@@ -143,7 +144,7 @@ Result<> Netlink::set_up(int index, bool up) {
   header.ifi_flags = up ? IFF_UP : 0;
   auto v = impl_->transact(request(RTM_NEWLINK, 0, header), [](nlmsghdr*) {});
   if (!v) return std::unexpected(v.error());
-  // Only tunnel devices open sockets (vxlan_open() in the kernel's vxlan_core.c).
+  // EADDRINUSE comes from a tunnel device's socket (vxlan_open() in the kernel's vxlan_core.c).
   if (v->err == EADDRINUSE) {
     const auto found = link(index);
     return fail(Errc::exists, "setting up " + (found ? device(found->name) : device(index)) +
@@ -174,7 +175,7 @@ Result<> Netlink::set_mac(int index, MacAddr mac) {
 }
 
 Result<> Netlink::remove_link(int index) {
-  // Index 0 with no name would be a request for nothing; the kernel calls that EINVAL, we call it what it is.
+  // For index 0 without a name the kernel says EINVAL, which would become Errc::invalid.
   if (index <= 0) return fail(Errc::not_found, device(index) + " does not exist");
   return impl_->change(request(RTM_DELLINK, 0, link_header(index)), "removal", index);
 }

@@ -23,7 +23,7 @@ class Device {
  public:
   Device(int fd, const std::string& name) : fd_(fd) { std::memcpy(ifr_.ifr_name, name.c_str(), name.size() + 1); }
 
-  // One SIOCETHTOOL command; false when the driver does not know it.
+  // Runs one SIOCETHTOOL command; false when the driver does not support it.
   bool ask(void* command) {
     ifr_.ifr_data = static_cast<char*>(command);
     return ::ioctl(fd_, SIOCETHTOOL, &ifr_) == 0;
@@ -39,7 +39,7 @@ class Device {
 };
 
 void speed(Device& device, EthtoolInfo& info) {
-  // The kernel answers the first call with the (negated) size it wants for the link mode masks that follow the struct.
+  // The first call returns the negated number of words that the link mode masks behind the struct need.
   alignas(ethtool_link_settings) std::array<std::byte, sizeof(ethtool_link_settings) + sizeof(std::uint32_t[3][127])>
       room{};
   auto* ask = reinterpret_cast<ethtool_link_settings*>(room.data());
@@ -55,8 +55,8 @@ void speed(Device& device, EthtoolInfo& info) {
   info.full_duplex = ask->duplex == DUPLEX_FULL;
 }
 
-// Counts /sys/class/net/X/queues/rx-*. /sys shows the namespace it was mounted in, which need not be this thread's:
-// the index tells whether that X is ours. 0 = cannot say.
+// Counts /sys/class/net/NAME/queues/rx-*. /sys shows the namespace in which it was mounted, which may differ from this
+// thread's; comparing the index tells whether NAME is the same device there. 0 = not known.
 unsigned sysfs_rx_queues(const std::string& name, int index) {
   const std::filesystem::path dir = std::filesystem::path("/sys/class/net") / name;
   int theirs = 0;

@@ -12,7 +12,7 @@
 namespace heddle::netlink {
 namespace {
 
-constexpr int kDumpTries = 5;  // a dump that a change interrupts is asked for again
+constexpr int kDumpTries = 5;  // attempts at a dump that changes interrupt
 
 // The text of an extended acknowledgement (linux/netlink.h, NLMSGERR_ATTR_MSG), if the message has one.
 std::string reason(nlmsghdr* message) {
@@ -120,7 +120,7 @@ Result<> Netlink::Impl::scan(const Make& make, const std::function<void()>& star
   return fail(Errc::system, "reading " + what + ": they change faster than they can be read");
 }
 
-// One datagram into buffer_. The kernel makes none that is larger (netlink_dump() in af_netlink.c: 32 KiB).
+// Receives one datagram into buffer_, which is larger than the kernel's (netlink_dump() in af_netlink.c: 32 KiB).
 Result<std::size_t> Netlink::Impl::fill() {
   for (;;) {
     const auto size = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_TRUNC);
@@ -133,7 +133,7 @@ Result<std::size_t> Netlink::Impl::fill() {
   }
 }
 
-// True when the answer to request seq_ is complete. Late answers to requests that were given up on are passed over.
+// True when the reply to request seq_ is complete. Late replies to earlier, timed-out requests are skipped.
 bool Netlink::Impl::digest(std::size_t size, const Receive& receive, Ends ends, Verdict& v) {
   auto left = static_cast<int>(size);
   for (auto* h = reinterpret_cast<nlmsghdr*>(buffer_.data()); nlmsg_ok(h, left) != 0; h = nlmsg_next(h, &left)) {

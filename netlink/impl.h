@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside netlink/ only: the socket of a Netlink, one request and its answer at a time, and what requests and refusals
-// are made of. Ownership, threads and errors as in netlink.h; the protocol is netlink(7) and rtnetlink(7).
+// Inside netlink/ only: the socket of a Netlink, which serves one request at a time, and helpers for building requests
+// and error texts. Ownership, threads and errors as in netlink.h; the protocol is netlink(7) and rtnetlink(7).
 #pragma once
 
 #include <linux/rtnetlink.h>
@@ -18,21 +18,21 @@
 
 namespace heddle::netlink {
 
-// What the kernel said to a request: an errno (0 = done) and, where it has one, the reason in words.
+// The kernel's reply to a request: an errno (0 = done) and, if the kernel sent a text, the reason.
 struct Verdict {
   int err = 0;
   std::string reason;
   bool interrupted = false;  // NLM_F_DUMP_INTR: the table changed during the dump
 };
 
-// How error texts call a device.
+// The name of a device in error texts.
 std::string device(int index);
 std::string device(const std::string& name);
 
-// The Error for a Verdict with err != 0; `what` was asked of `object`.
+// The Error for a Verdict with err != 0. `what`: the refused operation; `object`: its object.
 std::unexpected<Error> refuse(const Verdict& v, const std::string& what, const std::string& object);
 
-// An empty Msg when memory is out; transact() reports that.
+// A request with its fixed header. An empty Msg when memory is exhausted; transact() reports an empty Msg as ENOMEM.
 template <typename Header>
 wire::Msg request(int type, int flags, const Header& header) {
   wire::Msg m(nlmsg_alloc_simple(type, NLM_F_REQUEST | flags));
@@ -53,25 +53,26 @@ class Netlink::Impl {
   using Receive = std::function<void(nlmsghdr*)>;
   using Make = std::function<wire::Msg()>;
 
-  // What the kernel's answer to a request ends with. A question about one object needs no acknowledgement beside it.
+  // The end of the kernel's reply: an acknowledgement, or the first answer, which is enough for a query of one object.
   enum class Ends : bool { acknowledged, answered };
-  // Sends `m` and hands every message of the answer to `receive`.
+  // Sends `m` and passes every message of the reply to `receive`.
   Result<Verdict> transact(const wire::Msg& m, const Receive& receive, Ends ends = Ends::acknowledged);
 
-  // A change of one device: done, or refused with `what` in the text.
+  // Changes one object; an error's text has `what`.
   Result<> change(const wire::Msg& m, const std::string& what, const std::string& object);
   Result<> change(const wire::Msg& m, const std::string& what, int index) { return change(m, what, device(index)); }
 
   Result<Link> one_link(const wire::Msg& m, const std::string& object);
   Result<Link> link(const std::string& name);
 
-  // A new device, as request `m` has it, or more than one: `names` are all that it makes. Answers the first.
+  // Sends request `m`, which creates the devices `names`, and gives each the alias. Returns the first device.
   Result<Link> add(const wire::Msg& m, const std::vector<std::string>& names, const std::string& alias);
 
-  // A dump. One that a change interrupted may miss entries, so it is asked for again, after `start`.
+  // Dumps a table to `receive`. A dump that a change interrupted may lack entries, so it is repeated; `start` is called
+  // before each attempt.
   Result<> scan(const Make& make, const std::function<void()>& start, const Receive& receive, const std::string& what);
 
-  // A whole table.
+  // Dumps a whole table as values.
   template <typename T>
   Result<std::vector<T>> dump(const Make& make, std::optional<T> (*parse)(nlmsghdr*), const std::string& what) {
     std::vector<T> all;

@@ -19,11 +19,11 @@ namespace {
 
 constexpr int kRouteBuffer = 64 << 10;
 
-// Non-blocking, subscribed to `groups`, with room for `buffer` bytes of news.
+// A non-blocking socket in the multicast groups `groups`, with room for `buffer` bytes of notifications.
 Result<Fd> subscribe(std::span<const int> groups, int buffer) {
   Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
   if (!fd) return fail_errno(errno, "opening a netlink socket");
-  // Past net.core.rmem_max if we may (CAP_NET_ADMIN); a small buffer only means overruns sooner.
+  // SO_RCVBUFFORCE exceeds net.core.rmem_max with CAP_NET_ADMIN; a smaller buffer only overruns sooner.
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer) != 0)
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
   sockaddr_nl any{};
@@ -38,9 +38,9 @@ Result<Fd> subscribe(std::span<const int> groups, int buffer) {
 
 }  // namespace
 
-// Two sockets behind one epoll descriptor: routes have their own, with a small buffer, so that a storm of them costs
-// little and never pushes out news of devices and neighbours. For routes an overrun is no loss: "some changed" is all
-// we would have said.
+// Two sockets behind one epoll descriptor. Routes have a socket of their own with a small buffer, so that many route
+// changes cost little and never displace notifications of devices and neighbours. An overrun of the route socket loses
+// nothing, since a route event only says that some routes changed.
 class Monitor::Impl {
  public:
   Impl(Fd poll, Fd news, Fd routes)
@@ -59,13 +59,13 @@ class Monitor::Impl {
         case Took::loss:
           lost();
           break;
-        // After a loss what still waits is older than the re-reading to come.
+        // After a loss, waiting notifications are older than the tables that the receiver will read.
         case Took::some:
           if (!lost_) digest(receive);
           break;
       }
     }
-    // Not before the queue is empty: until then the kernel goes on throwing news away without a further word.
+    // Only with an empty queue: until then the kernel may discard more notifications without another ENOBUFS.
     if (lost_ && empty) {
       lost_ = false;
       receive(Event{Event::Kind::overrun, {}, {}, 0});

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// News from the kernel: devices, addresses, routes and neighbours that appear, change or go.
+// Notifications of the kernel about devices, addresses, routes, neighbours and traffic control.
 //
-// A Monitor owns one netlink socket in the network namespace of the thread that called open(). It holds no copy of the
-// tables: read those with Netlink after open(), so that no change falls between. One thread at a time may use it.
+// A Monitor owns two netlink sockets in the network namespace of the thread that called open(). It keeps no copy of the
+// tables: read them with Netlink after open(), so that no change is missed. One thread at a time may use a Monitor.
+// Only open() fails (Errc::system); a later socket error is reported as an `overrun` event.
 //
-// Churn is bounded. Routes are never decoded, however many change: a drain() reports at most one `route` event, after
-// all others, and the receiver asks again (Netlink::route) for the few destinations it cares about. When the kernel
-// had to throw news away (socket buffer full, ENOBUFS, see netlink(7)) there is one `overrun` event: the receiver must
-// re-read everything it keeps.
+// The work per drain() is bounded. Routes are not decoded: a drain() reports at most one `route` event, after all other
+// events, and the receiver looks up its few destinations again (Netlink::route). When the kernel had to discard
+// notifications (socket buffer full, ENOBUFS, see netlink(7)), one `overrun` event follows: the receiver must read
+// again everything that it keeps.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ namespace heddle::netlink {
 
 class Monitor {
  public:
-  // `buffer`: bytes of news that may wait, as far as the kernel allows.
+  // `buffer`: bytes of notifications that may wait in the socket, as far as the kernel allows.
   static Result<std::unique_ptr<Monitor>> open(int buffer = limits::kNetlinkBuffer);
   ~Monitor();
   Monitor(const Monitor&) = delete;
@@ -33,13 +34,13 @@ class Monitor {
 
   struct Event {
     enum class Kind {
-      link_new,   // a device appeared or changed: `link` has all of it
-      link_gone,  // `link` has at least index and name
-      address,    // an address of `ifindex` appeared, changed or went
+      link_new,   // a device was added or changed; `link` is complete
+      link_gone,  // a device was removed; `link` has at least index and name
+      address,    // an address of `ifindex` was added, changed or removed
       route,      // some routes changed
-      neighbour,  // `neighbour` changed; state none: it is gone
-      traffic,    // a queueing discipline or TC filter of `ifindex` came, changed or went
-      overrun,    // news were lost
+      neighbour,  // `neighbour` was added or changed; with state `none` it was removed
+      traffic,    // a queueing discipline or TC filter of `ifindex` was added, changed or removed
+      overrun,    // notifications were lost
     };
     Kind kind = Kind::overrun;
     Link link;
@@ -47,11 +48,11 @@ class Monitor {
     int ifindex = 0;  // of link, address, neighbour and traffic events
   };
 
-  // Calls `receive` for each event that waits, in order, and returns; never blocks. Takes a bounded number of messages
-  // (limits::kNetlinkDrain): fd() stays readable if there are more. `receive` must not call drain().
+  // Calls `receive` for each waiting event, in order, without blocking. Reads at most limits::kNetlinkDrain datagrams;
+  // fd() stays readable while more wait. `receive` must not call drain().
   void drain(const std::function<void(const Event&)>& receive);
 
-  // How often news were lost, since open().
+  // Number of losses since open().
   [[nodiscard]] std::uint64_t overruns() const;
 
  private:

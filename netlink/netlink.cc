@@ -26,7 +26,7 @@ Result<std::unique_ptr<Netlink>> Netlink::open() {
   const timeval limit{1, 0};
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0)
     return fail_errno(errno, "netlink socket option SO_RCVTIMEO");
-  const int on = 1;  // reasons in words, and no copy of the request in an answer: kernel 4.12, else we do without
+  const int on = 1;  // error texts, and replies without a copy of the request; kernels before 4.12 lack both
   ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
   ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
   return std::unique_ptr<Netlink>(new Netlink(std::make_unique<Impl>(std::move(fd))));
@@ -56,7 +56,7 @@ Result<LinkStatistics> Netlink::statistics(int index) {
   auto v =
       impl_->transact(request(RTM_GETLINK, 0, link_header(index)), [&](nlmsghdr* h) { found = wire::statistics(h); });
   if (!v) return std::unexpected(v.error());
-  if (v->err != 0) return fail_errno(v->err, "reading the statistics of " + device(index));
+  if (v->err != 0) return refuse(*v, "reading the statistics", device(index));
   if (!found) return fail(Errc::system, device(index) + ": the kernel's answer has no statistics in it");
   return *found;
 }
@@ -87,7 +87,7 @@ Result<Route> Netlink::route(const IpAddr& dst, std::optional<IpAddr> src, int o
   if (!v) return std::unexpected(v.error());
   if (v->err != 0 && src && !is_ours(*src))
     return fail(Errc::invalid, src->to_string() + " is not an address of this host");
-  // fib_props[] in the kernel's fib_semantics.c: how unreachable, prohibit and blackhole routes answer.
+  // fib_props[] in the kernel's fib_semantics.c: the errors of unreachable, prohibit and blackhole routes.
   if (v->err == ENETUNREACH || v->err == EHOSTUNREACH || v->err == EACCES || v->err == EINVAL) {
     Route none;
     none.unreachable = true;
@@ -104,8 +104,8 @@ Result<Route> Netlink::route(const IpAddr& dst, std::optional<IpAddr> src, int o
   return *found;
 }
 
-// Kernels differ in how they refuse a foreign IPv4 source (EINVAL, ENETUNREACH), so it is told from a missing route by
-// asking where packets to it would go.
+// Kernels differ in the error for a foreign IPv4 source (EINVAL, ENETUNREACH). The route to the source address tells a
+// foreign source from a missing route.
 bool Netlink::is_ours(const IpAddr& addr) {
   const auto r = route(addr, std::nullopt);
   return r && r->local;
@@ -150,7 +150,7 @@ Result<std::optional<MacAddr>> Netlink::peer_mac(int nsid, int ifindex) {
     if (const auto l = wire::link(h); l && !l->mac.is_zero()) found = l->mac;
   });
   if (!v) return std::unexpected(v.error());
-  // EINVAL: no namespace has that id, the one reason that is left for this request (rtnl_getlink() in rtnetlink.c).
+  // EINVAL: no namespace has that id; this request allows no other reason (rtnl_getlink() in rtnetlink.c).
   if (v->err == EINVAL || v->err == ENODEV) return std::optional<MacAddr>{};
   if (v->err != 0) return refuse(*v, "reading it", device(ifindex) + " of namespace " + std::to_string(nsid));
   return found;
@@ -160,7 +160,8 @@ Result<bool> Netlink::ingress_filters(int index) { return filters(index, true); 
 Result<bool> Netlink::egress_filters(int index) { return filters(index, false); }
 
 Result<bool> Netlink::filters(int index, bool ingress) {
-  if (const auto there = link(index); !there) return std::unexpected(there.error());  // to a dump it would be empty
+  // A dump of a missing device would be empty, not an error.
+  if (const auto there = link(index); !there) return std::unexpected(there.error());
   tcmsg header{};
   header.tcm_ifindex = index;
   header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
@@ -177,7 +178,7 @@ Result<bool> Netlink::has_clsact(int index) {
   header.tcm_ifindex = index;
   header.tcm_parent = TC_H_CLSACT;
   bool found = false;
-  // NLM_F_ECHO: kernels before 6.7 answer only then.
+  // NLM_F_ECHO: kernels before 6.7 send the qdisc only with this flag.
   auto v = impl_->transact(request(RTM_GETQDISC, NLM_F_ECHO, header), [&](nlmsghdr* h) {
     if (h->nlmsg_type == RTM_NEWQDISC) found = wire::qdisc_kind(h) == "clsact";
   });

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Questions to the kernel about devices, addresses, routes and neighbours, and the few changes that the switch makes.
+// Reads devices, addresses, routes, neighbours and traffic control from the kernel, and makes the switch's changes.
 //
-// A Netlink owns one NETLINK_ROUTE socket, in the network namespace of the thread that called open(); it serves that
-// namespace for good. Every call is one request and its answer: it blocks for the kernel's work (microseconds for one
-// object; a dump takes as long as the table is) and gives up after a second. One thread at a time may use an object;
-// threads that ask at the same time open one each.
+// A Netlink owns one NETLINK_ROUTE socket in the network namespace of the thread that called open(), and works on that
+// namespace from any thread. A call sends a request and blocks for the reply: microseconds for one object, for a dump
+// in proportion to the table, one second at most without a message. One thread at a time may use an object; threads
+// that need the kernel at the same time open one each.
 //
-// Failures: Errc::not_found for a device that does not exist, Errc::exists for a name or a UDP port that is taken,
-// Errc::invalid for an argument the kernel cannot mean, Errc::unsupported for what this kernel lacks,
-// Errc::system for all else (no permission, time-out). After a failure the object is as good as new.
+// Errors: Errc::not_found for a device that does not exist, Errc::exists for a name or a UDP port that is taken,
+// Errc::invalid for an argument that the kernel refuses, Errc::unsupported for a feature that this kernel lacks,
+// Errc::system otherwise (no permission, time-out). The object stays usable after an error.
 #pragma once
 
 #include <map>
@@ -36,63 +36,65 @@ class Netlink {
   Result<LinkStatistics> statistics(int index);
   Result<std::vector<Address>> addresses();
 
-  // RTM_GETROUTE with one destination, like `ip route get`: policy rules, metrics and learned path MTUs all apply. No
-  // route is an answer (Route::unreachable), not an error. An IPv4 `src` must be an address of this
-  // host, else Errc::invalid; the kernel does not hold an IPv6 one against its addresses.
+  // RTM_GETROUTE for one destination, like `ip route get`: policy rules, metrics and learned path MTUs all apply. A
+  // missing route is a result (Route::unreachable), not an error. An IPv4 `src` must be an address of this host, else
+  // Errc::invalid; the kernel does not check an IPv6 `src`.
   Result<Route> route(const IpAddr& dst, std::optional<IpAddr> src, int oif = 0);
 
   // Nothing when the table has no entry for the address.
   Result<std::optional<Neighbour>> neighbour(int ifindex, const IpAddr& addr);
-  // RTM_NEWNEIGH with NTF_USE: as if a packet had been sent there. The kernel makes an entry and resolves it, or probes
-  // a stale one; the outcome comes as a Monitor event.
+  // RTM_NEWNEIGH with NTF_USE, which acts like a packet sent to `addr`: the kernel adds and resolves an entry, or
+  // probes a stale entry. The outcome comes as a Monitor event.
   Result<> use_neighbour(int ifindex, const IpAddr& addr);
 
-  // Errc::exists: a tunnel device whose UDP port is in use; it stays down.
+  // Errc::exists: the UDP port of this tunnel device is in use; the device stays down.
   Result<> set_up(int index, bool up);
   Result<> set_mtu(int index, unsigned mtu);
   Result<> set_mac(int index, MacAddr mac);
-  // At most 255 bytes; empty takes the alias away. Errc::invalid: longer, or with a zero byte in it.
+  // At most 255 bytes; an empty text removes the alias. Errc::invalid: longer, or with a zero byte.
   Result<> set_alias(int index, const std::string& text);
   Result<> remove_link(int index);
 
-  // Both ends in this namespace and down. The answer is the device `name`; its Link::link is the peer's index.
-  // Errc::exists: the text has the name that is taken. After a time-out (here and below) the devices may be there.
+  // Adds both ends in this namespace, down. Returns the device `name`; its Link::link is the peer's index.
+  // Errc::exists: a name is taken; the text says which. After a time-out (here and in add_vxlan()) the devices may
+  // exist.
   Result<Link> add_veth(const VethSpec& spec);
 
-  // Made, and down. The device opens its UDP sockets when it is set up, for IPv4 and IPv6 both: it is set_up() that
-  // answers Errc::exists when the port is in use. Errc::exists here: the name is taken, or another device has the same
-  // port, mode and options; the text says which.
+  // Adds the device, down. Its UDP sockets, for IPv4 and IPv6, are opened by set_up(), which returns Errc::exists when
+  // the port is in use. Errc::exists here: the name is taken, or another device has the same port, mode and options;
+  // the text says which.
   Result<Link> add_vxlan(const VxlanDeviceSpec& spec);
 
-  // The address of device `ifindex` in the namespace that is called `nsid` here (Link::link and Link::link_netns of a
-  // veth), with no need to enter it. Nothing when namespace or device do not exist (any more), or the device has no
-  // Ethernet address. It takes CAP_NET_ADMIN in the other namespace. No Monitor event here tells that it changed.
+  // The MAC address of device `ifindex` in another namespace, whose id in this namespace is `nsid` (Link::link and
+  // Link::link_netns of a veth). Nothing when namespace or device do not exist (any more), or the device has no
+  // Ethernet address. Needs CAP_NET_ADMIN in the other namespace. A change there causes no Monitor event here.
   Result<std::optional<MacAddr>> peer_mac(int nsid, int ifindex);
 
-  // Whether frames that arrive at the device meet TC filters: it has an ingress or clsact qdisc with a filter in its
-  // ingress part. Programs attached by tcx or XDP are not TC filters.
+  // True when TC filters see the frames that arrive at the device: it has an ingress or clsact qdisc with a filter on
+  // ingress. Programs attached by tcx or XDP are not TC filters.
   Result<bool> ingress_filters(int index);
-  // The same for frames that leave it by a clsact qdisc. (Of an ingress qdisc the kernel shows the filters that it
-  // has.)
+  // The same for frames that leave the device through a clsact qdisc. (With an ingress qdisc the kernel lists the
+  // ingress filters here.)
   Result<bool> egress_filters(int index);
   Result<bool> has_clsact(int index);
 
   // --- egress shaping: netlink/qdisc.cc ---
-  // Nothing when the device has none that shows (it is down and was never up).
+  // Nothing when the kernel shows no root qdisc: the device was never up.
   Result<std::optional<Qdisc>> root_qdisc(int index);
-  // HTB at the root, as `major`, in the place of the kernel's own choice. What belongs to no class goes to that with
-  // minor `fallback`; while there is none it is not held back, with up to `direct` frames waiting. Errc::exists:
-  // somebody's is there. Errc::unsupported: the kernel has no HTB.
+  // Replaces the kernel's default root qdisc by HTB with handle `major`. Frames without a class go to the class with
+  // minor `fallback`; while that class does not exist they are not shaped, with up to `direct` frames waiting.
+  // Errc::exists: the root has a configured qdisc. Errc::unsupported: the kernel has no HTB.
   Result<> add_htb(int index, std::uint16_t major, std::uint16_t fallback, std::uint32_t direct);
-  // Removes the root's if it is `major`, with all that waits in it; else Errc::invalid or Errc::not_found.
+  // Removes the root qdisc if its handle is `major`, and drops its waiting frames; else Errc::invalid or
+  // Errc::not_found.
   Result<> remove_root_qdisc(int index, std::uint16_t major);
-  // Adds the class to HTB `major`, or changes it, with nothing lost of what waits there.
+  // Adds the class to HTB `major`, or changes it; waiting frames stay.
   Result<> put_htb_class(int index, std::uint16_t major, const HtbClass& c);
-  // A class without classes below it, with what waits there.
+  // Removes a class without child classes, and drops its waiting frames.
   Result<> remove_class(int index, std::uint16_t major, std::uint16_t minor);
-  // How many frames may wait in a class without classes below it.
+  // Limits the number of frames that wait in a class without child classes.
   Result<> set_class_limit(int index, std::uint16_t major, std::uint16_t minor, std::uint32_t frames);
-  // Of all classes of `major`, by minor number; empty when there is no such discipline.
+  // Statistics of all classes of `major`, by minor number; empty when the device has no such qdisc.
   Result<std::map<std::uint16_t, ClassStatistics>> classes(int index, std::uint16_t major);
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Netlink that shapes what leaves a device: a hierarchical token bucket at its root. Attributes are those
-// of linux/pkt_sched.h; what they mean is in tc-htb(8) and the kernel's net/sched/sch_htb.c.
+// Egress shaping in Netlink: a hierarchical token bucket (HTB) at a device's root. Attributes as in linux/pkt_sched.h;
+// their meaning is in tc-htb(8) and the kernel's net/sched/sch_htb.c.
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
@@ -31,15 +31,15 @@ tcmsg traffic_header(int index, std::uint32_t parent, std::uint32_t own) {
   return h;
 }
 
-// A bucket is told as the time that it takes to empty.
+// The kernel takes a bucket's size as the time of sending it at `rate`.
 std::uint32_t ticks(std::uint64_t bytes, std::uint64_t rate) {
   bytes = std::min<std::uint64_t>(bytes, std::numeric_limits<std::uint32_t>::max());
   return static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(bytes * kSecond / rate / kTick, 1, std::numeric_limits<std::uint32_t>::max()));
 }
 
-// The 32 bits of old; what does not fit is in an attribute of its own. With a link layer that is named the kernel
-// computes times itself and wants no table of them.
+// The old 32-bit rate; a higher rate goes into an attribute of its own. With a named link layer the kernel computes
+// the times and needs no rate table.
 tc_ratespec ratespec(std::uint64_t rate) {
   tc_ratespec r{};
   r.rate = static_cast<std::uint32_t>(std::min<std::uint64_t>(rate, std::numeric_limits<std::uint32_t>::max()));
@@ -60,7 +60,7 @@ std::string called(int index, std::uint16_t major, std::uint16_t minor) {
 
 Result<std::optional<Qdisc>> Netlink::root_qdisc(int index) {
   std::optional<Qdisc> found;
-  // NLM_F_ECHO: kernels before 6.7 answer only then. A discipline that the kernel does not show it does not answer.
+  // NLM_F_ECHO: kernels before 6.7 send the qdisc only with this flag. A hidden qdisc gives no message.
   auto v = impl_->transact(request(RTM_GETQDISC, NLM_F_ECHO, traffic_header(index, TC_H_ROOT, 0)), [&](nlmsghdr* h) {
     if (h->nlmsg_type != RTM_NEWQDISC || nlmsg_valid_hdr(h, sizeof(tcmsg)) == 0) return;
     const std::uint32_t own = static_cast<const tcmsg*>(nlmsg_data(h))->tcm_handle;
@@ -87,7 +87,7 @@ Result<> Netlink::add_htb(int index, std::uint16_t major, std::uint16_t fallback
   }
   auto v = impl_->transact(m, [](nlmsghdr*) {});
   if (!v) return std::unexpected(v.error());
-  // tc_modify_qdisc() in net/sched/sch_api.c: a kind that is not known, nor in a module.
+  // tc_modify_qdisc() in net/sched/sch_api.c: neither the kernel nor a module has the kind.
   if (v->err == ENOENT) return fail(Errc::unsupported, "this kernel lacks HTB (sch_htb)");
   if (v->err != 0) return refuse(*v, "HTB", device(index));
   return {};
@@ -130,8 +130,8 @@ Result<> Netlink::remove_class(int index, std::uint16_t major, std::uint16_t min
                        called(index, major, minor));
 }
 
-// A first-in-first-out queue, which is what a class begins with: there by a number of its own, so that its length is
-// ours to set. Asked for again it is changed in place.
+// Gives the class a first-in-first-out queue of its own, as the kernel's default is, but with a handle, so that its
+// length can be set. A second call changes the queue in place.
 Result<> Netlink::set_class_limit(int index, std::uint16_t major, std::uint16_t minor, std::uint32_t frames) {
   auto m = request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, traffic_header(index, handle(major, minor), 0));
   if (m) {
@@ -144,7 +144,8 @@ Result<> Netlink::set_class_limit(int index, std::uint16_t major, std::uint16_t 
 }
 
 Result<std::map<std::uint16_t, ClassStatistics>> Netlink::classes(int index, std::uint16_t major) {
-  if (const auto there = link(index); !there) return std::unexpected(there.error());  // to a dump it would be empty
+  // A dump of a missing device would be empty, not an error.
+  if (const auto there = link(index); !there) return std::unexpected(there.error());
   std::map<std::uint16_t, ClassStatistics> all;
   const auto take = [&](nlmsghdr* h) {
     if (h->nlmsg_type != RTM_NEWTCLASS || nlmsg_valid_hdr(h, sizeof(tcmsg)) == 0) return;
@@ -152,7 +153,7 @@ Result<std::map<std::uint16_t, ClassStatistics>> Netlink::classes(int index, std
     if (own >> 16 == major)
       all[static_cast<std::uint16_t>(own)] = wire::class_statistics(h).value_or(ClassStatistics{});
   };
-  // Of the whole device: to name a discipline that is not there would be an error.
+  // Dumps the classes of the whole device: a dump of a missing qdisc would be an error.
   const auto done = impl_->scan([&] { return request(RTM_GETTCLASS, NLM_F_DUMP, traffic_header(index, 0, 0)); },
                                 [&] { all.clear(); }, take, "classes of " + device(index));
   if (!done) return std::unexpected(done.error());

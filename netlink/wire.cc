@@ -17,7 +17,7 @@
 namespace heddle::netlink::wire {
 namespace {
 
-// An address attribute of the message's family; nothing if its length is another's.
+// An address attribute of the message's family; nothing when its length does not fit the family.
 std::optional<IpAddr> ip(const nlattr* a, unsigned char family) {
   if (a == nullptr) return std::nullopt;
   if (family == AF_INET && nla_len(a) == 4) return IpAddr::v4_bytes(nla_data(a));
@@ -132,7 +132,7 @@ std::optional<LinkStatistics> statistics(nlmsghdr* message) {
   if (message->nlmsg_type != RTM_NEWLINK || !nlmsg_valid_hdr(message, sizeof(ifinfomsg))) return std::nullopt;
   const nlattr* a = nlmsg_find_attr(message, sizeof(ifinfomsg), IFLA_STATS64);
   rtnl_link_stats64 all{};
-  constexpr std::size_t kOldest = offsetof(rtnl_link_stats64, rx_nohandler);  // grew since
+  constexpr std::size_t kOldest = offsetof(rtnl_link_stats64, rx_nohandler);  // newer kernels append fields
   if (a == nullptr || static_cast<std::size_t>(nla_len(a)) < kOldest) return std::nullopt;
   std::memcpy(&all, nla_data(a), std::min(sizeof all, static_cast<std::size_t>(nla_len(a))));
   return LinkStatistics{all.rx_packets, all.rx_bytes,        all.tx_packets,
@@ -148,11 +148,11 @@ std::optional<Address> address(nlmsghdr* message) {
   }();
   if (nlmsg_parse(message, sizeof(ifaddrmsg), tb.data(), IFA_MAX, policy.data()) < 0) return std::nullopt;
   const auto* header = static_cast<const ifaddrmsg*>(nlmsg_data(message));
-  // On a point-to-point link IFA_ADDRESS is the peer's and IFA_LOCAL ours (linux/if_addr.h).
+  // On a point-to-point link IFA_ADDRESS is the peer's address and IFA_LOCAL this host's (linux/if_addr.h).
   const auto addr = ip(tb[IFA_LOCAL] != nullptr ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], header->ifa_family);
   if (!addr) return std::nullopt;
   const unsigned flags = tb[IFA_FLAGS] != nullptr ? nla_get_u32(tb[IFA_FLAGS]) : header->ifa_flags;
-  // An address that failed duplicate detection stays tentative; an optimistic one may be used (RFC 4429).
+  // An address that failed duplicate detection stays tentative; an optimistic address may be used (RFC 4429).
   const bool tentative = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;
   return Address{static_cast<int>(header->ifa_index), *addr, header->ifa_prefixlen, tentative};
 }
@@ -219,7 +219,7 @@ std::optional<ClassStatistics> class_statistics(nlmsghdr* message) {
   gnet_stats_basic basic{};
   std::memcpy(&basic, nla_data(tb[TCA_STATS_BASIC]), kBasic);
   ClassStatistics s{basic.packets, basic.bytes, 0};
-  // The 32 bits overflow; kernel 5.5 has 64 beside them.
+  // The 32-bit counter overflows; since 5.5 the kernel adds one of 64 bits.
   if (const nlattr* all = tb[TCA_STATS_PKT64];
       all != nullptr && nla_len(all) >= static_cast<int>(sizeof(std::uint64_t)))
     s.tx_packets = nla_get_u64(all);

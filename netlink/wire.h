@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside netlink/ only: kernel messages to values, each attribute held against its type and length before it is read.
-// A message that lacks what makes it meaningful gives nothing.
+// Inside netlink/ only: decodes kernel messages into values. Type and length of each attribute are checked before it is
+// read; a message without its required attributes gives nothing. Pure functions; any thread.
 #pragma once
 
 #include <netlink/msg.h>
@@ -20,15 +20,16 @@ struct MsgFree {
 };
 using Msg = std::unique_ptr<nl_msg, MsgFree>;
 
-// Answers, for messages of AF_UNSPEC (links) or AF_INET and AF_INET6 (all others). The bridge's own messages, which
-// share types and groups with these, give nothing: an AF_BRIDGE RTM_DELLINK means "left the bridge", not "gone".
+// Decodes messages of AF_UNSPEC (links) or of AF_INET and AF_INET6 (addresses, neighbours, routes). AF_BRIDGE messages,
+// which share types and groups with these, give nothing: an AF_BRIDGE RTM_DELLINK means that a port left its bridge,
+// not that a device was removed.
 std::optional<Link> link(nlmsghdr* message);
 std::optional<LinkStatistics> statistics(nlmsghdr* message);
 std::optional<Address> address(nlmsghdr* message);
 std::optional<Neighbour> neighbour(nlmsghdr* message);
 // Route::mtu is 0 when the message has no such metric.
 std::optional<Route> route(nlmsghdr* message);
-// TCA_KIND of a qdisc message; empty when it has none.
+// TCA_KIND of a qdisc message; empty when missing.
 std::string qdisc_kind(nlmsghdr* message);
 // TCA_STATS2 of a class message.
 std::optional<ClassStatistics> class_statistics(nlmsghdr* message);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A remote that calls out and serves whoever answers, again and again.
+// An active remote: connects to a manager, serves it, and connects again when the session ends.
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -80,7 +80,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
   }
 
  private:
-  // Tries the addresses in turn.
+  // Tries the addresses one after the other.
   void connect(std::vector<Endpoint> endpoints) {
     if (endpoints.empty()) return failed("host " + target_.place + " has no address");
     const Endpoint first = endpoints.front();
@@ -143,15 +143,15 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
   RpcSessions sessions_;
   RemoteStatus status_;
   std::string state_ = "BACKOFF";
-  std::string complaint_;  // the last one in the log
+  std::string complaint_;  // the last error in the log
   Socket socket_;          // being connected
   tcp::resolver resolver_;
   boost::asio::steady_timer timer_;
   Duration backoff_ = kFirstBackoff;
-  std::uint64_t attempt_ = 0;  // callbacks of an earlier attempt look at nothing
+  std::uint64_t attempt_ = 0;  // callbacks of earlier attempts do nothing
 };
 
-// Callbacks hold it weakly; this ends it at a time of the owner's choice.
+// Owns a CallingRemote, to which callbacks have weak references, and stops it in the destructor.
 class Handle final : public Remote {
  public:
   explicit Handle(std::shared_ptr<CallingRemote> remote) : remote_(std::move(remote)) {}

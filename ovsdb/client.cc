@@ -19,15 +19,14 @@
 namespace heddle::ovsdb {
 namespace {
 
-// Milliseconds for poll(2): -1 for ever, rounded up so that poll never returns just before the deadline.
+// Milliseconds for poll(2); -1: no deadline. Rounded up, so that poll does not return just before the deadline.
 int poll_timeout(Deadline deadline) {
   if (!deadline) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now()).count();
   return static_cast<int>(std::clamp<long long>(left, 0, 1'000'000'000));
 }
 
-// A blocking connect(2) on a unix socket waits for room in the listener's queue as long as SO_SNDTIMEO says
-// (socket(7)).
+// SO_SNDTIMEO bounds a blocking connect(2) on a unix socket, which waits for room in the listener's queue (socket(7)).
 Result<> limit_connect_time(int fd, Deadline deadline) {
   if (!deadline) return {};
   const int ms = std::max(poll_timeout(deadline), 1);
@@ -36,7 +35,7 @@ Result<> limit_connect_time(int fd, Deadline deadline) {
   return {};
 }
 
-// Waits for a connect(2) that is under way; 0 or the errno it ends with.
+// Waits for a connect(2) in progress; returns 0 or its errno.
 int finish_connect(int fd, Deadline deadline) {
   pollfd p{.fd = fd, .events = POLLOUT, .revents = 0};
   int n = 0;
@@ -145,7 +144,7 @@ Result<Client> Client::connect_to(const std::string& method, Deadline deadline, 
   if (!with_tls) return connect_tcp(host, port, deadline);
   auto client = connect_tls(host, port, deadline, tls);
   if (!client || client->tls_->bootstrapped().empty()) return client;
-  // The second time there is an authority to verify the server by.
+  // The first connection saved the authority's certificate; the second connection verifies the server by it.
   auto verified = connect_tls(host, port, deadline, tls);
   if (verified) verified->notice_ = client->tls_->bootstrapped();
   return verified;

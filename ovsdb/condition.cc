@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::array<std::string_view, 8> kFunctions{"<", "<=", "==", "!=", ">=", ">", "includes", "excludes"};
 
-// Whether every element (for maps: every pair) of `small` is in `big`.
+// True when every element (for maps: every pair) of `small` is in `big`.
 bool includes(const Datum& big, const Datum& small) {
   for (std::size_t i = 0; i < small.size(); ++i) {
     const auto at = big.find(small.keys()[i]);
@@ -33,7 +33,7 @@ bool includes(const Datum& big, const Datum& small) {
   return true;
 }
 
-// Whether no element (for maps: no pair) of `some` is in `all`.
+// True when no element (for maps: no pair) of `some` is in `all`.
 bool excludes(const Datum& all, const Datum& some) {
   for (std::size_t i = 0; i < some.size(); ++i) {
     const auto at = all.find(some.keys()[i]);
@@ -48,8 +48,8 @@ bool Condition::is_ordering(Function function) {
   return function == Function::lt || function == Function::le || function == Function::ge || function == Function::gt;
 }
 
-// RFC 7047 section 5.1, <condition>: a value that the column may hold, except that one to be included may have fewer
-// elements than the column must have, and one to be excluded any number.
+// RFC 7047 section 5.1, <condition>: a valid value of the column, except that the argument of "includes" may have fewer
+// elements than the column's minimum, and the argument of "excludes" any number.
 Expect<Datum> Condition::argument_from_json(const ColumnType& type, Function function, const Json& json,
                                             NamedUuids* names) {
   auto datum = datum_from_json(type, json, names);
@@ -84,7 +84,7 @@ Expect<Condition::Clause> Condition::parse_clause(const TableSchema& table, cons
 
   const bool ordering = is_ordering(clause.function);
   const ColumnType& type = clause.column->type;
-  // RFC 7047 wants exactly one number; Open vSwitch's clients may ask about an optional one, too.
+  // RFC 7047 allows scalar numbers only; Open vSwitch's clients also compare optional numbers.
   if (ordering &&
       (type.is_map() || type.max != 1 || (type.key.type != AtomType::integer && type.key.type != AtomType::real)))
     return syntax_error("table " + table.name + ", column " + clause.column->name + ": " + dump_json(json[1]) +

@@ -42,7 +42,7 @@ class DatabaseImpl final : public Database {
 
  private:
   Result<> stage(Transaction& transaction, const RowUpdate& update) const;
-  // True when something changed.
+  // True when a row changed.
   Expect<bool> commit(Transaction& transaction, Store::Sync sync);
   Expect<> store(const Change& change, Store::Sync sync);
   Result<> fold(const Change& change, Store::Sync sync);
@@ -82,7 +82,7 @@ Result<> DatabaseImpl::load() {
     for (const RowChange& row : change.rows) rows.push_back(to_stored(row));
     if (auto ok = store_->replace(schema_text, rows); !ok) return ok;
   } else {
-    // The schema is the one under which the journal was written: it has all these tables.
+    // The journal was written under this schema, which therefore has all these tables.
     for (const auto& [name, uuid_text] : stored->journaled) {
       const TableSchema* table = schema_->find(name);
       const auto uuid = Uuid::parse(uuid_text);
@@ -143,7 +143,7 @@ TransactOutcome DatabaseImpl::try_transact(std::span<const Json> operations, con
     return out;
   }
   out.reply = std::move(engine.results());
-  if (!ran) {  // RFC 7047 section 4.1.3: what was not tried any more is answered with null
+  if (!ran) {  // RFC 7047 section 4.1.3: the results of operations after the failed one are null
     while (out.reply.size() < operations.size()) out.reply.push_back(nullptr);
     return out;
   }
@@ -165,7 +165,7 @@ Result<> DatabaseImpl::stage(Transaction& transaction, const RowUpdate& update) 
   if (!row) return {};
   for (const auto& [name, value] : update.columns) {
     const ColumnSchema* column = table->find(name);
-    if (column != nullptr && row->at(column->index) == value) continue;  // most of the status, most of the time
+    if (column != nullptr && row->at(column->index) == value) continue;  // the usual case for status
     const std::string place = "table " + table->name + ", column " + name + ": ";
     if (column == nullptr) return fail(Errc::invalid, place + "there is no such column");
     if (!column->is_mutable) return fail(Errc::invalid, place + "it cannot be changed after the insert");
@@ -241,7 +241,7 @@ Result<> DatabaseImpl::fold(const Change& change, Store::Sync sync) {
   }
   for (const RowKey& key : others)
     rows.push_back(to_stored({key.table, key.uuid, nullptr, tables_.find(*key.table, key.uuid)}));
-  // In the order of the file, so that each of its pages is written once.
+  // In the file's key order, so that each page is written once.
   std::sort(rows.begin(), rows.end(), [](const StoredRow& a, const StoredRow& b) {
     return std::tie(a.table, a.uuid) < std::tie(b.table, b.uuid);
   });
@@ -250,7 +250,7 @@ Result<> DatabaseImpl::fold(const Change& change, Store::Sync sync) {
   return done;
 }
 
-// Spares the next start the journal. What cannot be folded now stays there.
+// Folds the journal, so that the next start is faster. On failure the journal keeps its entries.
 DatabaseImpl::~DatabaseImpl() {
   if (!store_ || journaled_.empty()) return;
   if (auto done = fold({}, Store::Sync::later); !done) spdlog::warn("{}", done.error().text);
@@ -263,7 +263,7 @@ Database::ObserverId DatabaseImpl::add_observer(Observer observer) {
 
 void DatabaseImpl::notify(Change change) {
   undelivered_.push_back(std::move(change));
-  if (delivering_) return;  // an observer committed: the loop below comes to it
+  if (delivering_) return;  // an observer committed: the loop below, further up the stack, delivers this change
   delivering_ = true;
   while (!undelivered_.empty()) {
     const Change next = std::move(undelivered_.front());

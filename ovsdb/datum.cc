@@ -7,7 +7,7 @@
 namespace heddle::ovsdb {
 
 Datum Datum::set(std::vector<Atom> atoms) {
-  // Often many that are in order and a few more: a set that grew.
+  // A grown set is mostly sorted already, with a few new elements at the end.
   const auto rest = std::is_sorted_until(atoms.begin(), atoms.end());
   std::sort(rest, atoms.end());
   std::inplace_merge(atoms.begin(), rest, atoms.end());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The value of one column of one row: a sorted set of atoms, or a map (RFC 7047 section 3.2, <type>, and 5.1, <value>).
-// A plain scalar is a set of exactly one atom, an optional one a set of at most one.
+// A scalar is a set of exactly one atom, an optional scalar a set of at most one.
 //
-// Values only; a Datum does not know its type. The typed readers below answer "nothing" or the given default when the
-// value is empty or of another type, so that a caller need not check twice what the schema already guarantees.
+// Plain values; a Datum does not know its type. Nothing fails: the typed readers return nothing or the given default
+// when the value is empty or of another type, so that callers need not repeat the schema's checks.
 #pragma once
 
 #include <cstdint>
@@ -31,16 +31,16 @@ class Datum {
   static Datum of(std::string v) { return Datum({Atom(std::move(v))}, {}); }
   static Datum of(const char* v) { return of(std::string(v)); }
   static Datum of(const Uuid& v) { return Datum({Atom(v)}, {}); }
-  // An optional value: the empty set when there is none.
+  // An optional value: nullopt becomes the empty set.
   template <typename T>
   static Datum of(const std::optional<T>& v) {
     return v ? of(*v) : Datum{};
   }
-  // Sorts and drops duplicates.
+  // Sorts, and removes duplicates.
   static Datum set(std::vector<Atom> atoms);
   static Datum map(const std::map<std::string, std::string>& pairs);
   static Datum map(const std::map<std::string, std::int64_t>& pairs);
-  // `values` is empty, or as long as `keys`. Sorts by key; of two equal keys the first stays.
+  // `values` is empty or as long as `keys`. Sorts by key; of equal keys the first stays.
   static Datum of_pairs(std::vector<Atom> keys, std::vector<Atom> values);
 
   [[nodiscard]] bool empty() const { return keys_.empty(); }
@@ -48,7 +48,7 @@ class Datum {
   [[nodiscard]] bool is_map() const { return !values_.empty(); }  // an empty map looks like an empty set
   [[nodiscard]] const std::vector<Atom>& keys() const { return keys_; }
   [[nodiscard]] const std::vector<Atom>& values() const { return values_; }
-  // Position of `key`, if there.
+  // Position of `key`, if present.
   [[nodiscard]] std::optional<std::size_t> find(const Atom& key) const;
 
   // Typed readers of the first (only) element.
@@ -62,7 +62,7 @@ class Datum {
   }
   [[nodiscard]] std::int64_t integer_or(std::int64_t otherwise) const { return integer().value_or(otherwise); }
   [[nodiscard]] bool boolean_or(bool otherwise) const { return boolean().value_or(otherwise); }
-  // Typed readers of the whole; elements of another type are left out.
+  // Typed readers of all elements; elements of another type are skipped.
   [[nodiscard]] std::vector<std::string> strings() const { return all<std::string>(); }
   [[nodiscard]] std::vector<std::int64_t> integers() const { return all<std::int64_t>(); }
   [[nodiscard]] std::vector<Uuid> uuids() const { return all<Uuid>(); }
@@ -93,8 +93,8 @@ class Datum {
   std::vector<Atom> values_;  // maps: values_[i] belongs to keys_[i]
 };
 
-// Calls visit(atom, sign) for the elements that only one of two sets has, in their order: sign -1 for those that only
-// `before` has, 1 for those that only `after` has. A set of thousands gets one more: the others cost a look.
+// Calls visit(atom, sign) in order for the elements that only one of two sets has: sign -1 for elements of `before`, 1
+// for elements of `after`. Common elements cost one comparison, which matters when a set of thousands gets one more.
 template <typename Visit>
 void for_each_difference(const Datum& before, const Datum& after, Visit&& visit) {
   auto was = before.keys().begin();

@@ -9,7 +9,7 @@ namespace heddle::ovsdb {
 
 namespace {
 
-// Neither escaped nor looked at by the JSON library, which knows how to put the rest.
+// True for characters that stand for themselves in a JSON string; other text goes through the JSON library.
 bool is_plain(char c) { return c >= ' ' && c < '\x7f' && c != '"' && c != '\\'; }
 
 }  // namespace

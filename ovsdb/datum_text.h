@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Datum as JSON text, byte for byte as dump_json(datum_to_json()) has it, without the tree in between: what is stored
-// with each commit may be a set of many thousands. Pure functions.
+// Writes a Datum as JSON text, byte for byte as dump_json(datum_to_json()), but without building a JSON tree: each
+// commit may store a set of many thousands. Pure functions.
 #pragma once
 
 #include <string>

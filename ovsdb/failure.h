@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The errors of the database protocol (RFC 7047 sections 3.1 and 5.2): a word for programs, a text for people.
+// The errors of the database protocol (RFC 7047 sections 3.1 and 5.2): an error string for programs, details for
+// people. Plain values.
 #pragma once
 
 #include <expected>
@@ -26,7 +27,7 @@ inline std::unexpected<Failure> failure(std::string error, std::string details) 
 inline std::unexpected<Failure> syntax_error(std::string details) {
   return failure("syntax error", std::move(details));
 }
-// Says where it happened: "<place>: <details>".
+// Puts the place before the details: "<place>: <details>".
 inline std::unexpected<Failure> at_place(const std::string& place, Failure inner) {
   inner.details = place + ": " + inner.details;
   return std::unexpected(std::move(inner));

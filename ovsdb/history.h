@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The recent transactions of a Database, so that a monitoring client that was away for a moment gets what it missed and
-// not everything (monitor_cond_since, ovsdb-server(7) section 4.1.15).
+// The recent transactions of a Database, so that a client that reconnects gets only the missed changes and not the
+// whole database (monitor_cond_since, ovsdb-server(7) section 4.1.15).
 //
-// Observes the Database, which must outlive it. Bounds: limits::kHistory transactions with limits::kHistoryRows row
-// changes together, and with limits::kHistoryBytes of rows that are no more; what is older is forgotten. Transaction
-// ids are of this process: after a restart none is known.
+// Observes the Database, which must outlive it. Threads: the Database's. Nothing fails. Bounds: limits::kHistory
+// transactions with limits::kHistoryRows row changes together, and limits::kHistoryBytes of replaced or deleted rows;
+// older transactions are forgotten. Transaction ids belong to this process: after a restart all are unknown.
 #pragma once
 
 #include <deque>
@@ -21,7 +21,7 @@ class History {
   History(const History&) = delete;
   History& operator=(const History&) = delete;
 
-  // What all transactions after `id` did together, each row once; nothing when it is not known any more.
+  // The combined effect of all transactions after `id`, each row once; nothing when `id` is unknown or forgotten.
   [[nodiscard]] std::optional<Change> since(const Uuid& id) const;
 
  private:
@@ -32,7 +32,7 @@ class History {
   Uuid start_;  // the state before changes_
   struct Entry {
     Change change;
-    std::size_t bytes = 0;  // of the rows that were before it, about
+    std::size_t bytes = 0;  // approximate size of the row versions that the change replaced
   };
   void forget_oldest();
 

@@ -13,14 +13,14 @@ namespace {
 
 std::string row_name(const RowKey& key) { return "table " + key.table->name + ", row " + key.uuid.to_string(); }
 
-// References between rows: counts by how much the transaction moves the number of strong references to each row.
+// References between rows: counts the change that the transaction makes to each row's number of strong references.
 class References {
  public:
   explicit References(Transaction& transaction) : txn_(transaction) {}
   Expect<> enforce();
 
  private:
-  // Counts the row's strong references, and notes their targets as worth a look.
+  // Counts the row's strong references and adds their targets to the suspects (rows that may be unreferenced).
   void count(const Row& row, std::int64_t sign) {
     for_each_ref(row, [&](const BaseType& base, const Uuid& uuid) { count(row, base, uuid, sign); });
   }
@@ -65,7 +65,7 @@ Expect<> References::collect_garbage() {
   return {};
 }
 
-// Takes elements whose weak reference leads nowhere out of the row's columns.
+// Removes elements with a weak reference to a missing row from the row's columns.
 Expect<> References::clean_row(const RowKey& key) {
   const RowRef row = txn_.find(key);
   if (!row) return {};
@@ -107,7 +107,7 @@ Expect<> References::drop_dead_weak_refs() {
   return {};
 }
 
-// For the error text only: looks through everything.
+// For the error text only: searches the whole database.
 std::string References::somebody_referring_to(const RowKey& key) const {
   for (const auto& [name, table] : txn_.schema().tables()) {
     for (const RowRef& row : table.ref_columns.empty() ? std::vector<RowRef>{} : txn_.select(table, nullptr)) {
@@ -143,8 +143,8 @@ Expect<> References::enforce() {
     count(change);
     suspects_.push_back({change.table, change.uuid});
   }
-  // Before rows go by themselves, so that those that are about to go answer for their references too, as they do in
-  // ovsdb-server. What goes afterwards is what nothing refers to: no reference is left dangling by it.
+  // Before the garbage collection, so that the references of rows that it will delete are checked too, as in
+  // ovsdb-server. The collection deletes unreferenced rows only, so it leaves no dangling reference.
   if (auto ok = check_strong(); !ok) return ok;
   do {
     if (auto done = collect_garbage(); !done) return done;
@@ -203,7 +203,7 @@ Expect<> check_indexes(const Transaction& txn, const std::vector<RowChange>& cha
       IndexKey key = index_key(*change.after, columns);
       std::optional<Uuid> holder = txn.committed().find_index(*change.table, i, key);
       if (holder == change.uuid) holder.reset();
-      if (holder) {  // unless this transaction takes the value away from it
+      if (holder) {  // no conflict when this transaction changes the holder's value
         const RowRef other = txn.find(*change.table, *holder);
         if (!other || index_key(*other, columns) != key) holder.reset();
       }
@@ -221,9 +221,9 @@ Expect<> check_indexes(const Transaction& txn, const std::vector<RowChange>& cha
 }  // namespace
 
 Expect<> enforce_integrity(Transaction& transaction) {
-  transaction.settle();
+  transaction.normalize();
   if (auto ok = References(transaction).enforce(); !ok) return ok;
-  transaction.settle();
+  transaction.normalize();
   const auto changes = transaction.changes();
   if (auto ok = check_sizes(changes); !ok) return ok;
   if (auto ok = check_row_counts(transaction, changes); !ok) return ok;

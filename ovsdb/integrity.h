@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is checked and done when a transaction commits (RFC 7047 sections 3.2 and 4.1.3): unreferenced rows of tables
-// that are not roots go, weak references to rows that have gone are taken out, strong ones must lead somewhere, and
-// sizes, row limits and unique indexes must hold. Work is in proportion to what changed, not to the database.
+// The integrity rules of a commit (RFC 7047 sections 3.2 and 4.1.3): unreferenced rows of non-root tables are deleted,
+// weak references to missing rows are removed, strong references must lead to a row, and sizes, row limits and unique
+// indexes must hold. The work is proportional to the changes, not to the database.
 #pragma once
 
 #include "ovsdb/failure.h"
@@ -9,7 +9,7 @@
 
 namespace heddle::ovsdb {
 
-// Completes the transaction, or says why it cannot be committed.
+// Completes the transaction; fails when it cannot be committed.
 Expect<> enforce_integrity(Transaction& transaction);
 
 }  // namespace heddle::ovsdb

@@ -49,7 +49,7 @@ void append_changes(std::string& out, const Row& before, const Row& after) {
     const Datum& is = after.at(column.index);
     if (column.ephemeral || was == is) continue;
     append_name(out, column.name);
-    // A set that may be empty is empty where it is not named, whatever schema will read this.
+    // A missing column means the empty set for every schema that may read this, if the set may be empty.
     const bool as_difference = !column.type.is_map() && column.type.max > 1 && column.type.min == 0;
     if (as_difference)
       append_difference(out, was, is);
@@ -98,7 +98,7 @@ const Json* elements_of(const Json& set) {
   return good ? &set[1] : nullptr;
 }
 
-// What was there (one element, which stands for itself, or a set), without those that went and with those that came.
+// `before` (a set, or one element by itself) without the removed and with the added elements.
 Json changed_set(const Json* before, std::map<Json, bool> moves) {
   Json out = Json::array();
   const Json alone = before == nullptr ? Json::array() : Json::array({*before});
@@ -134,7 +134,7 @@ bool JournalReplay::read_columns(News& news, const Json& columns) {
   return true;
 }
 
-// [TABLE, UUID, WHAT, COLUMNS], of which the first two have been looked at.
+// [TABLE, UUID, WHAT, COLUMNS]; the caller has checked the first three.
 bool JournalReplay::read_row(News& news, const Json& change) {
   const std::string& what = change[2].get_ref<const std::string&>();
   if (what == "gone") {
@@ -192,7 +192,7 @@ Result<StoredRow> JournalReplay::apply(const News& news, StoredRow row) {
 
 Result<StoredRow> JournalReplay::news_of(StoredRow row) {
   const auto it = rows_.find({row.table, row.uuid});
-  if (it == rows_.end()) return row;  // most rows, of most databases
+  if (it == rows_.end()) return row;  // the usual case
   it->second.seen = true;
   return apply(it->second, std::move(row));
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What commits did, as text: an entry each, a line of JSON. Writing an entry costs what was changed, not what the rows
-// hold: of a row that was there before only the columns that differ are named, and of a set its elements that came or
-// went. Entries read in their order make of the rows before them those after them.
+// The journal's entries: one line of JSON for each commit. The cost of an entry is proportional to the change, not to
+// the rows: for an existing row it has only the changed columns, for a set only the added and removed elements. Applied
+// in order to the rows before them, the entries give the rows after them.
 //
 //   [[TABLE, UUID, "is", {COLUMN: VALUE, ...}],   inserted; columns at their default are left out
 //    [TABLE, UUID, "changed", {COLUMN: VALUE or null for its default or {"insert": SET, "delete": SET}, ...}],
 //    [TABLE, UUID, "gone"], ...]
 //
-// Pure functions and values. Reading does not need the schema, so that entries of another one are taken over like rows.
+// Pure functions and values; errors are unreadable entries. Reading does not need the schema, so that entries of an
+// older schema are converted as rows are (loader.h).
 #pragma once
 
 #include <map>
@@ -23,36 +24,36 @@
 
 namespace heddle::ovsdb {
 
-// A row as it lies in the file: `columns` is a JSON object of the columns that are not at their default.
+// A row as stored in the file: `columns` is a JSON object of the columns that are not at their default.
 struct StoredRow {
   std::string table;
   std::string uuid;
-  std::optional<std::string> columns;  // none: the row goes, or has gone
+  std::optional<std::string> columns;  // none: the row is to be deleted, or was deleted
 };
 
 StoredRow to_stored(const RowChange& change);
 
-// Empty when nothing that is stored was changed.
+// Empty when no stored column was changed.
 std::string journal_entry(const Change& change);
 
-// Makes rows of rows and the entries after them.
+// Applies journal entries to stored rows: read() all entries, news_of() for each stored row, then others().
 class JournalReplay {
  public:
-  // Entries come in the order in which they were written. Fails when it is no entry.
+  // Entries must come in the order in which they were written. Fails for an unreadable entry.
   Result<> read(std::string_view entry);
-  // After the last one: the rows that they name, by table and UUID.
+  // After the last entry: the rows in the entries, by table and UUID.
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> names() const;
-  // What they make of a row that was there before them.
+  // The stored row with the entries applied.
   Result<StoredRow> news_of(StoredRow row);
-  // At the end: the rows that the entries name and news_of() was not asked about, those that have gone as such.
+  // At the end: the rows in the entries for which news_of() was not called, deleted ones without `columns`.
   Result<std::vector<StoredRow>> others() const;
 
  private:
   struct News {
-    bool seen = false;                                 // by news_of()
-    bool whole = false;                                // what was before does not matter: `columns` is all, or it went
-    std::optional<Json> columns = Json::object();      // null: at its default. None: the row has gone
-    std::map<std::string, std::map<Json, bool>> sets;  // elements that came (true) or went, after `columns`
+    bool seen = false;                                 // news_of() was called
+    bool whole = false;                                // inserted or deleted: the stored row does not matter
+    std::optional<Json> columns = Json::object();      // a null value: the default. None: the row was deleted
+    std::map<std::string, std::map<Json, bool>> sets;  // elements added (true) or removed, applied after `columns`
   };
   static bool read_row(News& news, const Json& change);
   static bool read_columns(News& news, const Json& columns);

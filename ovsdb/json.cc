@@ -5,8 +5,8 @@ namespace heddle::ovsdb {
 
 namespace {
 
-// Follows strings and nesting of JSON text byte by byte, which is all that depth and framing need; bytes of a UTF-8
-// sequence never look like a bracket or a quote.
+// Tracks strings and nesting of JSON text byte by byte, for depth and framing; no byte of a multi-byte UTF-8 sequence
+// equals a bracket or a quote.
 struct Follower {
   std::size_t& depth;
   bool& in_string;
@@ -65,7 +65,7 @@ std::string dump_brief(const Json& value) {
   std::string text = dump_json(value);
   if (text.size() <= shown) return text;
   std::size_t cut = shown;
-  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0U) == 0x80U) --cut;  // not inside a character
+  while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0U) == 0x80U) --cut;  // to the start of a character
   return text.substr(0, cut) + "...";
 }
 
@@ -100,7 +100,7 @@ Result<std::optional<Json>> JsonFramer::next() {
   auto complete = scan();
   if (!complete) return std::unexpected(complete.error());
   if (!*complete) return std::nullopt;
-  auto value = parse_bounded(std::string_view(buffer_).substr(start_, scanned_));  // scan() has seen to the bounds
+  auto value = parse_bounded(std::string_view(buffer_).substr(start_, scanned_));  // scan() checked size and depth
   start_ += scanned_;
   scanned_ = 0;
   if (!value) return std::unexpected(value.error());

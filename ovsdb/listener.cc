@@ -35,7 +35,7 @@ Result<sockaddr_un> socket_address(const std::string& path) {
   return address;
 }
 
-// Takes away a socket file behind which nobody listens.
+// Removes a socket file on which no process listens.
 Result<> remove_stale(const std::string& path, const sockaddr_un& address) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return errno == ENOENT ? Result<>{} : fail_errno(errno, "socket " + path);
@@ -44,7 +44,7 @@ Result<> remove_stale(const std::string& path, const sockaddr_un& address) {
   const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return fail_errno(errno, "socket " + path);
   const int rc = ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  // EAGAIN: somebody listens, with a full backlog.
+  // EAGAIN: a process listens, and its backlog is full.
   if (rc == 0 || errno == EAGAIN)
     return fail(Errc::exists, "socket " + path + ": somebody listens there already (is the same program running?)");
   if (errno != ECONNREFUSED) return fail_errno(errno, "socket " + path);
@@ -59,7 +59,7 @@ Result<Fd> listen_on_file(const std::string& path) {
   if (auto ok = remove_stale(path, *address); !ok) return std::unexpected(ok.error());
   Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno(errno, "socket " + path);
-  // The mode of the descriptor becomes that of the file (unix(7), Linux): there is no moment when others may connect.
+  // The file gets the descriptor's mode (unix(7), Linux), so that other users can at no time connect.
   if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) return fail_errno(errno, "socket " + path);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return fail_errno(errno, "socket " + path);
@@ -91,7 +91,7 @@ class ListenerImpl final : public Listener {
   ~ListenerImpl() override {
     struct stat info {};
     if (path_.empty() || ::lstat(path_.c_str(), &info) != 0) return;
-    if (info.st_dev == device_ && info.st_ino == inode_) ::unlink(path_.c_str());  // still ours
+    if (info.st_dev == device_ && info.st_ino == inode_) ::unlink(path_.c_str());  // not replaced by another process
   }
   ListenerImpl(const ListenerImpl&) = delete;
   ListenerImpl& operator=(const ListenerImpl&) = delete;
@@ -100,7 +100,7 @@ class ListenerImpl final : public Listener {
     boost::system::error_code error;
     acceptor_.assign(stream_protocol(family, 0), fd.get(), error);
     if (error) return fail_errno(error.value(), name_);
-    (void)fd.release();  // the acceptor's now
+    (void)fd.release();  // owned by the acceptor
     accept();
     return {};
   }
@@ -124,7 +124,7 @@ class ListenerImpl final : public Listener {
 
  private:
   void accept() {
-    // A connection that was made just before the end may be reported after it.
+    // The completion of an accept may run after the destructor.
     acceptor_.async_accept(
         [this, alive = std::weak_ptr(alive_)](const boost::system::error_code& error, Socket socket) {
           if (error == boost::asio::error::operation_aborted || alive.expired()) return;
@@ -135,7 +135,7 @@ class ListenerImpl final : public Listener {
           }
           unsigned held_back = 0;
           if (complaints_.allow(held_back)) spdlog::warn("{}: cannot accept a connection: {}", name_, error.message());
-          // Most likely out of descriptors: the connection stays in the backlog, so leave it for a moment.
+          // Most likely no descriptors are left: the connection stays in the backlog until the next attempt.
           retry_.expires_after(std::chrono::milliseconds(100));
           retry_.async_wait([this, alive](const boost::system::error_code& stopped) {
             if (!stopped && !alive.expired()) accept();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A listening socket, unix or TCP, that hands over each connection made to it.
+// A listening socket, unix or TCP, that passes each accepted connection to its owner.
 //
-// The owner's `accept` is called on the io_context's thread, and not after the Listener has gone. When the process is
-// out of descriptors it pauses for a moment, with a log line, and goes on.
+// Owns the socket and the socket file. Threads: the io_context's; `accept` is called there, and not after the
+// Listener's destruction. When accept(2) fails (no descriptors left), the Listener logs a warning and tries again after
+// a moment.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -21,11 +22,11 @@ class Listener {
   using Accept = std::function<void(Socket)>;
   virtual ~Listener() = default;
 
-  // Makes the socket file, mode 0600, and removes it with the object. One left by a dead process is replaced;
-  // Errc::exists when somebody listens there.
+  // Creates the socket file, mode 0600; the destructor removes it. The file of a dead process is replaced.
+  // Errc::exists: another process listens there, or the file is no socket.
   static Result<std::unique_ptr<Listener>> on_file(boost::asio::io_context& io, const std::string& path, Accept accept);
-  // `address` is numeric, IPv4 or IPv6; empty: every IPv4 address. "::" takes IPv4 too. Port 0: one of the kernel's
-  // choice.
+  // `address` is numeric, IPv4 or IPv6; empty: all IPv4 addresses; "::": all IPv6 and IPv4 addresses. Port 0: the
+  // kernel selects a port.
   static Result<std::unique_ptr<Listener>> on_tcp(boost::asio::io_context& io, const std::string& address,
                                                   std::uint16_t port, Accept accept);
   [[nodiscard]] virtual std::uint16_t port() const = 0;  // 0 for a file

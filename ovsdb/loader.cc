@@ -62,7 +62,8 @@ class Loader {
       ++dropped_["a value that does not fit " + place + " (" + datum.error().details + ")"];
   }
 
-  // Strong references to rows that were dropped go; so does a row that cannot be without. True when a row went.
+  // Removes strong references to missing rows, and rows whose column would then be too small. True when a row was
+  // removed.
   bool drop_dangling() {
     bool row_went = false;
     for (const RowChange& change : txn_.changes()) {

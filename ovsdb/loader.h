@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stored rows to rows in memory. A file may have been written under an older or newer schema: what still has
-// a place is kept, the rest is dropped, with one log line for each table or column.
+// Converts stored rows to rows in memory. The file may have an older or newer schema: tables and columns that the
+// schema has with a fitting type are kept, the others are dropped, with one log line for each table or column.
 //
-// Used by Database::open(). The way back is journal.h.
+// Used by Database::open(), on its thread. The other direction is journal.h.
 #pragma once
 
 #include <string>
@@ -13,9 +13,8 @@
 
 namespace heddle::ovsdb {
 
-// Puts the rows (those that have gone are passed over) into `transaction` (over empty tables) and makes them
-// consistent. True when something was dropped or changed on the way. Fails when the rows cannot be made to agree with
-// the schema.
+// Inserts the rows (deleted ones are skipped) into `transaction` (over empty tables) and makes them consistent. True
+// when a value was dropped or changed. Fails for an unreadable row, or when the rows cannot be made to fit the schema.
 Result<bool> load_rows(const std::vector<StoredRow>& stored, Transaction& transaction);
 
 }  // namespace heddle::ovsdb

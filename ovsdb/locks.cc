@@ -12,7 +12,7 @@ namespace heddle::ovsdb {
 namespace {
 
 Expect<std::string> lock_name(const Json& params, const char* method) {
-  constexpr std::size_t longest = limits::kJsonMessage / limits::kLocks;  // all of a session's fit one message
+  constexpr std::size_t longest = limits::kJsonMessage / limits::kLocks;  // all names of a session fit one message
   if (params.size() == 1 && params[0].is_string() && params[0].get_ref<const std::string&>().size() <= longest &&
       is_identifier(params[0].get_ref<const std::string&>()))
     return params[0].get<std::string>();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The locks of RFC 7047 section 4.1.8: names that clients take in turn. A lock protects nothing by itself; the "assert"
-// operation asks who has it.
+// The locks of RFC 7047 section 4.1.8: each name has a queue of sessions, of which the first holds the lock. A lock
+// protects nothing by itself; the "assert" operation checks that the client holds it.
 //
-// Owned by the OvsdbServer, one set for all of its databases. Bounds: limits::kLocks per session. Failures are the
-// client's mistakes ("syntax error"), or its limit.
+// Owned by the OvsdbServer, one Locks for all of its databases. Threads: the io_context's. Bounds: limits::kLocks per
+// session. Errors: "syntax error" for a client's mistake, "resources exhausted" at the limit.
 #pragma once
 
 #include <deque>
@@ -20,17 +20,17 @@ namespace heddle::ovsdb {
 
 class Locks {
  public:
-  // Tells a session that it has got a lock it waited for ("locked"), or lost one ("stolen").
+  // Notifies a session that it now holds a lock ("locked") or has lost it ("stolen").
   using Tell = std::function<void(SessionId session, std::string_view method, const std::string& lock)>;
   explicit Locks(Tell tell) : tell_(std::move(tell)) {}
 
-  // True when the session holds it from now on, false when it has to wait for its turn.
+  // True when the session now holds the lock, false when it waits in the queue.
   Expect<bool> lock(SessionId session, const Json& params);
-  // Takes the lock from whoever holds it. Who got it by lock() is the next in turn; who stole it does not wait for it
-  // (RFC 7047 leaves both open; this is what ovsdb-server does), but has to unlock() it all the same.
+  // Gives the lock to this session. A holder by lock() becomes the next in the queue; a holder by steal() leaves the
+  // queue, but still has to unlock() (RFC 7047 leaves both open; ovsdb-server does the same).
   Expect<> steal(SessionId session, const Json& params);
   Expect<> unlock(SessionId session, const Json& params);
-  // The session has gone: so have its locks and its places in the queues.
+  // Removes an ended session from all queues; its locks pass on.
   void drop(SessionId session);
   [[nodiscard]] bool holds(SessionId session, const std::string& lock) const;
 
@@ -44,8 +44,8 @@ class Locks {
   };
 
   Tell tell_;
-  std::map<std::string, std::deque<Turn>, std::less<>> queues_;    // never empty; the first one holds the lock
-  std::map<SessionId, std::set<std::string, std::less<>>> asked_;  // to be unlocked
+  std::map<std::string, std::deque<Turn>, std::less<>> queues_;    // by lock, never empty; the first holds the lock
+  std::map<SessionId, std::set<std::string, std::less<>>> asked_;  // locked or stolen, and not yet unlocked
 };
 
 }  // namespace heddle::ovsdb

@@ -63,7 +63,7 @@ void LogSync::reach_ahead() {
   reached_ = log.st_size;
   if (written == static_cast<ssize_t>(zeros.size()))
     reached_ += written;
-  else if (::ftruncate(fd_.get(), log.st_size) < 0)  // what little room there is, is SQLite's
+  else if (::ftruncate(fd_.get(), log.st_size) < 0)  // leaves the last free blocks to SQLite
     reached_ = -1;
 }
 
@@ -72,7 +72,7 @@ void LogSync::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (changed_.wait(lock, stop, [this] { return unsynced_.has_value(); })) {
     changed_.wait_until(lock, stop, *unsynced_ + kSyncWithin, [this] { return !unsynced_; });
-    // Forgotten before the sync begins: what is written while it runs is for the next.
+    // Reset before the sync starts: writes during the sync belong to the next one.
     if (!std::exchange(unsynced_, std::nullopt)) continue;
     syncing_ = true;
     lock.unlock();

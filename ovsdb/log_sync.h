@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Brings SQLite's log onto the disk in a thread of its own: what was written without a sync is there no later than
-// kSyncWithin after it was written, plus the time the disk takes, and the thread that writes never waits for it.
+// Syncs SQLite's log to the disk in a background thread: writes without a sync are on disk kSyncWithin later, plus the
+// time of the disk, and the writing thread does not wait.
 //
-// Owned by the Store. Threads: written(), synced(), sync() and reach_ahead() on the Store's thread; the descriptor is
-// the LogSync's own, so that fdatasync(2) and SQLite's writes do not meet in SQLite. A sync takes in everything that
-// was written before it began, by whichever descriptor. Errors: a sync of the thread's that fails is logged. The kernel
-// reports it on each descriptor once, so the next durable transaction, which SQLite syncs, fails as well.
+// Owned by the Store. Threads: written(), synced(), sync() and reach_ahead() on the Store's thread. LogSync has its own
+// descriptor of the log, so that its fdatasync(2) does not interfere with SQLite; a sync covers all earlier writes by
+// any descriptor. Errors: a failed sync of the background thread is logged. The kernel reports the error once on each
+// descriptor, so the next durable transaction, which SQLite syncs, fails too.
 #pragma once
 
 #include <sys/types.h>
@@ -24,27 +24,26 @@
 
 namespace heddle::ovsdb {
 
-// What a power failure may take back of transactions that did not ask to be durable.
+// Transactions of the last second that were not durable may be lost in a power failure.
 inline constexpr std::chrono::seconds kSyncWithin{1};
 
 class LogSync {
  public:
-  // `path`: the log file, which exists.
+  // `path`: the log file, which must exist.
   static Result<std::unique_ptr<LogSync>> start(const std::string& path);
-  ~LogSync();  // syncs what is left
+  ~LogSync();  // syncs the last writes
   LogSync(const LogSync&) = delete;
   LogSync& operator=(const LogSync&) = delete;
 
-  void written();  // something was, without a sync
-  void synced();   // somebody else has synced the log
-  // Now, on the caller's thread, if there is anything to sync.
+  void written();  // the log was written without a sync
+  void synced();   // SQLite has synced the log
+  // Syncs on the caller's thread, if anything is unsynced.
   Result<> sync();
-  // Makes the log longer than what is in it, by zeros, which SQLite takes for its end. A sync of what overwrites them
-  // does not wait for the file system's own journal, as one of a file that has grown does (ext4, xfs). To be called by
-  // who holds SQLite's lock for writing: nobody else may write to the log meanwhile. Without room the log stays as it
-  // is.
+  // Extends the log file by zeros, which SQLite takes for the log's end. A sync of overwritten blocks does not wait for
+  // the file system's journal, unlike a sync of a grown file (ext4, xfs). The caller must hold SQLite's write lock, so
+  // that no other process writes to the log meanwhile. On a full disk the log stays as it is.
   void reach_ahead();
-  static constexpr std::size_t kAhead = 256U << 10U;  // bytes at a time: fifty commits or so
+  static constexpr std::size_t kAhead = 256U << 10U;  // bytes per extension: about fifty commits
 
  private:
   LogSync(Fd fd, std::string path);
@@ -53,11 +52,11 @@ class LogSync {
 
   Fd fd_;
   std::string path_;
-  off_t reached_ = -1;  // the log's size as reach_ahead() left it
+  off_t reached_ = -1;  // size of the log after the last reach_ahead()
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::optional<TimePoint> unsynced_;  // since when; none: everything is on disk, or will be after `syncing_`
-  bool syncing_ = false;               // the thread is at it
+  std::optional<TimePoint> unsynced_;  // time of the oldest unsynced write, if not covered by the running sync
+  bool syncing_ = false;               // the background thread is syncing
   std::jthread thread_;
 };
 

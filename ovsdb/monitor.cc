@@ -68,7 +68,7 @@ Expect<> Monitor::parse_request(Table& table, const Json& request, bool conditio
   } else if (!where->is_array()) {
     return syntax_error("where " + dump_brief(*where) + " is not an array");
   } else {
-    // Clauses of one table count together, and a request without any asks for every row.
+    // The clauses of a table's requests are joined by "or"; a request without clauses selects every row.
     if (where->empty())
       table.where = nullptr;
     else if (!table.where.is_null())

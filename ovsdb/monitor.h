@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client follows: which columns of which rows of which tables, and the messages that tell it what is there and
-// what changed. RFC 7047 section 4.1.5 ("monitor", told by "update"); ovsdb-server(7) sections 4.1.12 to 4.1.16
-// ("monitor_cond", told by "update2" with differences, and "monitor_cond_since", told by "update3").
+// A client's monitor: the tables, rows and columns that the client follows, and the JSON of its updates. RFC 7047
+// section 4.1.5 ("monitor" with "update"); ovsdb-server(7) sections 4.1.12 to 4.1.16 ("monitor_cond" with "update2",
+// which has differences, and "monitor_cond_since" with "update3").
 //
-// Constant once parsed; refers to the Database's schema. Sessions that ask for the same share one Monitor (see
-// Subscriptions), so that a commit is put into words once for all of them.
+// Constant after parse(); refers to the Database's schema, which must outlive the Monitor. Sessions with equal requests
+// share one Monitor (see Subscriptions), so that a commit is converted to JSON once for all of them. parse() and
+// with_conditions() fail for the client's mistakes ("syntax error", "unknown table", "unknown column" ...).
 #pragma once
 
 #include <cstdint>
@@ -23,18 +24,18 @@ class Monitor {
  public:
   // `requests`: <monitor-requests>, or <monitor-cond-requests>.
   static Expect<Monitor> parse(const Schema& schema, MonitorKind kind, const Json& requests);
-  // monitor_cond_change: the same with other conditions for the tables named in `requests`.
+  // monitor_cond_change: a copy with other conditions for the tables in `requests`.
   [[nodiscard]] Expect<Monitor> with_conditions(const Schema& schema, const Json& requests) const;
 
   [[nodiscard]] MonitorKind kind() const { return kind_; }
-  // Two monitors with the same key tell the same about every change.
+  // Two monitors with the same key have the same updates for every change.
   [[nodiscard]] std::string key() const;
 
-  // What is there already.
+  // The rows now in the database.
   [[nodiscard]] Json initial(const Database& database) const;
-  // What a commit changed; an empty object when it does not concern this monitor.
+  // The changes of a commit; an empty object when they do not concern this monitor.
   [[nodiscard]] Json updates(const Change& change) const;
-  // What comes into view and goes out of it when `before` becomes this monitor: the same tables and columns.
+  // The rows that enter or leave the view when this monitor replaces `before`, which has the same tables and columns.
   [[nodiscard]] Json difference(const Monitor& before, const Database& database) const;
 
  private:
@@ -50,11 +51,11 @@ class Monitor {
   };
   struct Table {
     const TableSchema* table = nullptr;
-    Json request;  // as it came, without conditions
+    Json request;  // as the client sent it, without conditions
     Json where;    // the clauses of all requests together; null: every row
     std::vector<Column> columns;
-    std::vector<Condition> conditions;  // of which one must hold; meaningless when `where` is null
-    Select any;                         // what at least one of the table's requests selects
+    std::vector<Condition> conditions;  // one of them must hold; unused when `where` is null
+    Select any;                         // union over the table's requests
 
     [[nodiscard]] bool follows(const Row& row) const;
   };

@@ -28,7 +28,7 @@ Expect<Datum> Mutations::parse_argument(const ColumnSchema& column, Mutator muta
                                         NamedUuids& names) {
   if (mutator != Mutator::insert && mutator != Mutator::remove) {
     auto atom = atom_from_json(column.type.key.type, json, nullptr);
-    // ["set", [n]] is another way to write n (RFC 7047 section 5.1, <value>).
+    // ["set", [n]] is another form of n (RFC 7047 section 5.1, <value>).
     if (!atom) {
       auto datum = datum_from_json(column.type, json, nullptr);
       if (!datum || datum->size() != 1) return std::unexpected(atom.error());
@@ -39,7 +39,7 @@ Expect<Datum> Mutations::parse_argument(const ColumnSchema& column, Mutator muta
   auto datum = datum_from_json(column.type, json, &names);
   if (datum) {
     if (auto ok = check_atoms(column.type, *datum); !ok) return std::unexpected(ok.error());
-    // What is put in may be less than the column must have, but not more than it may.
+    // The inserted set may be smaller than the column's minimum, but not larger than its maximum.
     const bool fits = mutator == Mutator::remove || datum->size() <= column.type.max;
     if (auto ok = fits ? Expect<>{} : check_size(column.type, *datum); !ok) return std::unexpected(ok.error());
     return datum;
@@ -129,7 +129,7 @@ Expect<Datum> Mutations::changed(const Mutation& mutation, const Datum& value) {
   std::vector<Atom> values;
   const Datum& argument = mutation.argument;
   if (mutation.mutator == Mutator::insert) {
-    // Keys that are there already keep their values: of_pairs() lets the first of two equal keys stay.
+    // Existing keys keep their values: of_pairs() keeps the first of two equal keys.
     keys = value.keys();
     keys.insert(keys.end(), argument.keys().begin(), argument.keys().end());
     values = value.values();

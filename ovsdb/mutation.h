@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // "mutations" (RFC 7047 section 5.1, <mutation>): parsed and type-checked once, then applied to rows.
+//
+// Refers to the Schema, which must outlive the Mutations. Constant after parse(). Errors as in RFC 7047 section 5.2.4
+// ("syntax error", "constraint violation", "domain error", "range error" ...).
 #pragma once
 
 #include <vector>
@@ -13,8 +16,8 @@ namespace heddle::ovsdb {
 class Mutations {
  public:
   static Expect<Mutations> parse(const TableSchema& table, const Json& json, NamedUuids& names);
-  // Applies all, in order. Element values are checked here, the number of elements when the transaction commits. On
-  // failure the row is half changed: the transaction is lost anyway.
+  // Applies all mutations in order and checks each result. After an error the row is partly changed; the transaction
+  // must be abandoned.
   Expect<> apply(Row& row) const;
 
  private:

@@ -26,7 +26,7 @@ Json row_to_json(const Row& row, const Columns& columns) {
   return out;
 }
 
-// The columns of a <row>, each a value that its column may hold.
+// The columns and values of a <row>, checked against their columns' types.
 Expect<std::vector<std::pair<const ColumnSchema*, Datum>>> parse_row(const TableSchema& table, const Json& json,
                                                                      NamedUuids& names) {
   std::vector<std::pair<const ColumnSchema*, Datum>> out;
@@ -43,7 +43,7 @@ Expect<std::vector<std::pair<const ColumnSchema*, Datum>>> parse_row(const Table
 
 }  // namespace
 
-// Reads the members of one operation; keeps the first complaint.
+// Reads the members of one operation and keeps the first error.
 class Operations::Members {
  public:
   Members(const Json& json, const Schema& schema) : json_(json), schema_(schema) { known_.insert("op"); }
@@ -69,7 +69,7 @@ class Operations::Members {
       failure_ = Failure{"unknown table", "there is no table " + dump_brief(*name) + " in " + schema_.name()};
     return found;
   }
-  // After the last member was asked for: unknown members, or whatever was wrong first.
+  // To be called last. Fails with the first error, or for an unknown member.
   Expect<> done() {
     for (const auto& [name, value] : json_.items())
       if (!known_.contains(name)) complain("member " + dump_brief(Json(name)) + " does not belong here");
@@ -113,7 +113,7 @@ Expect<Columns> parse_columns(const TableSchema& table, const Json* json, bool w
 
 }  // namespace
 
-// The new row's UUID: the one that the client wants ("uuid", an extension of Open vSwitch's), or one of our choice.
+// The new row's UUID: the client's ("uuid", an Open vSwitch extension), or a random one.
 Expect<Uuid> Operations::new_uuid(const TableSchema& table, const Json* wanted, const Json* name) {
   std::optional<Uuid> uuid;
   if (wanted != nullptr) {
@@ -223,7 +223,7 @@ Expect<Json> Operations::erase(Members& in) {
 
 namespace {
 
-// A set of rows, as far as the columns go.
+// A set of rows, each reduced to the compared columns.
 using RowSet = std::set<std::vector<Datum>>;
 
 Expect<RowSet> parse_expected(const TableSchema& table, const Columns& columns, const Json& rows, NamedUuids& names) {
@@ -245,7 +245,7 @@ Expect<std::optional<Duration>> parse_timeout(const Json* json) {
   if (json == nullptr) return std::nullopt;
   if (!json->is_number_unsigned())
     return syntax_error("timeout " + dump_brief(*json) + " is not a number of milliseconds, 0 or more");
-  // A year is as good as for ever, and does not overflow.
+  // At most a year, so that sums with it do not overflow.
   const auto ms = std::min<std::uint64_t>(json->get<std::uint64_t>(), std::uint64_t{366} * 24 * 3600 * 1000);
   return std::chrono::milliseconds(ms);
 }

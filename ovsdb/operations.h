@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The operations of a "transact" request (RFC 7047 section 5.2), run one after the other against a Transaction.
+// Runs the operations of a "transact" request (RFC 7047 section 5.2) in order against a Transaction.
+//
+// Lives on the stack of one Database call; the Transaction and the context must outlive it. A failed operation's error
+// is the last result.
 #pragma once
 
 #include <optional>
@@ -17,13 +20,13 @@ class Operations {
  public:
   Operations(Transaction& transaction, const TransactContext& context) : transaction_(transaction), context_(context) {}
 
-  // Runs all of them; the result of each is in results() in the same order. False when one failed (its error is the
-  // last result) or is blocked.
+  // Runs the operations and collects their results() in the same order. Stops and returns false when an operation fails
+  // (its error is the last result) or is blocked.
   bool run(std::span<const Json> operations);
 
   [[nodiscard]] const Json& results() const { return results_; }
   [[nodiscard]] Json& results() { return results_; }
-  [[nodiscard]] bool durable() const { return durable_; }  // "commit" asked for it
+  [[nodiscard]] bool durable() const { return durable_; }  // requested by "commit"
   [[nodiscard]] bool blocked() const { return blocked_; }
   [[nodiscard]] const std::string& wait_table() const { return wait_table_; }
   [[nodiscard]] const std::optional<Duration>& wait_timeout() const { return wait_timeout_; }

@@ -27,7 +27,7 @@ class ListeningRemote final : public Remote {
   void use(const RemoteOptions& options) override {
     options_ = options;
     sessions_.set_probe(remote_limits(target_, options).probe);
-    if (!listener_) open();  // what was in the way may be gone: new TLS files
+    if (!listener_) open();  // new options, such as TLS files, may have removed the obstacle
   }
   [[nodiscard]] RemoteStatus status() const override {
     RemoteStatus out = status_;
@@ -105,10 +105,10 @@ std::unique_ptr<Remote> listening_remote(const RemoteParts& parts, const Target&
   return std::make_unique<ListeningRemote>(parts, target, options);
 }
 
-Remotes::Remotes(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, Changed changed)
+RpcRemotes::RpcRemotes(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, Changed changed)
     : parts_{io, handler, std::move(tls), changed ? std::move(changed) : [] {}} {}
 
-void Remotes::set(const std::map<std::string, std::pair<Target, RemoteOptions>>& wanted) {
+void RpcRemotes::set(const std::map<std::string, std::pair<Target, RemoteOptions>>& wanted) {
   std::erase_if(remotes_, [&](const auto& entry) { return !wanted.contains(entry.first); });
   for (const auto& [text, one] : wanted) {
     const auto& [target, options] = one;
@@ -125,12 +125,12 @@ void Remotes::set(const std::map<std::string, std::pair<Target, RemoteOptions>>&
   }
 }
 
-std::optional<RemoteStatus> Remotes::status(const std::string& target) const {
+std::optional<RemoteStatus> RpcRemotes::status(const std::string& target) const {
   const auto it = remotes_.find(target);
   return it == remotes_.end() ? std::nullopt : std::optional(it->second->status());
 }
 
-std::map<std::string, RemoteStatus> Remotes::statuses() const {
+std::map<std::string, RemoteStatus> RpcRemotes::statuses() const {
   std::map<std::string, RemoteStatus> all;
   for (const auto& [target, remote] : remotes_) all.emplace(target, remote->status());
   return all;

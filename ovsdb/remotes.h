@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The places beside its own socket file at which a JSON-RPC handler serves: listening (punix:, ptcp:, pssl:) and
-// calling out to somebody who wants to be called (unix:, tcp:, ssl:).
+// The remotes of a JSON-RPC handler, beside its socket file: OVSDB connection methods (ovsdb(7)) by which the handler
+// serves clients. A passive remote (punix:, ptcp:, pssl:) listens; an active remote (unix:, tcp:, ssl:) connects to a
+// manager.
 //
-// Who owns what: Remotes owns listeners, timers and sessions; handler and Tls must outlive it. Threads: the
-// io_context's, except that host names are looked up on a thread of Asio's own. Bounds: limits::kRemotes remotes,
-// limits::kClients sessions for each listening one. Failure: nothing here is fatal; what cannot be had now (a port in
-// use, a host that does not answer) is tried again, after 1 s at first and max_backoff in the end, and says so in
-// status() and, once, in the log.
+// Ownership: RpcRemotes owns listeners, timers and sessions; the handler must outlive it.
+// Threads: the io_context's; Asio looks up host names on a thread of its own.
+// Bounds: limits::kRemotes remotes, limits::kClients sessions of each passive remote.
+// Errors: none is fatal. A remote that fails (a port in use, a host that does not answer) tries again: an active remote
+// after 1 s at first and at most max_backoff, a passive remote every max_backoff. status() has the error; the log has
+// each new error once.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -25,7 +27,7 @@
 namespace heddle::ovsdb {
 
 struct RemoteOptions {
-  Duration probe = std::chrono::seconds(limits::kProbeSeconds);  // for TCP and TLS; files have none
+  Duration probe = std::chrono::seconds(limits::kProbeSeconds);  // for TCP and TLS; unix sockets are not probed
   Duration max_backoff = std::chrono::seconds(limits::kBackoffSeconds);
   bool operator==(const RemoteOptions&) const = default;
 };
@@ -35,8 +37,8 @@ struct RemoteStatus {
   std::size_t sessions = 0;
   RpcCounters counters;
   std::string state;       // LISTENING, ACTIVE, CONNECTING or BACKOFF
-  std::string last_error;  // empty: none so far
-  std::uint16_t port = 0;  // listening on TCP: which
+  std::string last_error;  // empty: no error so far
+  std::uint16_t port = 0;  // of a TCP listener
   std::optional<TimePoint> last_connect;
   std::optional<TimePoint> last_disconnect;
 };
@@ -48,7 +50,7 @@ class Remote {
   [[nodiscard]] virtual RemoteStatus status() const = 0;
 };
 
-// What all remotes of one set use.
+// Shared by all remotes of one RpcRemotes.
 struct RemoteParts {
   boost::asio::io_context& io;
   RpcHandler& handler;
@@ -56,16 +58,16 @@ struct RemoteParts {
   std::function<void()> changed;  // never empty
 };
 
-class Remotes {
+class RpcRemotes {
  public:
   using Changed = std::function<void()>;
-  // `changed` (may be empty) is called when a status() is another one: sessions come and go, an attempt fails.
-  Remotes(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, Changed changed = {});
-  // Serves at these places and no others; those that it has already go on undisturbed. Not to be called from within
-  // the handler: sessions are closed.
+  // `changed` (may be empty) is called when a status() changes: a session starts or ends, or an attempt fails.
+  RpcRemotes(boost::asio::io_context& io, RpcHandler& handler, std::shared_ptr<Tls> tls, Changed changed = {});
+  // Adds and removes remotes until exactly `wanted` are served; the others are not disturbed. Must not be called from
+  // the handler, since it closes the sessions of removed remotes.
   void set(const std::map<std::string, std::pair<Target, RemoteOptions>>& wanted);
   [[nodiscard]] std::optional<RemoteStatus> status(const std::string& target) const;
-  // Of all, by Target::text.
+  // The status of all remotes, by Target::text.
   [[nodiscard]] std::map<std::string, RemoteStatus> statuses() const;
 
  private:
@@ -73,10 +75,10 @@ class Remotes {
   std::map<std::string, std::unique_ptr<Remote>> remotes_;  // by Target::text
 };
 
-// The two kinds, for Remotes.
+// The two kinds of remotes, for RpcRemotes.
 std::unique_ptr<Remote> listening_remote(const RemoteParts& parts, const Target& target, const RemoteOptions& options);
 std::unique_ptr<Remote> calling_remote(const RemoteParts& parts, const Target& target, const RemoteOptions& options);
-// Files are not probed.
+// The limits of a remote's sessions. Unix sockets are not probed.
 RpcLimits remote_limits(const Target& target, const RemoteOptions& options);
 
 }  // namespace heddle::ovsdb

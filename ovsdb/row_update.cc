@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a monitor puts one row, and the change of one row, into words.
+// Monitor's JSON for one row and for the change of one row.
 #include <algorithm>
 #include <utility>
 
@@ -10,8 +10,8 @@ namespace heddle::ovsdb {
 
 namespace {
 
-// What a client takes for the value of a column that an "insert" leaves out (RFC 7047 section 5.2.1). Our own default
-// keeps to the column's constraints and may differ from that.
+// True for the value that a client assumes for a column missing in an "insert" (RFC 7047 section 5.2.1).
+// default_datum() respects the column's constraints and may differ.
 bool is_zero(const ColumnType& type, const Datum& value) {
   const auto zero = [](const Atom& atom) {
     return std::visit([](const auto& v) { return v == std::decay_t<decltype(v)>{}; }, atom);
@@ -20,8 +20,8 @@ bool is_zero(const ColumnType& type, const Datum& value) {
   return value.size() == 1 && zero(value.keys()[0]) && (!value.is_map() || zero(value.values()[0]));
 }
 
-// The elements that only one of two sets has; of maps the pairs whose key only one has, and the new pairs whose value
-// differs. A column of one element changes as a whole (ovsdb-server(7) section 4.1.14).
+// For sets the elements that only one of the two has; for maps the pairs whose key only one has, and the new pairs
+// whose value differs. A column of at most one element changes as a whole (ovsdb-server(7) section 4.1.14).
 Datum datum_difference(const ColumnType& type, const Datum& before, const Datum& after) {
   if (type.max == 1) return after;
   std::vector<Atom> keys;
@@ -64,7 +64,7 @@ Json Monitor::short_columns_json(const Table& table, const Row& row, bool Select
   return out;
 }
 
-// A <row-update>, or nothing when the change does not show in what is followed.
+// A <row-update>, or null when no monitored column changed.
 Json Monitor::row_update(const Table& table, const RowChange& change) {
   if (!change.before)
     return table.any.insert ? Json{{"new", columns_json(table, *change.after, &Select::insert)}} : Json();
@@ -80,14 +80,14 @@ Json Monitor::row_update(const Table& table, const RowChange& change) {
     const Datum& was = column_value(*change.before, *c.column, before);
     if (was == column_value(*change.after, *c.column, after)) continue;
     old[c.column->name] = datum_to_json(c.column->type, was);
-    // Every change gives the row a new version: that alone is no news.
+    // Every change gives the row a new version, so a new version alone is not reported.
     differs = differs || c.column->index != kVersionColumn;
   }
   if (!differs) return {};
   return Json{{"old", std::move(old)}, {"new", columns_json(table, *change.after, &Select::modify)}};
 }
 
-// A <row-update2>, likewise. A row that the change brings into view is an insert, one that goes out of it a delete.
+// A <row-update2>, or null. A row that enters the view is an insert, a row that leaves the view a delete.
 Json Monitor::row_update2(const Table& table, const RowChange& change) {
   const bool was = change.before && table.follows(*change.before);
   const bool is = change.after && table.follows(*change.after);

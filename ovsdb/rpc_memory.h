@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One ceiling for what all sessions of a handler hold together: answers that a client has not read yet, and messages of
-// which only a part has come. Each session has limits of its own (limits::kClientQueue, kJsonMessage); when all of them
-// together would hold more than limits::kClientMemory, the one that holds most is cut off, then the next.
+// A common memory limit for all sessions of a handler: messages that a client has not read yet, and incomplete received
+// messages. Each session has limits of its own (limits::kClientQueue, kJsonMessage); while all together hold more than
+// limits::kClientMemory, the session that holds most is disconnected.
 //
 // Owned by the RpcHandler, whose sessions report to it. Threads: the io_context's. Amounts are bytes, as exact as the
-// session reports them.
+// sessions report them. Nothing fails.
 #pragma once
 
 #include <cstddef>
@@ -19,13 +19,13 @@ class RpcMemory {
   class Holder {
    public:
     virtual ~Holder() = default;
-    // It has to let go of the `held` bytes, of `all` together. It has been released already.
+    // The holder must free its `held` bytes (of `all` bytes together). It is released already.
     virtual void cut_off(std::size_t held, std::size_t all) = 0;
   };
 
-  // The holder, who had told of another amount or of none, holds this much now. May cut off any holder, this one too.
+  // Replaces the holder's earlier amount. May cut off any holder, this one included.
   void hold(Holder& holder, std::size_t bytes);
-  // Before a holder goes.
+  // Must be called before a holder is destroyed.
   void release(Holder& holder);
   [[nodiscard]] std::size_t held() const { return all_; }
   void set_limit(std::size_t bytes) { limit_ = bytes; }
@@ -33,7 +33,7 @@ class RpcMemory {
  private:
   std::size_t limit_ = limits::kClientMemory;
   std::size_t all_ = 0;
-  std::map<Holder*, std::size_t> holders_;  // those that hold anything
+  std::map<Holder*, std::size_t> holders_;  // with an amount above 0
 };
 
 }  // namespace heddle::ovsdb

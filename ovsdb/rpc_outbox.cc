@@ -11,7 +11,7 @@ void RpcOutbox::add(const boost::asio::any_io_executor& executor, std::weak_ptr<
   if (!std::exchange(posted_, true)) post(executor);
 }
 
-// A posted function comes after the descriptors that are ready, so requests go first.
+// A posted function runs after the handlers of ready descriptors, so requests are served first.
 void RpcOutbox::post(const boost::asio::any_io_executor& executor) {
   boost::asio::post(executor, [self = shared_from_this(), executor] {
     self->take_turn();

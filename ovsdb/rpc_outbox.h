@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions that have something to send which nobody waits for: updates for those who follow the database. They have
-// their turn a few at a time, and what has come from other clients meanwhile is read in between. So a client that waits
-// for the answer to its transaction does not wait until all who follow are told, and one that follows gets the updates
-// of several transactions by one system call when they come faster than that.
+// The sessions with unsent notifications (updates of monitors). A few sessions at a time are flushed, and requests of
+// other clients are read in between. So the reply to a transaction does not wait until all monitoring clients are
+// updated, and a client gets the updates of several quick transactions by one system call.
 //
-// Shared by the sessions of one door, and kept alive by its own pending turn. Threads: the io_context's. Nothing is
-// late for longer than the turns of the sessions before it: each turn is a pass of the event loop.
+// Shared by the sessions of one RpcSessions, and kept alive by its own posted turn. Threads: the io_context's. A
+// session waits for the turns of the sessions before it; each turn is one pass of the event loop. Nothing fails.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -20,11 +19,11 @@ class RpcOutbox : public std::enable_shared_from_this<RpcOutbox> {
   class Sender {
    public:
     virtual ~Sender() = default;
-    virtual void flush() = 0;  // hands what is queued to the kernel; must not call back into its owner
+    virtual void flush() = 0;  // writes the queued messages to the socket; must not call back into its owner
   };
-  static constexpr std::size_t kTurn = 8;  // sessions: some 25 us of system calls
+  static constexpr std::size_t kTurn = 8;  // sessions per turn: about 25 us of system calls
 
-  // Will be flushed once; not at all when it has gone by then.
+  // Flushes the sender once, later, if it still exists then.
   void add(const boost::asio::any_io_executor& executor, std::weak_ptr<Sender> sender);
 
  private:

@@ -61,7 +61,7 @@ void RpcConnection::end(const std::string& why) {
   if (ended_) return;
   let_go();
   queued_ = {};
-  // Later, because the caller may be somebody who is going through all sessions.
+  // Posted, because the caller may be iterating over the sessions.
   boost::asio::post(stream_->executor(), [self = shared_from_this(), why] {
     if (const auto gone = std::exchange(self->gone_, nullptr)) gone(self->id_, why);
   });
@@ -118,7 +118,7 @@ void RpcConnection::process() {
     const std::optional<Json> message = std::move(*next);
     if (!message) break;
     if (auto ok = dispatch(*message); !ok) return refuse(ok.error().text);
-    if (ended_) return;  // the handler's answers made it end
+    if (ended_) return;  // the handler's replies may have ended the session
   }
   account();
   if (!ended_) read();
@@ -128,13 +128,13 @@ Result<> RpcConnection::dispatch(const Json& message) {
   if (!message.is_object()) return fail(Errc::invalid, "a JSON-RPC message is an object, not " + dump_brief(message));
   const auto method = message.find("method");
   if (method == message.end() || method->is_null()) {
-    // A reply: to our probe, or to nothing. That it came is all that matters.
+    // A reply, probably to a probe; its content does not matter.
     if (message.contains("result") || message.contains("error")) return {};
     return fail(Errc::invalid, "a JSON-RPC message has a \"method\" or a \"result\": " + dump_brief(message));
   }
   const auto params = message.find("params");
   const auto id = message.find("id");
-  // Some clients write null for "no parameters".
+  // Some clients send null for an empty array.
   const bool well_formed = method->is_string() && params != message.end() &&
                            (params->is_array() || params->is_null()) && id != message.end();
   if (!well_formed)
@@ -161,7 +161,7 @@ void RpcConnection::notify(std::string_view method, Json params) {
   send(Json{{"id", nullptr}, {"method", method}, {"params", std::move(params)}});
 }
 
-// What waits for its turn counts as if the peer did not read it; so much of it does not wait.
+// Notifications that wait for their turn count as unread output, so larger amounts are written at once.
 constexpr std::size_t kMuch = 65536;
 
 void RpcConnection::notify_text(std::string_view method, std::string_view params) {
@@ -214,7 +214,7 @@ void RpcConnection::write() {
 }
 
 void RpcConnection::account() {
-  constexpr std::size_t step = 4096;  // smaller amounts are not worth a word
+  constexpr std::size_t step = 4096;  // smaller changes are not reported
   const std::size_t held = (framer_.held() + queued_.size() + writing_.size()) / step * step;
   if (std::exchange(held_, held) != held) shared_.handler.memory().hold(*this, held);
 }
@@ -230,7 +230,7 @@ void RpcConnection::refuse(const std::string& why) {
   if (ended_) return;
   ++shared_.counters.malformed;
   complain("closed, it sent a message that cannot be used: " + why);
-  if (!writing_.empty()) return end(why);  // it does not read, so it need not be told
+  if (!writing_.empty()) return end(why);  // a peer that does not read gets no message
   send(Json{{"id", nullptr}, {"result", nullptr}, {"error", Json{{"error", "syntax error"}, {"details", why}}}});
   refused_ = true;
   write();

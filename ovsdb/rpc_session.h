@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sessions of a JSON-RPC server: RpcConnection is one of them, RpcSessions the table of those that came in by the
-// same door.
+// The sessions of a JSON-RPC server: an RpcConnection is one session, an RpcSessions the table of the sessions of one
+// socket or remote.
 //
-// An RpcConnection reads and frames messages, hands them to the handler, queues and writes answers, in the order in
-// which they were given to it; notifications wait for an answer behind them, or for their turn (RpcOutbox). It is kept
-// alive by its own pending reads and writes and by the table; close() ends both. An RpcSessions owns its connections
-// and closes them when it goes; the handler must outlive it. Threads: the io_context's.
+// An RpcConnection reads and frames messages, passes them to the handler, and queues and writes replies and
+// notifications in order; a notification is written with the next reply, or at the session's turn (RpcOutbox). Pending
+// reads and writes and the table keep the connection alive; close() ends both. An RpcSessions owns its connections and
+// closes them in the destructor; the handler must outlive it. Threads: the io_context's. Errors end the session; the
+// owner gets the reason.
 #pragma once
 
 #include <array>
@@ -23,11 +24,11 @@
 
 namespace heddle::ovsdb {
 
-// What the sessions of one table have in common.
+// Shared by the sessions of one table.
 struct RpcShared {
   RpcHandler& handler;
   RpcLimits limits;
-  std::string name;  // of the door, for the log
+  std::string name;  // of the socket or remote, for the log
   RpcCounters counters;
   LogLimit complaints;
   std::shared_ptr<RpcOutbox> outbox;
@@ -38,17 +39,17 @@ class RpcConnection final : public RpcSession,
                             RpcOutbox::Sender,
                             public std::enable_shared_from_this<RpcConnection> {
  public:
-  // Called once, when the connection ends for whatever reason but close(). `why` is empty when the peer hung up.
+  // Called once when the connection ends, except by close(). `why` is empty when the peer closed it.
   using Gone = std::function<void(SessionId, const std::string& why)>;
   RpcConnection(std::unique_ptr<Stream> stream, RpcShared& shared, Gone gone);
   ~RpcConnection() override = default;
   RpcConnection(const RpcConnection&) = delete;
   RpcConnection& operator=(const RpcConnection&) = delete;
 
-  // `opened` is called when the handshake is done and the handler knows the session.
+  // `opened` is called after the handshake and RpcHandler::opened().
   void start(std::function<void()> opened);
   void close();      // no callbacks after this
-  void set_probe();  // shared.limits.probe has changed
+  void set_probe();  // after a change of shared.limits.probe
   [[nodiscard]] bool is_open() const { return open_; }
 
   [[nodiscard]] SessionId id() const override { return id_; }
@@ -65,13 +66,13 @@ class RpcConnection final : public RpcSession,
   bool queue(std::initializer_list<std::string_view> pieces);  // of one message; false: the session has ended
   void flush() override;
   void write();
-  void watch();  // asks the peer whether it is there when it has been silent for long
+  void watch();  // probes the peer after every limits.probe of silence
   void wait_for_silence();
   void probe();
-  void refuse(const std::string& why);  // says why, then ends the connection
+  void refuse(const std::string& why);  // sends the reason, then ends the connection
   void end(const std::string& why);
-  void let_go();   // of the stream and of what is kept for it
-  void account();  // tells how much is held; may end the session
+  void let_go();   // closes the stream and frees its memory
+  void account();  // reports the held memory; may end the session
   void cut_off(std::size_t held, std::size_t all) override;
   void complain(const std::string& what);
 
@@ -82,15 +83,15 @@ class RpcConnection final : public RpcSession,
   JsonFramer framer_;
   boost::asio::steady_timer timer_;  // of the handshake, then of the peer's silence
   std::array<char, 65536> input_{};
-  std::string queued_;    // not handed to the kernel yet
-  std::string writing_;   // being written
-  std::size_t held_ = 0;  // as it was told last
+  std::string queued_;    // not given to the stream yet
+  std::string writing_;   // given to the stream
+  std::size_t held_ = 0;  // last report to RpcMemory
   bool open_ = false;
-  bool heard_ = false;    // since the timer was set
-  bool probing_ = false;  // an echo is under way
+  bool heard_ = false;    // the peer sent bytes since the timer was set
+  bool probing_ = false;  // the reply to an echo request is awaited
   bool ended_ = false;
-  bool refused_ = false;  // closes when everything is written
-  bool waiting_ = false;  // for its turn to send
+  bool refused_ = false;  // ends when everything is written
+  bool waiting_ = false;  // for its turn in the outbox
 };
 
 class RpcSessions {
@@ -103,13 +104,13 @@ class RpcSessions {
 
   using Opened = std::function<void()>;
   using Ended = std::function<void(const std::string& why)>;
-  // Takes the connection on, or drops it when there are too many already (false).
+  // Starts a session; drops the connection and returns false when limits.clients are open.
   bool admit(std::unique_ptr<Stream> stream, Opened opened = {}, Ended ended = {});
   void set_probe(Duration probe);
   void close();
   [[nodiscard]] const RpcCounters& counters() const { return shared_.counters; }
   [[nodiscard]] std::size_t size() const { return sessions_.size(); }
-  [[nodiscard]] std::size_t open() const;  // those whose handshake is done
+  [[nodiscard]] std::size_t open() const;  // number of sessions after their handshake
 
  private:
   RpcShared shared_;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kTypeNames{"integer", "real", "boolean", "string", "uuid"};
 
-// Reads one JSON object of the schema; collects the first thing that is wrong with it, and refuses unknown members.
+// Reads one JSON object of the schema; keeps the first error, and refuses unknown members.
 class Reader {
  public:
   Reader(const Json& json, std::string place) : json_(json), place_(std::move(place)) {
@@ -28,7 +28,7 @@ class Reader {
   void adopt(const std::string& error) {
     if (error_.empty()) error_ = error;
   }
-  // The member, or null when it is not there.
+  // The member, or null when it is missing.
   const Json* member(const char* name) {
     if (!json_.is_object()) return nullptr;
     const auto it = json_.find(name);
@@ -252,8 +252,7 @@ const TableSchema* Schema::find(std::string_view table) const {
 
 Result<> Schema::link() {
   std::size_t next = 0;
-  // A schema without any root table is one from before there was garbage collection: all of its tables are roots
-  // (RFC 7047 section 3.2).
+  // A schema without root tables is older than garbage collection: all of its tables are roots (RFC 7047 section 3.2).
   const bool all_roots = std::none_of(tables_.begin(), tables_.end(), [](const auto& t) { return t.second.is_root; });
   for (auto& [name, table] : tables_) {
     table.index = next++;
@@ -265,11 +264,11 @@ Result<> Schema::link() {
         if (base->ref_table == nullptr)
           return fail(Errc::invalid, "schema: table " + name + " column " + column.name + " refers to table " +
                                          base->ref_table_name + ", which does not exist");
-        // What refers to rows that do not outlive a restart could not be stored (and the other way round works).
+        // An ephemeral column is empty after a restart; its strong references would no longer keep their rows.
         if (column.ephemeral && base->ref_strong)
           return fail(Errc::invalid, "schema: table " + name + " column " + column.name +
                                          " is ephemeral, so its references must be weak");
-        // They change when the rows they lead to go.
+        // A weak reference changes when its row is deleted.
         if (!base->ref_strong) column.is_mutable = true;
       }
       if (column.type.has_refs()) table.ref_columns.push_back(column.index);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A database schema as RFC 7047 section 3.2 describes it, read once from JSON and then constant.
+// A database schema (RFC 7047 section 3.2), read once from JSON and then constant.
 //
-// Everything below is owned by the Schema, which the Database owns; pointers between them stay valid as long as it
-// lives. parse() fails with the place and the rule for a schema that is wrong; nothing else here can fail.
+// A Schema owns its tables, columns and types; pointers to them are valid as long as the Schema lives. Constant, so any
+// thread may read. parse() fails for a wrong schema, with the place and the rule; nothing else fails.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@
 
 namespace heddle::ovsdb {
 
-// ColumnSchema::index of the two columns that every row has and no table lists.
+// ColumnSchema::index of "_uuid" and "_version", which every row has and no TableSchema lists.
 inline constexpr std::size_t kUuidColumn = std::numeric_limits<std::size_t>::max();
 inline constexpr std::size_t kVersionColumn = kUuidColumn - 1;
 
@@ -29,7 +29,7 @@ std::string_view atom_type_name(AtomType type);
 
 struct TableSchema;
 
-// <base-type>: what one atom may be.
+// <base-type>: the type and constraints of one atom.
 struct BaseType {
   AtomType type = AtomType::string;
   std::optional<Datum> choices;  // "enum"
@@ -47,7 +47,7 @@ struct BaseType {
   [[nodiscard]] bool is_weak_ref() const { return ref_table != nullptr && !ref_strong; }
 };
 
-// <type>: how many atoms, and whether they are pairs.
+// <type>: the number of elements, and whether they are atoms or pairs.
 struct ColumnType {
   static constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
   BaseType key;
@@ -72,13 +72,13 @@ struct TableSchema {
   std::string name;
   std::size_t index = 0;                          // position among the tables, in order of their names
   std::vector<ColumnSchema> columns;              // in order of their names; without _uuid and _version
-  std::vector<std::size_t> ref_columns;           // those that may hold references
+  std::vector<std::size_t> ref_columns;           // columns that may hold references
   std::vector<std::vector<std::size_t>> indexes;  // columns that are unique together
   std::uint64_t max_rows = std::numeric_limits<std::uint64_t>::max();
   bool is_root = true;
 
   [[nodiscard]] const ColumnSchema* find(std::string_view column) const;
-  // The same, but knows "_uuid" and "_version" too.
+  // The same, with "_uuid" and "_version".
   [[nodiscard]] const ColumnSchema* find_any(std::string_view column) const;
 };
 
@@ -87,7 +87,7 @@ class Schema {
   static Result<std::unique_ptr<const Schema>> parse(std::string_view json);
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const std::string& version() const { return version_; }
-  // As it was given: the answer to get_schema.
+  // The parsed text: the result of get_schema.
   [[nodiscard]] const Json& json() const { return json_; }
   [[nodiscard]] const std::map<std::string, TableSchema, std::less<>>& tables() const { return tables_; }
   [[nodiscard]] const TableSchema* find(std::string_view table) const;

@@ -26,7 +26,7 @@ RpcReply to_reply(const Expect<>& done) {
 }  // namespace
 
 struct OvsdbServer::Impl {
-  // One database with what clients do to it.
+  // One database with its clients' monitors and waiting transactions.
   struct Hosted {
     Hosted(boost::asio::io_context& io, Database& db, bool client_writes, const Waits::Context& context)
         : database(db), read_only(!client_writes), subscriptions(db), waits(std::make_shared<Waits>(io, db, context)) {}
@@ -105,7 +105,7 @@ RpcReply OvsdbServer::Impl::get_server_id(RpcSession& session, const Json& param
   return RpcReply::ok(id);
 }
 
-// The databases stay as long as the server: there is never a change to be aware of, and no session is closed for one.
+// The set of databases never changes, so there is nothing to report and no session is closed for a change.
 RpcReply OvsdbServer::Impl::set_db_change_aware(RpcSession& session, const Json& params) {
   (void)session;
   if (params.size() == 1 && params[0].is_boolean()) return RpcReply::ok(Json::object());
@@ -129,7 +129,7 @@ void OvsdbServer::Impl::transact(RpcSession& session, const Json& request, const
   if (held >= limits::kWaits)
     return respond(
         reply_failure({"resources exhausted", std::to_string(held) + " transactions of this session wait already"}));
-  constexpr std::size_t most = limits::kJsonMessage / limits::kWaits;  // all that wait fit one message
+  constexpr std::size_t most = limits::kJsonMessage / limits::kWaits;  // all waiting transactions fit one message
   Json kept(Json::array_t(operations.begin(), operations.end()));
   if (dump_json(kept).size() > most)
     return respond(reply_failure(

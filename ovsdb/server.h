@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The methods of RFC 7047 section 4.1 and those that Open vSwitch's clients expect beside them (ovsdb-server(7)),
-// served from a Database and from "_Server", which describes it: list_dbs, get_schema, transact, cancel, monitor,
+// The methods of RFC 7047 section 4.1 and the extensions that Open vSwitch's clients expect (ovsdb-server(7)), served
+// from a Database and from "_Server", which describes it: list_dbs, get_schema, transact, cancel, monitor,
 // monitor_cond, monitor_cond_since, monitor_cond_change, monitor_cancel, lock, steal, unlock, echo, get_server_id,
-// set_db_change_aware. Hand it to JsonRpcServers and Remotes as their handler:
+// set_db_change_aware. An OvsdbServer is the handler of JsonRpcServers and RpcRemotes:
 //
 //   OvsdbServer ovsdb(io, *database);
 //   auto socket = JsonRpcServer::listen(io, rundir + "/db.sock", ovsdb);
 //
-// Not served: "convert" (a schema changes with the program that brings it, at a restart).
+// Not served: "convert" (the schema changes only with the program, at a restart).
 //
-// Who owns what: it owns its clients' monitors, locks and waiting transactions, and borrows Database and io_context,
-// which must outlive it. Threads: all on the io_context's. Bounds: limits::kMonitors, kLocks and kWaits per session.
+// Ownership: owns its clients' monitors, locks and waiting transactions; Database and io_context must outlive it.
+// Threads: the io_context's. Bounds: limits::kMonitors, kLocks and kWaits per session. Errors go into the replies.
 // Updates are sent before the reply to the transaction that caused them.
 #pragma once
 

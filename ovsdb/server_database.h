@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database "_Server" that every OVSDB server serves beside its own: one row for each database that it has, so that
-// clients can find out about them (ovsdb-server(5)). It lives in memory and clients can only read it.
+// The database "_Server" (ovsdb-server(5)), by which clients of an OVSDB server find its databases: one row for each
+// database. It is in memory, and clients can only read it.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace heddle::ovsdb {
 
-// Describes the databases with these schemas, and itself. Never fails: its schema is built in.
+// Makes "_Server" with a row for each of the schemas and for itself. Never fails: its schema is built in.
 std::unique_ptr<Database> make_server_database(std::span<const Schema* const> schemas);
 
 }  // namespace heddle::ovsdb

@@ -84,9 +84,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
 }
 
 Result<> Store::initialize() {
-  // The log goes back into the file, with two syncs, when it has 4,096 pages: 16 MiB. SQLite's own measure is 4 MiB,
-  // which a few folds of many rows fill.
-  // What a journal held need not be overwritten when it is emptied, as Debian's SQLite would have it.
+  // A checkpoint, with two syncs, at 4,096 pages of log: 16 MiB. SQLite's default is 4 MiB, which a few folds of many
+  // rows fill. secure_delete, which is on in Debian, would overwrite deleted journal entries.
   for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=4096",
                           "PRAGMA secure_delete=OFF", "BEGIN IMMEDIATE"})
     if (auto ok = execute(sql); !ok) return ok;
@@ -98,7 +97,7 @@ Result<> Store::initialize() {
   if (found < 0 || found > kLayout)
     return fail(Errc::unsupported, "database file " + path_ + ": its layout " + std::to_string(found) +
                                        " is from another version of this program (use that version, or another file)");
-  // To write it once more would be two syncs, while somebody waits for the start.
+  // Writing the layout again would cost two syncs at every start.
   if (found == kLayout) {
     if (auto ok = execute("COMMIT"); !ok) return ok;
     return prepare_all();

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows on disk: one SQLite file in WAL mode. It has rows, and a journal of what was done to them since (journal.h); a
-// commit is one entry more, and when the journal is full the rows that it names are written and it begins anew
-// (adr/0010). A transaction that append() or fold() has taken survives the end of this process, however it comes about,
-// and one that they have not taken leaves no trace. A power failure may take back those written `later` in the last
-// second, the last first (LogSync); nothing that was written `now`, nor anything before that.
+// Rows on disk: one SQLite file in WAL mode, with a table of rows and a journal of later changes (journal.h). A commit
+// appends one entry to the journal; when the journal is full, its rows are written to the table and the journal is
+// emptied ("folded", adr/0010). A transaction that append() or fold() accepted survives any end of this process; a
+// failed one leaves no trace. A power failure may lose transactions written with Sync::later in the last second, the
+// latest first (LogSync); it cannot lose a transaction written with Sync::now, or any before it.
 //
-// One Store at a time has the file, by a lock of flock(2). SQLite's own locks stay as SQLite means them, so that other
-// programs may look at the file, or copy it by SQLite's backup, while it is in use.
+// Only one Store at a time can open the file (a flock(2) lock). SQLite's own locks are used as usual, so that other
+// programs may read the file, or copy it by SQLite's backup, while it is in use.
 //
-// Owned by the Database. Every failure has SQLite's reason and the file's path in its text.
+// Owned by the Database and used on its thread. Every error has SQLite's reason and the file's path in its text.
 #pragma once
 
 #include <memory>
@@ -29,14 +29,15 @@ namespace heddle::ovsdb {
 
 class Store {
  public:
-  // Bytes of entries in the journal: of changes to some thousand small rows. Folding those takes tens of milliseconds.
+  // Bytes of entries at which the journal is folded: changes of some thousand small rows, folded in tens of
+  // milliseconds.
   static constexpr std::size_t kJournalBytes = 1U << 20U;
-  // The same, when folding fails: a disk that is full may still take small entries.
+  // Limit of the journal while folding fails: a full disk may still have room for small entries.
   static constexpr std::size_t kJournalMost = 8U << 20U;
 
   struct Loaded {
     std::vector<StoredRow> rows;
-    std::vector<std::pair<std::string, std::string>> journaled;  // table and UUID of those that the journal names
+    std::vector<std::pair<std::string, std::string>> journaled;  // table and UUID of the rows in the journal
   };
   static Result<std::unique_ptr<Store>> open(const std::string& path);
   ~Store();
@@ -46,19 +47,19 @@ class Store {
   // The schema under which the rows were written; empty in a new file.
   Result<std::string> schema();
   Result<Loaded> load();
-  // Each of the following is one transaction. `now`: on disk when it returns, with all that were written before it.
+  // append(), fold() and replace() are one transaction each. `now`: it and all earlier ones are on disk at the return.
   enum class Sync : bool { now, later };
-  // Whether it is time that fold() takes the commit, and not the journal as an entry of this size.
+  // True when the next commit should use fold() instead of append() with an entry of this size.
   [[nodiscard]] bool is_due(std::size_t bytes) const { return journal_bytes_ + bytes > fold_at_; }
   [[nodiscard]] bool has_room(std::size_t bytes) const { return journal_bytes_ + bytes <= kJournalMost; }
-  // A fold has failed: not every commit is to try again.
+  // After a failed fold: postpones the next one, so that not every commit tries it.
   void put_off() { fold_at_ = journal_bytes_ + kJournalBytes / 4; }
-  // Something has failed, perhaps since the disk is full: puts SQLite's log back into the file, so that it may begin
-  // anew in the room that it has.
+  // After a failure, perhaps of a full disk: checkpoints SQLite's log into the file, so that the log can be reused from
+  // its start.
   void make_room();
-  // An empty entry is not written; `now` means then what was written before.
+  // An empty entry is not written; with `now`, earlier entries are synced.
   Result<> append(const std::string& entry, Sync sync);
-  // These rows as they are now, among them all that the journal names. The journal is empty afterwards.
+  // Writes the present versions of these rows, which must include all rows in the journal, and empties the journal.
   Result<> fold(std::span<const StoredRow> rows, Sync sync);
   // Replaces the schema and all rows.
   Result<> replace(const std::string& schema, std::span<const StoredRow> rows);
@@ -80,15 +81,15 @@ class Store {
   void begin_journal();
   Result<> write_rows(std::span<const StoredRow> rows);
   Result<> write_row(const StoredRow& row);
-  // In a transaction, which is taken back when `work` fails.
+  // Runs `work` in a transaction, which is rolled back when `work` fails.
   template <typename Work>
   Result<> transact(Sync sync, Work&& work);
   [[nodiscard]] Error error(const char* what) const;
 
   std::string path_;
-  // Holds the lock. Closed after SQLite's own: closing any descriptor of the file gives up all of the process's fcntl
-  // locks on it (fcntl(2)), and those are SQLite's. Another program would then take itself for the only one, and remove
-  // the log when it ends.
+  // Holds the flock(2) lock. Closed after SQLite's descriptor: closing any descriptor of the file releases the
+  // process's fcntl(2) locks on it, which are SQLite's. Another program that ends then would believe itself the last
+  // user, and remove the log.
   Fd file_;
   sqlite3* db_ = nullptr;
   Sync sync_ = Sync::now;

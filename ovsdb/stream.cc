@@ -35,7 +35,7 @@ class PlainStream final : public Stream {
 
  private:
   Socket socket_;
-  std::string peer_;  // of old: a socket that is closed does not tell
+  std::string peer_;  // read at the start: a closed socket does not know its peer
 };
 
 }  // namespace

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connected byte stream under a JSON-RPC session: a unix or TCP socket, with TLS or without.
+// The connected byte stream of a JSON-RPC session: a unix or TCP socket, with or without TLS.
 //
-// Owned by its session, whose callbacks keep it alive until the last of them has been called. Threads: the
-// io_context's. One read and one write at a time. Failures come as error codes to the callback; after any of them the
-// stream is done.
+// Owned by its session, which the pending callbacks keep alive. Threads: the io_context's. One read and one write at a
+// time. Errors come as error codes to the callback; after an error the stream is unusable.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -22,17 +21,17 @@ class Stream {
   using Done = std::function<void(const boost::system::error_code&, std::size_t)>;
   using Ready = std::function<void(const boost::system::error_code&)>;
   virtual ~Stream() = default;
-  // To be called once, before anything else.
+  // Must be called once, before reading and writing.
   virtual void handshake(Ready ready) = 0;
   virtual void read_some(boost::asio::mutable_buffer into, Done done) = 0;
   virtual void write_all(boost::asio::const_buffer from, Done done) = 0;
-  virtual void close() = 0;  // pending callbacks come with operation_aborted
+  virtual void close() = 0;  // pending callbacks get operation_aborted
   virtual boost::asio::any_io_executor executor() = 0;
-  // Who is at the other end, for the log: "tcp:192.0.2.1:4711", "process 123".
+  // The peer's name for the log: "tcp:192.0.2.1:4711", "process 123".
   [[nodiscard]] virtual std::string peer() const = 0;
 };
 
-// The same of a connected socket.
+// Stream::peer() of a connected socket.
 std::string peer_of(Socket& socket);
 
 std::unique_ptr<Stream> plain_stream(Socket socket);

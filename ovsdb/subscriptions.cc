@@ -17,7 +17,7 @@ Subscriptions::~Subscriptions() { database_.remove_observer(observer_); }
 
 namespace {
 
-// So that all monitors of a session together are no larger than one message.
+// All monitors of a session together are no larger than one message.
 constexpr std::size_t kMonitorBytes = limits::kJsonMessage / limits::kMonitors;
 
 Expect<> check_bytes(const Json& id, const Json& requests) {
@@ -110,14 +110,14 @@ bool Subscriptions::remove(SessionId session, const Json& id) {
 }
 
 void Subscriptions::changed(const Change& change) {
-  // Put into words once for a monitor, and once for those of the same id, as clients of one kind have it.
+  // Converted once per monitor, and once per id, since clients of one kind use the same ids.
   struct Words {
-    std::string updates;  // empty: no news
+    std::string updates;  // empty: no update for this monitor
     const std::string* id = nullptr;
     std::string params;
   };
   std::unordered_map<const Monitor*, Words> said;
-  // Whoever came last is told first: a short call that waits for this, not one of those that follow for days.
+  // The latest sessions first: probably short commands that wait for this update, not clients that monitor for days.
   for (const auto& [session, state] : std::views::reverse(sessions_)) {
     for (const auto& [id, followed] : state.monitors) {
       const auto [known, first] = said.try_emplace(followed.monitor.get());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The monitors of all sessions on one Database: answers the monitor requests and sends the notifications.
+// The monitors of all sessions on one Database: handles monitor requests and sends the updates.
 //
-// Owned by the OvsdbServer, which passes sessions on and says when they go; observes the Database, which must outlive
-// it. Bounds: limits::kMonitors per session (over all databases; the caller counts), each of them of a bounded size. A
-// commit is rendered once for all sessions whose monitors are alike.
+// Owned by the OvsdbServer, which reports ended sessions; observes the Database, which must outlive it. Threads: the
+// io_context's. Bounds: limits::kMonitors per session (over all databases; the caller counts), each of a bounded size.
+// A commit is converted to JSON once for all sessions with equal monitors. Errors go into the reply.
 #pragma once
 
 #include <map>
@@ -24,9 +24,9 @@ class Subscriptions {
   Subscriptions(const Subscriptions&) = delete;
   Subscriptions& operator=(const Subscriptions&) = delete;
 
-  // `params` as the client sent them; the id, params[1], is not in use. The result for the reply.
+  // Adds a monitor by the client's `params`; the id, params[1], must not be in use. Returns the result for the reply.
   Expect<Json> add(RpcSession& session, MonitorKind kind, const Json& params);
-  // monitor_cond_change of monitor `id`, which is to be called params[1] from now on. Tells the difference.
+  // monitor_cond_change of monitor `id`, whose new id is params[1]. Notifies the client of the difference.
   Expect<> change(SessionId session, const Json& id, const Json& params);
   [[nodiscard]] bool has(SessionId session, const Json& id) const;
   [[nodiscard]] std::size_t count(SessionId session) const;

@@ -78,7 +78,7 @@ void Tables::index(const RowChange& change) {
 }
 
 void Tables::apply(const Change& change) {
-  // All old keys go before any new one comes: two rows may swap their names.
+  // All old keys are removed before new ones are added, since two rows may swap their names.
   for (const RowChange& row : change.rows) {
     count_refs(row);
     if (row.before) unindex(row);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The committed rows, with what is derived from them: unique indexes, counts of strong references, and who refers
-// weakly to whom. apply() is the only writer, so that the derived part always agrees with the rows.
+// The committed rows and the data derived from them: unique indexes, counts of strong references, and the rows with
+// weak references to a row. apply() is the only writer, so that the derived data always agrees with the rows.
 //
-// Owned by the Database; the engine's transactions read it and propose changes.
+// Owned by the Database and used on its thread; transactions read it and propose changes. Nothing fails.
 #pragma once
 
 #include <map>
@@ -41,8 +41,9 @@ void for_each_ref(const Row& row, Visit&& visit) {
   for (const std::size_t i : row.table().ref_columns) for_each_ref(row.table().columns[i], row.at(i), visit);
 }
 
-// Calls visit(BaseType, Uuid, sign) for the references that only one of two versions of a row has: sign -1 for those
-// that go, 1 for those that come. A bridge of thousands of ports gets one more: the others need no look.
+// Calls visit(BaseType, Uuid, sign) for the references that only one of two versions of a row has: sign -1 for removed,
+// 1 for added ones. Common references cost one comparison, which matters when a bridge of thousands of ports gets one
+// more.
 template <typename Visit>
 void for_each_moved_ref(const Row& before, const Row& after, Visit&& visit) {
   for (const std::size_t i : before.table().ref_columns) {
@@ -67,7 +68,7 @@ class Tables {
   [[nodiscard]] RowRef find(const TableSchema& table, const Uuid& uuid) const;
   [[nodiscard]] std::optional<Uuid> find_index(const TableSchema& table, std::size_t index, const IndexKey& key) const;
   [[nodiscard]] std::size_t size() const { return size_; }
-  // Strong references to the row from rows other than itself.
+  // Number of strong references to the row from other rows.
   [[nodiscard]] std::int64_t strong_refs(const RowKey& key) const;
   [[nodiscard]] std::vector<RowKey> weak_referrers(const RowKey& key) const;
 

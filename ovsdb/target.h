@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a database server listens or connects to, as Open vSwitch writes it (ovsdb(7), "connection methods"):
-// punix:FILE, ptcp:PORT[:IP], pssl:PORT[:IP], unix:FILE, tcp:HOST[:PORT], ssl:HOST[:PORT]. IPv6 addresses stand in
-// brackets. PORT is 6640 when it is left out.
+// An OVSDB connection method (ovsdb(7), "connection methods"), by which a server listens or connects: punix:FILE,
+// ptcp:PORT[:IP], pssl:PORT[:IP], unix:FILE, tcp:HOST[:PORT], ssl:HOST[:PORT]. IPv6 addresses are in brackets. The
+// default PORT is 6640. A plain value; parse() fails with Errc::invalid.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@
 namespace heddle::ovsdb {
 
 struct Target {
-  std::string text;  // as it was written
+  std::string text;  // the parsed text
   bool passive = false;
   bool tls = false;
   bool file = false;
-  std::string place;  // the file, host or local address; empty: every local IPv4 address
+  std::string place;  // file, host or local address; empty: all local IPv4 addresses
   std::uint16_t port = 6640;
 
   static Result<Target> parse(std::string_view text);

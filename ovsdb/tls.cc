@@ -30,7 +30,7 @@ class TlsStream final : public Stream {
                             });
   }
   void read_some(boost::asio::mutable_buffer into, Done done) override {
-    // A peer that hangs up without TLS's farewell has hung up all the same.
+    // A peer may close the connection without a close_notify alert.
     stream_.async_read_some(into, [done = std::move(done)](const boost::system::error_code& error, std::size_t size) {
       done(error == ssl::error::stream_truncated ? boost::asio::error::eof : error, size);
     });
@@ -38,7 +38,7 @@ class TlsStream final : public Stream {
   void write_all(boost::asio::const_buffer from, Done done) override {
     boost::asio::async_write(stream_, from, std::move(done));
   }
-  // Without TLS's own farewell: messages are framed by themselves, so that a cut cannot be taken for an end.
+  // Sends no close_notify alert: JSON messages show by themselves whether they are complete.
   void close() override {
     boost::system::error_code ignored;
     stream_.lowest_layer().close(ignored);
@@ -47,7 +47,7 @@ class TlsStream final : public Stream {
   [[nodiscard]] std::string peer() const override { return peer_; }
 
  private:
-  // The session ends with the one or the other; the next one is verified.
+  // Ends the session after saving the certificate or failing to; the next session is verified.
   boost::system::error_code bootstrap() {
     const auto saved = save_authority(stream_.native_handle(), context_->bootstrap);
     unsigned held_back = 0;
@@ -62,7 +62,7 @@ class TlsStream final : public Stream {
   TlsRole role_;
 };
 
-// What tells one version of a file from the next.
+// Identifies a version of a file.
 using Stamp = std::tuple<dev_t, ino_t, off_t, std::int64_t, std::int64_t>;
 Stamp stamp_of(const std::string& path) {
   struct stat info {};
@@ -108,7 +108,7 @@ class TlsImpl final : public Tls {
  private:
   TlsFiles files_;
   std::array<Stamp, 3> stamps_{};
-  Context context_;  // null: none that can be used
+  Context context_;  // null: no usable keys
   Error error_;
   bool tried_ = false;
   bool reloaded_ = false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// TLS for JSON-RPC sessions by OpenSSL: the keys (TlsFiles says what they are for), and streams that use them.
+// TLS for JSON-RPC sessions by OpenSSL: the keys (see TlsFiles) and the streams that use them.
 //
-// Owned by whoever owns the remotes; streams share the context that they began with. Threads: the io_context's. Fails
-// with the file's name and OpenSSL's reason when a key cannot be used.
+// Owned by shared_ptr; a stream keeps the keys with which it started. Threads: the io_context's. Errors have the file's
+// name and OpenSSL's reason.
 #pragma once
 
 #include <memory>
@@ -20,12 +20,12 @@ class Tls {
  public:
   virtual ~Tls() = default;
   static std::shared_ptr<Tls> make();
-  // Other files from the next stream on.
+  // Sets the files for later streams.
   virtual void use(const TlsFiles& files) = 0;
-  // Reads the files anew when they have changed since the last stream. When new ones cannot be used, the old ones
-  // serve on, with a warning in the log.
+  // Reads the files again when they have changed. When changed files cannot be used, the earlier keys stay in use, with
+  // a warning in the log.
   virtual Result<std::unique_ptr<Stream>> stream(Socket socket, TlsRole role) = 0;
-  // Whether stream() would succeed.
+  // Fails when stream() would fail.
   virtual Result<> check() = 0;
 };
 

@@ -16,8 +16,7 @@ namespace heddle::ovsdb {
 
 namespace {
 
-// OpenSSL writes with write(2), so that a peer that has gone would end the process. Holds SIGPIPE back from this
-// thread.
+// Blocks SIGPIPE in this thread: OpenSSL uses write(2), which raises it when the peer has closed the connection.
 class NoSigpipe {
  public:
   NoSigpipe() {
@@ -88,7 +87,7 @@ class TlsClientImpl final : public TlsClient {
         break;
     }
     const long verdict = ::SSL_get_verify_result(ssl_.get());
-    // Hung up on without TLS's farewell: messages are framed by themselves.
+    // Closed without a close_notify alert, which is no error: JSON messages show whether they are complete.
     if (ERR_GET_REASON(::ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) return ::ERR_clear_error(), Step{};
     std::string why = tls_reason();
     if (verdict != X509_V_OK) why += std::string(" (") + ::X509_verify_cert_error_string(verdict) + ")";

@@ -28,11 +28,11 @@ Result<> send_along(SSL_CTX* context, const std::string& file) {
   for (; Certificate one{::PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), &::X509_free}; ++found)
     if (::SSL_CTX_add1_chain_cert(context, one.get()) != 1) return wrong();
   if (found == 0) return wrong();
-  ::ERR_clear_error();  // the end of the file is one
+  ::ERR_clear_error();  // the end of the file is an error for OpenSSL
   return {};
 }
 
-// Who verifies nobody still asks for a certificate when it is the certificate that is wanted.
+// Sets the verification of peers. During a bootstrap any certificate is accepted, but one is required.
 Result<> choose_peers(TlsContext& context, const TlsFiles& files) {
   if (files.ca_cert == "none") return {};
   context.ssl.set_verify_mode(boost::asio::ssl::verify_peer | boost::asio::ssl::verify_fail_if_no_peer_cert);
@@ -56,11 +56,11 @@ bool is_authority(X509* certificate) {
 }
 
 Result<> write_whole(const std::string& file, std::string_view text) {
-  // It appears under its name when it is complete, and never in the place of another.
+  // The file gets its name when it is complete, and never replaces another.
   const std::string unfinished = file + ".new" + std::to_string(::getpid());
   const Fd fd(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
   if (!fd) return fail_errno(errno, "TLS file " + file);
-  errno = ENOSPC;  // what a write that stops short does not say
+  errno = ENOSPC;  // for a short write, which sets no errno
   const bool done = ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
                     ::fsync(fd.get()) == 0 && ::link(unfinished.c_str(), file.c_str()) == 0;
   const int error = done ? 0 : errno;
@@ -89,7 +89,7 @@ Result<std::shared_ptr<TlsContext>> load_tls(const TlsFiles& files) {
   auto context = std::make_shared<TlsContext>();
   SSL_CTX* native = context->ssl.native_handle();
   SSL_CTX_set_min_proto_version(native, TLS1_2_VERSION);
-  // A key with a pass phrase cannot be used: there is nobody to ask.
+  // Refuses a key with a pass phrase instead of asking on the terminal.
   context->ssl.set_password_callback(
       [](std::size_t, boost::asio::ssl::context::password_purpose) { return std::string(); });
   boost::system::error_code error;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenSSL's side of TLS, for the server's streams and the blocking client alike: keys read from their files, and an
-// authority's certificate taken from the first peer ("bootstrap", ovs-vsctl(8)). TLS 1.2 is the least that is spoken.
+// OpenSSL contexts for the server's streams and the blocking client: reads keys from their files, and saves an
+// authority's certificate from the first peer ("bootstrap", ovs-vsctl(8)). The minimum is TLS 1.2.
 //
-// Threads: each context on one. Failures name the file and give OpenSSL's reason.
+// Threads: one thread per context. Errors have the file's name and OpenSSL's reason.
 #pragma once
 
 #include <boost/asio/ssl/context.hpp>
@@ -17,17 +17,17 @@ namespace heddle::ovsdb {
 
 struct TlsContext {
   boost::asio::ssl::context ssl{boost::asio::ssl::context::tls};
-  std::string bootstrap = {};        // where the first peer's authority has to be written; empty: peers are verified
-  LogLimit complaints = LogLimit{};  // about peers that send none
+  std::string bootstrap = {};        // file for the first peer's authority; empty: peers are verified
+  LogLimit complaints = LogLimit{};  // for warnings about peers that send no authority
 };
 
 Result<std::shared_ptr<TlsContext>> load_tls(const TlsFiles& files);
 
-// After a handshake with `bootstrap` set: writes the authority's certificate there, mode 0600. The result says so, to
-// be shown to an operator. Fails when the peer has sent no self-signed certificate, and when the file exists by now.
+// After a handshake with `bootstrap` set: writes the authority's certificate to `file`, mode 0600, and returns a
+// message for the operator. Fails when the peer sent no self-signed certificate, or when the file exists.
 Result<std::string> save_authority(const SSL* ssl, const std::string& file);
 
-// The last failure of OpenSSL on this thread, in words.
+// The text of OpenSSL's first queued error on this thread; clears the queue.
 std::string tls_reason();
 
 }  // namespace heddle::ovsdb

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The PEM files of one side of TLS connections. Both sides show a certificate, and each must be signed by the authority
-// in `ca_cert`; names in certificates are not looked at, because Open vSwitch's certificates (ovs-pki) do not carry
-// host names.
+// The PEM files of one side of TLS connections; a plain value. Both sides present a certificate, which must be signed
+// by the authority in `ca_cert`. Names in certificates are not checked, because Open vSwitch's certificates (ovs-pki)
+// have no host names.
 #pragma once
 
 #include <string>
@@ -12,10 +12,10 @@ struct TlsFiles {
   std::string private_key = {};
   std::string certificate = {};  // may be followed by intermediate certificates
   std::string ca_cert = {};      // "none": the peer's certificate is not verified
-  // While there is no file `ca_cert`, it is made of what the first peer shows: the self-signed end of its chain. That
-  // connection serves for nothing else. Whoever is in the way of it can pass for anybody from then on.
+  // While the file `ca_cert` is missing, it is created from the self-signed end of the first peer's chain; that
+  // connection then ends. An attacker between the peers at this moment can impersonate every peer later.
   bool bootstrap = false;
-  std::string peer_ca_cert = {};  // sent to peers after `certificate`, for their bootstrap; empty: none
+  std::string peer_ca_cert = {};  // sent to peers after `certificate`, for their bootstrap; may be empty
   [[nodiscard]] bool empty() const { return private_key.empty() && certificate.empty() && ca_cert.empty(); }
   bool operator==(const TlsFiles&) const = default;
 };

@@ -75,7 +75,7 @@ Expect<Row*> Transaction::edit(const TableSchema& table, const Uuid& uuid) {
   auto pending = touch(table, uuid);
   if (!pending) return std::unexpected(pending.error());
   Pending& p = **pending;
-  // A version that was handed out by find() or select() must not change under its holder's eyes.
+  // A version that a caller of find() or select() still holds must not change.
   if (!p.after)
     p.after = std::make_shared<Row>(*p.before);
   else if (p.after.use_count() > 1)
@@ -90,7 +90,7 @@ Expect<> Transaction::erase(const TableSchema& table, const Uuid& uuid) {
   return {};
 }
 
-void Transaction::settle() {
+void Transaction::normalize() {
   for (const auto& [name, table] : schema_.tables()) {
     Overlay& overlay = overlays_[table.index];
     for (auto it = overlay.begin(); it != overlay.end();) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A transaction under way: the committed rows, overlaid with what its operations changed. Nothing reaches the Database
-// before prepare() has succeeded and its Change is applied; dropping the object is the rollback.
+// A transaction in progress: the committed rows, overlaid with the changes of its operations. The Database is unchanged
+// until it applies changes(); destroying the object is the rollback.
 //
-// Lives on the stack of one Database call.
+// Lives on the stack of one Database call; Schema and Tables must outlive it. insert(), edit() and erase() fail with
+// "resources exhausted" when the transaction changes more than limits::kTransactionRows rows.
 #pragma once
 
 #include <map>
@@ -23,24 +24,23 @@ class Transaction {
   [[nodiscard]] const Schema& schema() const { return schema_; }
   [[nodiscard]] const Tables& committed() const { return tables_; }
 
-  // The row as this transaction sees it, or null.
+  // The row as changed by this transaction, or null.
   [[nodiscard]] RowRef find(const TableSchema& table, const Uuid& uuid) const;
   [[nodiscard]] RowRef find(const RowKey& key) const { return find(*key.table, key.uuid); }
-  // Whether there is, or was before this transaction, a row with this UUID.
+  // True when a row with this UUID exists, or existed before this transaction.
   [[nodiscard]] bool knows(const TableSchema& table, const Uuid& uuid) const {
     return overlays_[table.index].contains(uuid) || tables_.find(table, uuid) != nullptr;
   }
-  // All rows of the table that meet the condition (null: all), in order of their UUIDs.
+  // The rows of the table that match the condition (null: all), in order of their UUIDs.
   [[nodiscard]] std::vector<RowRef> select(const TableSchema& table, const Condition* condition) const;
 
-  // Fails ("resources exhausted") when the transaction would change too many rows.
   Expect<Row*> insert(const TableSchema& table, const Uuid& uuid);
-  Expect<Row*> edit(const TableSchema& table, const Uuid& uuid);  // the row exists
-  Expect<> erase(const TableSchema& table, const Uuid& uuid);     // the row exists
+  Expect<Row*> edit(const TableSchema& table, const Uuid& uuid);  // the row must exist
+  Expect<> erase(const TableSchema& table, const Uuid& uuid);     // the row must exist
 
-  // Takes rows that were written but not changed out of the overlay, and gives the others their new version.
-  void settle();
-  // Every row that was inserted, edited or erased.
+  // Removes rows that were written but not changed from the overlay, and gives changed rows a new version.
+  void normalize();
+  // All inserted, edited or erased rows.
   [[nodiscard]] std::vector<RowChange> changes() const;
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Row identifiers: RFC 4122 UUIDs as values.
+// Row identifiers: RFC 4122 UUIDs as values. Parsing returns nothing on bad text.
 #pragma once
 
 #include <endian.h>
@@ -24,8 +24,8 @@ struct Uuid {
   [[nodiscard]] std::string to_string() const;
   [[nodiscard]] bool is_zero() const { return *this == Uuid{}; }
   bool operator==(const Uuid&) const = default;
-  // In the order of the bytes: the order of rows in tables, and of references in sets. Two numbers are compared at once
-  // where std::array would look at sixteen.
+  // The order of the bytes, which is the order of rows in tables and of references in sets. Compares two 64-bit numbers
+  // instead of sixteen bytes.
   std::strong_ordering operator<=>(const Uuid& other) const {
     const auto order = half(0) <=> other.half(0);
     return std::is_neq(order) ? order : half(8) <=> other.half(8);

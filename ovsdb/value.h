@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between JSON and Datum (RFC 7047 section 5.1, <value>), and what a column's type demands of a Datum.
-// Pure functions of the engine; failures name the value, callers add table and column.
+// Converts between JSON and Datum (RFC 7047 section 5.1, <value>), and checks a Datum against its column's type. Pure
+// functions of the engine; errors name the value, callers add table and column.
 #pragma once
 
 #include <map>
@@ -13,14 +13,14 @@
 
 namespace heddle::ovsdb {
 
-// The "uuid-name"s of one transaction. A name may be used before the insert that defines it, so the first mention, of
-// either kind, gives it its UUID.
+// The "uuid-name"s of one transaction. A name may be used before the insert that defines it, so its first use or
+// definition assigns the UUID.
 class NamedUuids {
  public:
   Uuid mention(const std::string& name) { return entry(name).uuid; }
-  // Fails when an earlier insert had the name, or when `wanted` comes after a mention that got another UUID.
+  // Fails when an earlier insert defined the name, or when `wanted` is given for a name that was used before.
   Expect<Uuid> define(const std::string& name, const std::optional<Uuid>& wanted = {});
-  // A name that was mentioned and never defined; null when there is none.
+  // A name that was used but not defined, or null.
   [[nodiscard]] const std::string* undefined() const;
 
  private:
@@ -37,20 +37,20 @@ bool is_identifier(std::string_view text);
 
 // `names` null: named UUIDs are not allowed here.
 Expect<Atom> atom_from_json(AtomType type, const Json& json, NamedUuids* names);
-// Checks the form only: atom types, set or map, no duplicates. Neither sizes nor ranges.
+// Checks the form: atom types, set or map, no duplicates; neither sizes nor ranges.
 Expect<Datum> datum_from_json(const ColumnType& type, const Json& json, NamedUuids* names);
-// The same, for a value that is stored: checks ranges and sizes as well.
+// The same for a value of a row: checks ranges and sizes too.
 Expect<Datum> checked_datum_from_json(const ColumnType& type, const Json& json, NamedUuids* names);
 
 Json atom_to_json(const Atom& atom);
 Json datum_to_json(const ColumnType& type, const Datum& datum);
 
-// Enumeration, range and length of every atom ("constraint violation"), and that atoms are of the column's type.
+// Checks the type of every atom, and its enumeration, range and length ("constraint violation").
 Expect<> check_atoms(const ColumnType& type, const Datum& datum);
-// The number of elements.
+// Checks the number of elements.
 Expect<> check_size(const ColumnType& type, const Datum& datum);
 
-// What a column holds when nobody has set it (RFC 7047 section 5.2.1).
+// The value of a column that an insert does not set (RFC 7047 section 5.2.1).
 Datum default_datum(const ColumnType& type);
 
 }  // namespace heddle::ovsdb

@@ -16,7 +16,7 @@ struct Waits::Entry {
   Responder respond;
   TimePoint since;
   std::string table;
-  bool ready = false;  // the table has changed, or time is up: to be tried again
+  bool ready = false;  // the table has changed or the timeout has passed: try again
   boost::asio::steady_timer timer;
 };
 
@@ -66,7 +66,7 @@ void Waits::changed(const Change& change) {
   if (any) retry_soon();
 }
 
-// After the observers of the present commit have heard of it: a retried transaction commits too.
+// Posted, so that all observers of the present commit are called before a retried transaction commits.
 void Waits::retry_soon() {
   if (std::exchange(retry_posted_, true)) return;
   boost::asio::post(io_, [weak = weak_from_this()] {

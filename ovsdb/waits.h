@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transactions of one Database whose "wait" operation is not satisfied yet (RFC 7047 section 5.2.6): tried again when
-// the table they wait for has changed, and for the last time when their timeout has passed.
+// Transactions of one Database with an unsatisfied "wait" operation (RFC 7047 section 5.2.6). A transaction is tried
+// again after every change of the awaited table, and for the last time when its timeout has passed.
 //
-// Owned by the OvsdbServer by shared_ptr (timers and posted retries hold it weakly); observes the Database. Threads:
-// the io_context's. Bounds: limits::kWaits per session; the caller counts.
+// Owned by the OvsdbServer by shared_ptr (timers and posted retries have weak references); observes the Database, which
+// must outlive it. Threads: the io_context's. Bounds: limits::kWaits per session; the caller counts.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -19,7 +19,7 @@ namespace heddle::ovsdb {
 
 class Waits : public std::enable_shared_from_this<Waits> {
  public:
-  // What the database must know of a session at the time of a try.
+  // Makes the TransactContext of a session for an attempt.
   using Context = std::function<TransactContext(SessionId)>;
   Waits(boost::asio::io_context& io, Database& database, Context context);
   ~Waits();
@@ -27,7 +27,7 @@ class Waits : public std::enable_shared_from_this<Waits> {
   Waits& operator=(const Waits&) = delete;
 
   void add(SessionId session, const Json& id, Json operations, const TransactOutcome& outcome, Responder respond);
-  // Answers the request with "canceled"; false when it does not wait here.
+  // Replies "canceled" to the waiting request; false when the request does not wait here.
   bool cancel(SessionId session, const Json& id);
   void drop(SessionId session);
   [[nodiscard]] std::size_t count(SessionId session) const;

@@ -9,7 +9,7 @@
 namespace heddle::packet {
 namespace {
 
-// Where the checksum lies in the L4 header, for the protocols whose checksum a sender leaves to the device.
+// Offset of the checksum in the frame, for the protocols whose checksum a sender may leave to its device.
 std::optional<std::size_t> offloaded_field(const L3L4& l) {
   if (l.fragment || l.l4_offset == 0) return std::nullopt;
   if (l.kind != L3L4::Kind::ipv4 && l.kind != L3L4::Kind::ipv6) return std::nullopt;
@@ -129,7 +129,7 @@ bool verify_l4(std::span<const Segment> chain, const L3L4& l) {
 }
 
 bool verify_l4(const std::uint8_t* data, std::size_t len, const L3L4& l) {
-  const Segment one{const_cast<std::uint8_t*>(data), len};  // not written to
+  const Segment one{const_cast<std::uint8_t*>(data), len};  // verify_l4() does not write
   return verify_l4(std::span(&one, 1), l);
 }
 

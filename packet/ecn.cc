@@ -29,7 +29,7 @@ InnerIp read_ip(const std::uint8_t* ip, bool v6) {
 }
 
 void set_ecn(std::uint8_t* ip, bool v6, std::uint8_t ecn) {
-  if (v6) {  // the two bits are in the middle of the second byte
+  if (v6) {  // ECN is bits 4 and 5 of the second byte
     ip[1] = static_cast<std::uint8_t>((ip[1] & ~(kEcnMask << 4)) | (ecn << 4));
     return;
   }
@@ -50,7 +50,7 @@ std::optional<InnerIp> inner_ip(const std::uint8_t* data, std::size_t contiguous
 std::optional<Drop> ecn_decap_frame(std::uint8_t outer_tos, std::uint8_t* inner, std::size_t contiguous,
                                     const L2& inner_l2) {
   const int outer = outer_tos & kEcnMask;
-  if (outer == kEcnNotEct || outer == kEcnEct0) return std::nullopt;  // nothing ever follows from these
+  if (outer == kEcnNotEct || outer == kEcnEct0) return std::nullopt;  // figure 4: the inner mark stays
   const auto found = find_ip(inner, contiguous, inner_l2);
   if (!found) return std::nullopt;
   std::uint8_t* ip = inner + found->offset;

@@ -6,13 +6,13 @@
 namespace heddle::packet {
 namespace {
 
-// Odd constants with as many ones as zeros: the fractional parts of the square roots of 2 and 3 and of the golden
+// Odd constants with about as many ones as zeros: the fractional parts of the square roots of 2 and 3 and of the golden
 // ratio.
 constexpr std::uint64_t kRoot2 = 0x6a09e667f3bcc909;
 constexpr std::uint64_t kRoot3 = 0xbb67ae8584caa73b;
 constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;
 
-// Both halves of a 64 x 64 bit product: every input bit reaches the middle, and the xor brings that to all places.
+// Folds a 64 x 64 bit product: every input bit reaches the middle of the product, and the xor spreads the middle.
 std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   __extension__ using Wide = unsigned __int128;
   const Wide product = static_cast<Wide>(a) * b;
@@ -21,7 +21,7 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 
 bool has_ports(std::uint8_t proto) { return proto == kProtoTcp || proto == kProtoUdp || proto == kProtoSctp; }
 
-// The protocol and, when they are there, the ports at `at`.
+// The protocol and, when `contiguous` reaches them, the ports at `at`.
 std::uint64_t l4_word(const std::uint8_t* data, std::size_t contiguous, std::size_t at, std::uint8_t proto) {
   if (!has_ports(proto) || contiguous < at + 4) return proto;
   return static_cast<std::uint64_t>(load<std::uint32_t>(data + at)) << 8 | proto;
@@ -38,7 +38,7 @@ std::uint64_t hash_ipv4(const std::uint8_t* data, std::size_t contiguous, std::s
   return mix(addresses ^ kRoot3, l4 ^ hash);
 }
 
-// Ports only right behind the header: packets with extension headers, fragments among them, go by address.
+// Hashes the ports only where no extension header precedes them; other packets, fragments included, go by address.
 std::uint64_t hash_ipv6(const std::uint8_t* data, std::size_t contiguous, std::size_t at, std::uint64_t hash) {
   if (contiguous < at + sizeof(Ipv6Header)) return hash;
   const std::uint8_t* src = data + at + offsetof(Ipv6Header, src);
@@ -52,7 +52,7 @@ std::uint64_t hash_ipv6(const std::uint8_t* data, std::size_t contiguous, std::s
 }  // namespace
 
 std::uint32_t inner_hash(const std::uint8_t* data, std::size_t contiguous, const L2& l2) {
-  // The twelve address bytes as eight and, overlapping, eight.
+  // The twelve address bytes as two overlapping words of eight.
   std::uint64_t hash = 0;
   if (contiguous >= sizeof(EthHeader)) {
     hash = mix(load<std::uint64_t>(data) ^ kRoot2, load<std::uint64_t>(data + 4) ^ kRoot3);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Protocol headers as they lie in a frame. Every struct has alignment 1, so it describes bytes at any offset; read one
-// with load<T>() and write one with store(), which copy and so are free of aliasing rules and compile to plain moves.
-// Pure values: any thread, nothing fails, and the caller has checked that the bytes are there.
+// Protocol headers in wire format. Every struct has alignment 1, so it describes bytes at any offset. load<T>() reads a
+// header and store() writes a header by copy, so no aliasing rule is broken; both compile to plain moves. Pure values:
+// any thread, no errors; the caller has checked the length.
 #pragma once
 
 #include <array>
@@ -36,7 +36,7 @@ inline constexpr std::uint16_t kEthArp = 0x0806;
 inline constexpr std::uint16_t kEthVlan = 0x8100;
 inline constexpr std::uint16_t kEthIpv6 = 0x86dd;
 inline constexpr std::uint16_t kEthQinq = 0x88a8;
-inline constexpr std::uint16_t kEthMaxLength = 1500;  // IEEE 802.3 3.2.6: up to here the field is a length
+inline constexpr std::uint16_t kEthMaxLength = 1500;  // IEEE 802.3 3.2.6: a type field up to this value is a length
 
 // IP protocol numbers and IPv6 next headers (IANA).
 inline constexpr std::uint8_t kProtoHopByHop = 0;
@@ -58,10 +58,10 @@ struct EthHeader {
   Be16 type;
 };
 
-// IEEE 802.1Q: what follows the tag's TPID.
+// IEEE 802.1Q: the tag without its TPID.
 struct VlanTag {
   Be16 tci;   // priority 3, drop eligible 1, VLAN 12
-  Be16 type;  // of what the tag encloses
+  Be16 type;  // EtherType of the enclosed payload
 };
 inline constexpr std::uint16_t kVlanIdMask = 0x0fff;
 
@@ -126,7 +126,7 @@ struct TcpHeader {
   Be16 urgent;
 };
 
-// RFC 792 and RFC 4443: `rest` means something else for every type.
+// RFC 792 and RFC 4443: the meaning of `rest` depends on the type.
 struct IcmpHeader {
   std::uint8_t type;
   std::uint8_t code;

@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint8_t kTtl = 64;
 constexpr std::uint8_t kTos = 0xc0;            // RFC 1812 4.3.2.5: precedence 6, "internetwork control"
 constexpr std::uint8_t kUnreachable = 3;       // RFC 792
-constexpr std::uint8_t kFragNeeded = 4;        //
+constexpr std::uint8_t kFragNeeded = 4;        // RFC 792: code of kUnreachable
 constexpr std::uint8_t kPacketTooBig = 2;      // RFC 4443 3.2
 constexpr std::uint8_t kFirstIcmp6Info = 128;  // RFC 4443 2.1: lower types are errors
 constexpr std::uint8_t kIcmp6Redirect = 137;   // RFC 4861 4.5
@@ -20,8 +20,8 @@ constexpr std::uint8_t kIcmp6Redirect = 137;   // RFC 4861 4.5
 // RFC 792: unreachable, source quench, redirect, time exceeded, parameter problem.
 bool is_icmp4_error(std::uint8_t type) { return type == 3 || type == 4 || type == 5 || type == 11 || type == 12; }
 
-// Whether an IPv4 address, in host order, can be one host's (RFC 1122 3.2.1.3): not "this net", loopback, group,
-// reserved or broadcast.
+// True when an IPv4 address, in host order, can belong to a single host (RFC 1122 3.2.1.3): not "this net", loopback,
+// multicast, reserved or broadcast.
 bool is_host_v4(std::uint32_t address) {
   const std::uint32_t first = address >> 24;
   return first != 0 && first != 127 && first < 224;
@@ -63,7 +63,7 @@ void write_ipv4(std::uint8_t* ip, const Ipv4Header& offending, std::size_t quote
   header.version_ihl = 0x45;
   header.tos = kTos;
   header.total_len = be16(static_cast<std::uint16_t>(sizeof(Ipv4Header) + sizeof(IcmpHeader) + quote));
-  header.frag = be16(kIpv4Df);  // RFC 6864 4.1: the identification may then be any
+  header.frag = be16(kIpv4Df);  // RFC 6864 4.1: with DF the identification may have any value
   header.ttl = kTtl;
   header.proto = kProtoIcmp;
   header.src = offending.dst;
@@ -108,11 +108,11 @@ std::size_t build_too_big(std::span<const std::uint8_t> frame, std::size_t frame
   if (out.size() <= headers) return 0;
   const std::size_t readable = std::min(frame.size(), frame_len) - l.l3_offset;
   const std::size_t quote = std::min({allowed, std::size_t{l.l3_total_len}, readable, out.size() - headers});
-  // RFC 792: the header and eight bytes behind it, or the guest cannot tell whose packet it was.
+  // RFC 792: the IP header and the next eight bytes, by which the guest finds the sending socket.
   const std::size_t least = v6 ? ip_len + 8 : std::size_t{data[l.l3_offset] & 0xfU} * 4 + 8;
   if (quote < std::min<std::size_t>(least, l.l3_total_len)) return 0;
 
-  // Tags and EtherType stay as they were.
+  // VLAN tags and EtherType are the offending frame's.
   std::copy_n(data, l.l3_offset, out.data());
   store(out.data(), l2.src);
   store(out.data() + sizeof(MacAddr), l2.dst);

@@ -9,15 +9,15 @@ namespace heddle::packet {
 namespace {
 
 constexpr std::size_t kMaxOffset = 0xffff;    // offsets are 16 bits wide
-constexpr std::size_t kMaxDatagram = 0xffff;  // RFC 791: fragment offset + length may not reach beyond
+constexpr std::size_t kMaxDatagram = 0xffff;  // RFC 791: limit of fragment offset + length
 
-// One packet under the knife: `end` is where the IP packet ends by its own account, within the frame.
+// The bytes of one IP packet. `end`: offset behind the packet by its own length field, within the frame.
 struct Walk {
   const std::uint8_t* data;
   std::size_t contiguous;
   std::size_t end;
 
-  // Whether `need` bytes at `at` belong to the packet and can be read.
+  // Nothing when `bytes` bytes at `at` belong to the packet and can be read.
   [[nodiscard]] std::optional<Drop> need(std::size_t at, std::size_t bytes) const {
     if (at + bytes > end) return Drop::bad_length;
     if (at + bytes > contiguous) return Drop::truncated;
@@ -30,7 +30,7 @@ std::optional<Drop> parse_tcp(const Walk& walk, std::size_t at, L3L4& out) {
   if (len < sizeof(TcpHeader)) return Drop::bad_header;
   if (auto drop = walk.need(at, len)) {
     if (!out.fragment || *drop != Drop::bad_length) return drop;
-    out.l4_offset = 0;  // options go on in the next fragment
+    out.l4_offset = 0;  // the options continue in the next fragment
     out.l4_len = 0;
     return std::nullopt;
   }
@@ -41,7 +41,7 @@ std::optional<Drop> parse_tcp(const Walk& walk, std::size_t at, L3L4& out) {
 std::optional<Drop> parse_udp(const Walk& walk, std::size_t at, L3L4& out) {
   const std::uint16_t len = load_be16(walk.data + at + 4);
   if (len < sizeof(UdpHeader)) return Drop::bad_length;
-  if (!out.fragment) {  // a first fragment has the length of the whole datagram
+  if (!out.fragment) {  // in a first fragment the field has the length of the whole datagram
     if (at + len > walk.end) return Drop::bad_length;
     out.l4_len = len;
   }
@@ -58,13 +58,13 @@ std::size_t l4_minimum(std::uint8_t proto) {
     case kProtoIcmp:
       return sizeof(IcmpHeader);
     case kProtoIcmp6:
-      return 4;  // RFC 4443 2.1: type, code, checksum; the rest depends
+      return 4;  // RFC 4443 2.1: type, code, checksum; the rest depends on the type
     default:
       return 0;
   }
 }
 
-// The L4 header at `at`; not called for later fragments.
+// Parses the L4 header at `at`; not called for later fragments.
 std::optional<Drop> parse_l4(const Walk& walk, std::size_t at, L3L4& out) {
   const std::size_t minimum = l4_minimum(out.l4_proto);
   if (auto drop = walk.need(at, minimum)) {
@@ -119,8 +119,8 @@ std::size_t extension_len(std::uint8_t type, std::uint8_t len_field) {
   return (std::size_t{len_field} + 1) * 8;                        // RFC 8200 4
 }
 
-// RFC 8200 8.1: with segments left, the transport checksum is for the final destination: the only address of type 2
-// (RFC 6275 6.4), the first in the list of type 4 (RFC 8754 2), the last of the deprecated type 0.
+// RFC 8200 8.1: while segments are left, the pseudo-header has the final destination: the only address of type 2
+// (RFC 6275 6.4), the first in the list of type 4 (RFC 8754 2), the last in the list of the deprecated type 0.
 void note_routing(const std::uint8_t* data, std::size_t at, std::size_t len, L3L4& out) {
   const std::uint8_t type = data[at + 2];
   const std::uint8_t segments_left = data[at + 3];
@@ -129,7 +129,7 @@ void note_routing(const std::uint8_t* data, std::size_t at, std::size_t len, L3L
   if (type == 0) out.pseudo_dst = static_cast<std::uint16_t>(at + 8 + ((len - 8) / 16 - 1) * 16);
 }
 
-// The fragment header at `at`. Sets `later` when what follows is not the start of the datagram.
+// Parses the fragment header at `at`. Sets `later` for a fragment after the first.
 std::optional<Drop> parse_fragment(const Walk& walk, std::size_t at, L3L4& out, bool& later) {
   const std::uint16_t field = load_be16(walk.data + at + 2);
   const std::size_t offset = field & 0xfff8;
@@ -142,13 +142,13 @@ std::optional<Drop> parse_fragment(const Walk& walk, std::size_t at, L3L4& out, 
   return std::nullopt;
 }
 
-// Follows the extension headers from `at`; leaves `at` at the upper layer, whose protocol goes to out.l4_proto.
+// Follows the extension headers from `at`; leaves `at` at the upper layer and stores its protocol in out.l4_proto.
 std::optional<Drop> skip_extensions(const Walk& walk, std::size_t& at, L3L4& out, bool& later) {
   const std::size_t first = at;
   for (std::size_t count = 0; is_extension(out.l4_proto); ++count) {
     if (count == limits::kIpv6Extensions) return Drop::bad_header;
     const std::uint8_t type = out.l4_proto;
-    if (type == kProtoHopByHop && at != first) return Drop::bad_header;  // RFC 8200 4.1: only right behind the header
+    if (type == kProtoHopByHop && at != first) return Drop::bad_header;  // RFC 8200 4.1: only as the first extension
     if (auto drop = walk.need(at, 8)) return drop;
     const std::size_t len = extension_len(type, walk.data[at + 1]);
     if (auto drop = walk.need(at, len)) return drop;
@@ -189,7 +189,7 @@ std::optional<Drop> parse_ipv6(const std::uint8_t* data, std::size_t contiguous,
 std::optional<Drop> parse_arp(const std::uint8_t* data, std::size_t contiguous, L3L4& out) {
   if (contiguous < out.l3_offset + std::size_t{8}) return Drop::truncated;
   const std::uint8_t* at = data + out.l3_offset;
-  if (load_be16(at) != 1 || load_be16(at + 2) != kEthIpv4) return std::nullopt;  // not Ethernet and IPv4: not ours
+  if (load_be16(at) != 1 || load_be16(at + 2) != kEthIpv4) return std::nullopt;  // only Ethernet with IPv4 is parsed
   if (at[4] != 6 || at[5] != 4) return Drop::bad_header;
   if (contiguous < out.l3_offset + sizeof(ArpIpv4)) return Drop::truncated;
   out.kind = L3L4::Kind::arp;

@@ -34,7 +34,7 @@ std::optional<Drop> parse_vxlan(const std::uint8_t* data, std::size_t contiguous
   L3L4& ip = out.ip;
   if (auto drop = parse_l3(data, contiguous, frame_len, out.l2, ip)) return drop;
   if (ip.kind != L3L4::Kind::ipv4 && ip.kind != L3L4::Kind::ipv6) return Drop::bad_vxlan;
-  if (ip.l3_offset != out.l2.l3_offset) return Drop::bad_vxlan;  // more than one tag
+  if (ip.l3_offset != out.l2.l3_offset) return Drop::bad_vxlan;  // more than one VLAN tag
   out.v6 = ip.kind == L3L4::Kind::ipv6;
   if (!out.v6) {
     const std::uint8_t* header = data + ip.l3_offset;
@@ -134,7 +134,7 @@ Be16 outer_udp_checksum(std::span<const Segment> chain, const EncapTemplate& t) 
   const std::uint16_t len = load_be16(data + udp + offsetof(UdpHeader, len));
   Sum sum = t.v6 ? pseudo_header_sum_v6(ip + offsetof(Ipv6Header, src), ip + offsetof(Ipv6Header, dst), kProtoUdp, len)
                  : pseudo_header_sum_v4(ip + offsetof(Ipv4Header, src), ip + offsetof(Ipv4Header, dst), kProtoUdp, len);
-  // All but the field itself, whatever is in it.
+  // All but the checksum field, which may hold any value.
   sum = csum_partial(data + udp, offsetof(UdpHeader, checksum), sum);
   sum = csum_chain(chain, udp + sizeof(UdpHeader), len - sizeof(UdpHeader), sum);
   return finish_udp(sum);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// VXLAN (RFC 7348) as seen by a tunnel end point: checks and opens a received packet, and writes the outer headers of a
-// sent one from a template that is made once per remote. Nothing keeps state; any thread. What fails is said by the
-// Drop that comes back.
+// VXLAN (RFC 7348) at a tunnel end point: parses a received packet, and writes the outer headers of a sent packet from
+// a template that is made once per remote. Pure functions; any thread. A function fails by returning the Drop to count.
 #pragma once
 
 #include <array>
@@ -18,9 +17,9 @@
 
 namespace heddle::packet {
 
-// UDP and VXLAN header: what lies between the outer IP header and the inner frame.
+// Bytes between the outer IP header and the inner frame.
 inline constexpr std::size_t kVxlanUdpOverhead = sizeof(UdpHeader) + sizeof(VxlanHeader);
-// Outer headers of an untagged frame.
+// Bytes before the inner frame in an untagged outer frame.
 inline constexpr std::size_t kVxlanOverheadV4 = sizeof(EthHeader) + sizeof(Ipv4Header) + kVxlanUdpOverhead;
 inline constexpr std::size_t kVxlanOverheadV6 = sizeof(EthHeader) + sizeof(Ipv6Header) + kVxlanUdpOverhead;
 
@@ -35,39 +34,39 @@ struct VxlanOuter {
   std::uint16_t dst_port = 0;
   std::uint32_t vni = 0;
   std::uint16_t inner_offset = 0;  // of the inner Ethernet header
-  std::uint32_t inner_len = 0;     // of the inner frame; at least 14. What follows in the outer frame is padding
+  std::uint32_t inner_len = 0;     // of the inner frame; at least 14. Padding of the outer frame may follow
 
   [[nodiscard]] IpAddr src_addr() const { return v6 ? IpAddr::v6_bytes(src) : IpAddr::v4_bytes(src); }
   [[nodiscard]] IpAddr dst_addr() const { return v6 ? IpAddr::v6_bytes(dst) : IpAddr::v4_bytes(dst); }
 };
 
-// Opens a frame from its outer Ethernet header on (untagged or with one tag). `contiguous` and `frame_len` as for
-// parse_l3(). Beyond that function's reasons: a wrong IPv4 header checksum or a fragment (RFC 7348 4.3: end points need
-// not reassemble) is Drop::bad_header; not UDP, or without the I flag, Drop::bad_vxlan; no room for an inner Ethernet
-// header, Drop::truncated. Reserved bits are ignored as section 5 demands. The port numbers are the caller's to judge,
-// the UDP checksum udp_checksum_ok()'s.
+// Parses a frame from its outer Ethernet header (untagged or with one tag) to the inner frame. `contiguous` and
+// `frame_len` as for parse_l3(). Beyond the errors of parse_l3(): Drop::bad_header for a wrong IPv4 header checksum or
+// a fragment (RFC 7348 4.3: end points need not reassemble); bad_vxlan for a packet that is not UDP or lacks the I
+// flag; truncated when no inner Ethernet header fits. Reserved bits are ignored (section 5). The caller checks the UDP
+// ports, and the UDP checksum with udp_checksum_ok().
 std::optional<Drop> parse_vxlan(const std::uint8_t* data, std::size_t contiguous, std::size_t frame_len,
                                 VxlanOuter& out);
-// Opens what a kernel UDP socket gives: `data` starts at the VXLAN header, `payload_len` is the datagram's length.
-// Fills vni, inner_offset and inner_len only.
+// Parses the payload of a UDP datagram, as read from a socket: `data` starts at the VXLAN header, `payload_len` is the
+// payload's length. Fills vni, inner_offset and inner_len only.
 std::optional<Drop> parse_vxlan_payload(const std::uint8_t* data, std::size_t contiguous, std::size_t payload_len,
                                         VxlanOuter& out);
-// Judges the outer UDP checksum of a packet that parse_vxlan() opened. Zero is accepted (RFC 7348 5, RFC 6935), so is a
-// partial one, which a virtual link may carry (see looks_partial()); any other must be right.
+// True when the outer UDP checksum of a packet from parse_vxlan() is acceptable: right, zero (RFC 7348 5, RFC 6935), or
+// partial, which a virtual link may carry (see looks_partial()).
 [[nodiscard]] bool udp_checksum_ok(std::span<const Segment> chain, const VxlanOuter& outer);
 
-// The outer headers for one remote, complete but for what differs between packets.
+// The outer headers for one remote; write_encap() adds the fields that differ between packets.
 struct EncapTemplate {
   std::array<std::uint8_t, kVxlanOverheadV6> bytes{};
-  std::uint8_t len = 0;        // of `bytes` in use
-  std::uint8_t ip_offset = 0;  //
+  std::uint8_t len = 0;  // bytes in use
+  std::uint8_t ip_offset = 0;
   bool v6 = false;
-  std::uint8_t tos = 0;  // as configured; write_encap() is told the one to use
+  std::uint8_t tos = 0;  // as configured; the caller of write_encap() derives each packet's own
   std::uint8_t ttl = 0;
   std::uint16_t ip_sum = 0;  // IPv4: folded sum of the header's constant fields
 };
 
-// Both addresses of one family. `df`: IPv4's "don't fragment".
+// Both addresses must be of one family. `df`: IPv4's "don't fragment".
 [[nodiscard]] EncapTemplate make_encap_template(const MacAddr& dst_mac, const MacAddr& src_mac, const IpAddr& src_ip,
                                                 const IpAddr& dst_ip, std::uint16_t dst_port, std::uint32_t vni,
                                                 std::uint8_t tos, std::uint8_t ttl, bool df);
@@ -75,12 +74,13 @@ struct EncapTemplate {
 [[nodiscard]] constexpr std::size_t max_inner_len(bool v6) {
   return 0xffff - kVxlanUdpOverhead - (v6 ? 0 : sizeof(Ipv4Header));
 }
-// Writes t.len bytes at `at`, right before an inner frame of `inner_len` bytes (at most max_inner_len()). The UDP
-// checksum is left zero. IPv6: the flow label repeats `src_port`, so that routers spread flows (RFC 6438).
+// Writes t.len bytes of outer headers at `at`, directly before an inner frame of `inner_len` bytes (at most
+// max_inner_len()). The UDP checksum is zero. IPv6: the flow label repeats `src_port`, so that routers spread flows
+// (RFC 6438).
 void write_encap(std::uint8_t* at, const EncapTemplate& t, std::size_t inner_len, std::uint16_t src_port,
                  std::uint8_t tos, std::uint8_t ttl, std::uint16_t ip_id);
-// The UDP checksum of a frame that starts with what write_encap() wrote; store it with write_outer_udp_checksum().
-// RFC 8200 8.1 wants one over IPv6 unless zero is configured (RFC 6935).
+// The outer UDP checksum of a frame that starts with the headers of write_encap(); write_outer_udp_checksum() also
+// stores it. RFC 8200 8.1 requires a checksum over IPv6 unless zero is configured (RFC 6935).
 [[nodiscard]] Be16 outer_udp_checksum(std::span<const Segment> chain, const EncapTemplate& t);
 void write_outer_udp_checksum(std::span<const Segment> chain, const EncapTemplate& t);
 

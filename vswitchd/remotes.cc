@@ -150,7 +150,7 @@ class ManagerRemotesImpl final : public ManagerRemotes {
   bool posted_ = false;
   bool status_posted_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
-  ovsdb::Remotes remotes_;
+  ovsdb::RpcRemotes remotes_;
   boost::asio::steady_timer timer_;
   ovsdb::Database::ObserverId observer_;
 };

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BPF programs of other people, as tests need them: loaded and pinned by bpf(2); and who is at a device's TC hooks.
+"""BPF programs of other software for tests, loaded and pinned by bpf(2), and the programs at a device's TC hooks.
 
-Source: linux/bpf.h. bpftool of Debian 12 does not know tcx, so the kernel is asked directly.
+Source: linux/bpf.h. Debian 12's bpftool does not support tcx, so bpf(2) is called directly.
 """
 import ctypes
 import errno
@@ -25,7 +25,7 @@ def _bpf(command, attributes):
 
 
 def tc_programs(namespace, device):
-    """How many BPF programs frames meet at the device's TC hooks, by tcx or as clsact's filters."""
+    """The number of BPF programs at the device's TC hooks, attached by tcx or as filters of clsact."""
     count = 0
     with namespace.entered():
         index = int(namespace.ip(f"-o link show {device}").split(":")[0])
@@ -43,7 +43,7 @@ def tc_programs(namespace, device):
 
 
 def pin_xdp(path, dropped_type):
-    """Pins an XDP program that drops frames of that EtherType and passes all others."""
+    """Pins an XDP program that drops frames of the EtherType and passes all others."""
     def op(code, dst=0, src=0, offset=0, value=0):
         return struct.pack("=BBhi", code, src << 4 | dst, offset, value)
     wanted = struct.unpack("=H", struct.pack("!H", dropped_type))[0]
@@ -54,7 +54,7 @@ def pin_xdp(path, dropped_type):
         op(0xBF, 4, 2),                # r4 = r2
         op(0x07, 4, value=14),         # r4 += 14
         op(0x2D, 4, 3, 3),             # if r4 > r3 goto exit
-        op(0x69, 2, 2, 12),            # r2 = EtherType as it lies there
+        op(0x69, 2, 2, 12),            # r2 = EtherType in network order
         op(0x55, 2, 0, 1, wanted),     # if r2 != wanted goto exit
         op(0xB7, 0, value=1),          # r0 = XDP_DROP
         op(0x95)])

@@ -28,7 +28,7 @@ def chosen_datapaths(config):
     for name in chosen:
         if name not in laboratory.DATAPATHS:
             raise pytest.UsageError(f"HEDDLE_DATAPATHS: {name!r} is not one of {', '.join(laboratory.DATAPATHS)}")
-    # Interned: pytest keeps what a module shares only while the parameter is the very same object.
+    # Interned: pytest keeps module fixtures only while the parameter is the same object.
     return [sys.intern(name) for name in chosen] or sorted(laboratory.DATAPATHS)
 
 
@@ -45,7 +45,7 @@ def pytest_sessionstart(session):
             pytest.exit(f"{laboratory.BIN / program} is missing: build it"
                         " (cmake --preset release && cmake --build build/release) or set HEDDLE_BIN", returncode=4)
     laboratory.remove_left_overs()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that fixtures are torn down
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # to tear down fixtures
 
 
 def pytest_sessionfinish(session):
@@ -65,7 +65,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture
 def lab(request, datapath, tmp_path):
-    """A laboratory of the test's own."""
+    """A laboratory for this test alone."""
     made = laboratory.Lab(tmp_path, datapath)
     request.node.labs = [made]
     yield made
@@ -82,7 +82,7 @@ def bridged(lab):
 
 @pytest.fixture
 def pair(bridged):
-    """Two guests on its ports vm1 and vm2, which it knows."""
+    """Two guests on the switch's ports vm1 and vm2, whose addresses are learned."""
     guests = bridged.guest("br0", "vm1", "10.0.0.1/24"), bridged.guest("br0", "vm2", "10.0.0.2/24")
     laboratory.settle(bridged, "br0", guests)
     laboratory.make_known(bridged, *guests)
@@ -91,21 +91,21 @@ def pair(bridged):
 
 @pytest.fixture
 def outliving(lab):
-    """The same, for a datapath that forwards while there is no daemon."""
+    """The same, for a datapath that forwards without a daemon."""
     lab.needs("outlive its daemon")
     return lab
 
 
 @pytest.fixture
 def in_kernel(lab):
-    """The same, for tests of what only the kernel datapath has."""
+    """The same, for tests of the kernel datapath only."""
     lab.needs("leave frames to the kernel")
     return lab
 
 
 @pytest.fixture(scope="module")
 def shared_lab(request, datapath, tmp_path_factory):
-    """A laboratory that all tests of a file use. They must leave it as they found it."""
+    """A laboratory shared by all tests of a file, which must restore its state."""
     made = request.node.shared_lab = laboratory.Lab(tmp_path_factory.mktemp("lab"), datapath)
     yield made
     made.close()

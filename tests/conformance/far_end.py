@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Linux kernel's own vxlan device as the far end of a tunnel, and a look at what is on the underlay's wire."""
+"""The Linux kernel's vxlan device as the far end of a tunnel, and a parser of the packets on the underlay."""
 import struct
 
 from net import Namespace, split_tag
 
 
 class KernelVtep:
-    """A host on the underlay with kernel vxlan devices in place of a switch. Its device carries the guest's address."""
+    """A host on the underlay with kernel vxlan devices instead of a switch. Its device has the guest's address."""
 
     def __init__(self, lab, name):
         self.short = name
@@ -17,7 +17,7 @@ class KernelVtep:
         """A vxlan device with a guest's address on it. Without `remote`: multipoint, see flood()."""
         self.ns.sysctl("net.ipv6.conf.default.disable_ipv6", 0 if ":" in address else 1)
         to = f"remote {remote}" if remote else ""
-        by = f"dev {device}" if device else ""  # without: by whatever route there is
+        by = f"dev {device}" if device else ""  # empty: by the routing table
         self.ns.ip(f"link add {name} type vxlan id {vni} local {local} {to} dstport {port} {by} {options}")
         self.ns.sysctl("net.ipv6.conf.default.disable_ipv6", 0)
         self.ns.ip(f"addr add {address} dev {name}")
@@ -25,7 +25,7 @@ class KernelVtep:
         return self.ns.mac(name)
 
     def flood(self, name, remote):
-        """Broadcast, unknown and multicast frames go to this VTEP, too."""
+        """Adds a VTEP for broadcast, unknown and multicast frames."""
         self.ns.run("bridge", "fdb", "append", "00:00:00:00:00:00", "dev", name, "dst", remote)
 
     def static(self, name, mac, remote):
@@ -33,7 +33,7 @@ class KernelVtep:
 
 
 class Outer:
-    """The outer headers of a VXLAN packet seen on the underlay."""
+    """The outer headers of a VXLAN packet on the underlay."""
 
     def __init__(self, data, port=4789):
         self.ok = False

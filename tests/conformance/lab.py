@@ -6,8 +6,8 @@
         a.add_br("br0")
         one, two = a.guest("br0", "vm1", "10.0.0.1/24"), a.guest("br0", "vm2", "10.0.0.2/24", tag=20)
 
-A Host is a network namespace in which `vswitchd` runs; a Guest is a namespace joined to it by a veth pair. All of it is
-removed by Lab.close(), also after a failure or ctrl-C; close() also holds every daemon to a clean life and end.
+A Host is a network namespace in which `vswitchd` runs; a Guest is a namespace joined to it by a veth pair. Lab.close()
+removes all of them, also after a failure or ctrl-C, and fails when a daemon died or did not end cleanly.
 """
 import contextlib
 import glob
@@ -32,9 +32,9 @@ from net import BROADCAST, PREFIX, TIME_SCALE, Failure, Namespace, frame, mac, r
 
 SOURCE = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("HEDDLE_BIN", SOURCE / "build/release/bin"))
-# Datapaths that the suite runs on: name for --datapath -> Bridge.datapath_type.
+# The datapaths of the suite: name for --datapath -> Bridge.datapath_type.
 DATAPATHS = {"kernel": "kernel", "user": "user"}
-# What one datapath cannot do, or cannot show, and why: for Lab.can() and Lab.needs().
+# Features that a datapath lacks or cannot show, with the reason: for Lab.can() and Lab.needs().
 CANNOT = {
     "kernel": {
         "count bad_vxlan": "the kernel's vxlan device throws away packets with a bad VXLAN header, uncounted",
@@ -53,7 +53,7 @@ _marks = itertools.count(1)
 
 
 class Guest:
-    """A namespace with one device eth0, the far end of a veth pair whose near end is a port's netdev."""
+    """A namespace with one device eth0, the far end of a veth pair; the near end is a port's netdev."""
 
     def __init__(self, host, device, address=None, mac_address=None, mtu=1500, ipv6=None):
         addresses = [address] if isinstance(address, str) else list(address or [])
@@ -70,7 +70,7 @@ class Guest:
         self._raw = None
 
     def plug(self):
-        """Makes the veth pair (again, after unplug())."""
+        """Adds the veth pair (again after unplug())."""
         self.host.ns.ip(f"link add {self.device} mtu {self.mtu} type veth peer name eth0 mtu {self.mtu} address {self.mac}"
                         f" netns {self.ns.name}")
         self.host.ns.ip(f"link set {self.device} up")
@@ -98,14 +98,14 @@ class Guest:
         return self.ns.run("ping", "-n", "-c", count, "-i", "0.05", "-W", timeout * TIME_SCALE, *extra, address, check=False)
 
     def reaches(self, address, timeout=10, **kw):
-        """Waits for the first answer, then wants three in a row."""
+        """Waits for the first answer, then requires three in a row."""
         wait_until(lambda: self.ping(address, **kw), timeout, f"{self.ns.name} reaches {address}")
         if not self.ping(address, count=3, **kw):
             raise Failure(f"{self.ns.name}: pings to {address} are lost after the first was answered")
 
 
 class Host:
-    """A namespace that runs the switch. Configuration goes through vsctl, as an operator would do it."""
+    """A namespace that runs the switch. Tests configure it by vsctl, like an operator."""
 
     def __init__(self, lab, name, ipv6=True):
         self.lab, self.short = lab, name
@@ -113,7 +113,8 @@ class Host:
         self.dir = lab.dir / name
         self.dir.mkdir(parents=True)
         self.rundir, self.db, self.log = self.dir / "run", self.dir / "conf.db", self.dir / "vswitchd.log"
-        # Of its own, and mounted here: `ip netns exec` hides /sys/fs/bpf, and what it mounts ends with the process.
+        # A BPF file system of the host, mounted outside: `ip netns exec` hides /sys/fs/bpf, and its mounts end with the
+        # process.
         self.bpffs = self.dir / "bpf"
         self.bpffs.mkdir()
         run("mount", "-t", "bpf", self.ns.name, self.bpffs)
@@ -124,7 +125,7 @@ class Host:
     # --- the daemon ---
 
     def spawn(self, *extra, rundir=None, db=None, program=BIN / "vswitchd", standard=None):
-        """Starts a daemon and does not wait for it. `standard`: its --datapath; default the lab's, "" for none."""
+        """Starts a daemon without waiting for it. `standard`: its --datapath; default the lab's, "" for none."""
         argv = [program, "--rundir", rundir or self.rundir, "--db", db or self.db, "--bpffs", self.bpffs,
                 "--log-level", "debug", *extra]
         if standard is None:
@@ -140,7 +141,7 @@ class Host:
         return self
 
     def serving(self):
-        """Whether its database answers: long before ready()."""
+        """True when the database answers, long before ready()."""
         if self.process.poll() is not None:
             raise Failure(f"vswitchd of host {self.short} ended with {self.process.returncode}:\n{self.log_tail()}")
         return (self.rundir / "db.sock").exists() and self.vsctl("list-br", check=False).returncode == 0
@@ -204,10 +205,10 @@ class Host:
         tunnel = [f"options:{k}={v}" for k, v in options.items()]
         self.vsctl("add-port", bridge, name, *port, "--", "set", "Interface", name, "type=vxlan", *tunnel)
 
-    # --- what the switch knows ---
+    # --- state of the switch ---
 
     def fdb(self, bridge="br0"):
-        """[{port, vlan, mac, age, remote}] as fdb-show prints it."""
+        """The output of fdb-show as [{port, vlan, mac, age, remote}]."""
         rows = []
         for line in self.ask("fdb-show", bridge).splitlines():
             m = re.match(r"\s*(\S+)\s+(\d+)\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s+(\S+)\s*(\S*)", line)
@@ -228,7 +229,7 @@ class Host:
         return wait_until(learned, 5, f"{address} learned on {port} of host {self.short}")
 
     def drops(self, port, reason):
-        """The counter of one drop reason, of one port or (port "") summed over all."""
+        """The counter of one drop reason, for one port or (port "") summed over all ports."""
         rows = re.findall(r"^(\S+)\s+(\d+)\s+(\w+)", self.ask(*["drops", port][: 2 if port else 1]), re.M)
         return sum(int(count) for _, count, name in rows if name == reason)
 
@@ -237,17 +238,17 @@ class Host:
                           f"drop reason {reason} of port {port} counts past {more_than}")
 
     def programs(self):
-        """{device: number of BPF programs at its TC hooks} of this host's devices that have any."""
+        """{device: number of BPF programs at its TC hooks} for this host's devices with programs."""
         found = {name: tc_programs(self.ns, name) for name in self.ns.devices()}
         return {name: count for name, count in found.items() if count}
 
     def pins(self):
-        """Paths of what is pinned in this host's BPF file system."""
+        """The pinned paths in this host's BPF file system."""
         return sorted(str(p.relative_to(self.bpffs)) for p in self.bpffs.rglob("*") if not p.is_dir() and not p.is_symlink()
                       and p.suffix != ".debug")
 
     def xdp_devices(self):
-        """Names of the devices of this host that have an XDP program."""
+        """The names of this host's devices with an XDP program."""
         out = self.ns.ip("-d link show")
         return sorted(m.group(1) for m in re.finditer(r"^\d+: ([^:@]+)[^\n]*(?:\n\s[^\n]*)*?prog/xdp", out, re.M))
 
@@ -266,7 +267,7 @@ class Lab:
         self.close(check=kind is None)
 
     def can(self, what):
-        """False when this datapath cannot do it; prints why, so that an assertion left out can be found."""
+        """False when this datapath lacks the feature; prints the reason, so that skipped assertions can be found."""
         why = CANNOT[self.datapath].get(what)
         if not any(what in c for c in CANNOT.values()):
             raise Failure(f"{what!r} is not in the table CANNOT")
@@ -275,7 +276,7 @@ class Lab:
         return not why
 
     def needs(self, what):
-        """Skips the test when this datapath cannot do it."""
+        """Skips the test when this datapath lacks the feature."""
         if not self.can(what):
             pytest.skip(f"{self.datapath} cannot {what}: {CANNOT[self.datapath][what]}")
 
@@ -328,8 +329,8 @@ class Lab:
         return middle
 
     def close(self, check=True):
-        """Ends all daemons and removes all namespaces. With `check`, a daemon that died, did not end well or whose log
-        holds a sanitizer's report is a failure."""
+        """Ends all daemons and removes all namespaces. With `check`, fails when a daemon died, did not end cleanly, or
+        has a sanitizer's report in its log."""
         complaints = []
         for host in self.hosts:
             if host.process is None:
@@ -356,7 +357,7 @@ class Lab:
             raise Failure("\n".join(complaints))
 
     def keep_logs(self, where):
-        """Copies the daemons' logs and databases to `where`; returns the tails, for the report."""
+        """Copies the daemons' logs and databases to `where`; returns the logs' ends for the report."""
         tails = []
         for host in self.hosts:
             if host.log.exists():
@@ -377,7 +378,7 @@ def bpf_mounts(prefix):
 
 
 def remove_left_overs():
-    """Namespaces and mounts of runs that were killed before they could clean up."""
+    """Removes namespaces and mounts of earlier, killed runs."""
     for path in glob.glob("/run/netns/hd*-*"):
         m = re.match(r"hd(\d+)-", os.path.basename(path))
         if m and not os.path.exists(f"/proc/{m.group(1)}"):
@@ -388,7 +389,7 @@ def remove_left_overs():
 
 
 def remove_own():
-    """What is left of this very run, whatever happened."""
+    """Removes the rest of this run after any outcome."""
     for path in glob.glob(f"/run/netns/{PREFIX}*"):
         run("ip", "netns", "del", os.path.basename(path), check=False)
     for _, where in bpf_mounts(re.escape(PREFIX)):
@@ -403,8 +404,8 @@ def quiet():
 
 
 def who_gets(sender, guests, src, dst=BROADCAST, vlan=None, size=60, **kw):
-    """Sends one frame from `sender` and tells who got it: {device: [VLAN of each copy]}. Waits until quiet() has
-    passed without a copy. Every copy must have come unharmed."""
+    """Sends one frame from `sender` and returns its receivers: {device: [VLAN of each copy]}. Waits until quiet() has
+    passed without a copy. Every copy must be unchanged."""
     mark = f"mark-{PREFIX}{next(_marks)}-".encode()
     sent = frame(src, dst, mark + bytes(range(64)), vlan, size=size, **kw)
     for g in guests:
@@ -431,19 +432,19 @@ def who_gets(sender, guests, src, dst=BROADCAST, vlan=None, size=60, **kw):
 
 
 def untagged(*guests):
-    """What who_gets() says when exactly these got one untagged copy each."""
+    """The result of who_gets() when exactly these guests got one untagged copy each."""
     return {g.device: [None] for g in guests}
 
 
 def make_known(host, *guests):
-    """Has each send a frame and waits until the switch has learned where it is."""
+    """Lets each guest send a frame and waits until the switch has learned its address."""
     for g in guests:
         g.send(frame(g.mac))
         host.wait_learned(g.mac, g.device)
 
 
 def settle(host, bridge, guests):
-    """Waits until frames pass from every guest to every other, then forgets what was learned by it."""
+    """Waits until frames pass between all guests, then flushes the addresses learned by that."""
     def passing():
         return all(set(who_gets(g, guests, mac(0xFFFF00 + i))) >= {o.device for o in guests if o is not g}
                    for i, g in enumerate(guests))
@@ -452,8 +453,8 @@ def settle(host, bridge, guests):
 
 
 def transfer(source, sink, address, megabytes, port=5001, timeout=120):
-    """Sends so many MB by TCP from guest `source` to `sink` at `address`; both sides' SHA-1 must agree. Returns
-    seconds."""
+    """Sends so many MB by TCP from guest `source` to `sink` at `address`; both sides' SHA-1 must agree. Returns the
+    duration in seconds."""
     family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
     listener = sink.ns.socket(family, socket.SOCK_STREAM)
     sender = source.ns.socket(family, socket.SOCK_STREAM)

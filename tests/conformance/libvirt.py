@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libvirt itself on a host of the lab: Debian's daemon and virsh, unpacked and not installed, and guests that it starts."""
+"""libvirt on a host of the lab: Debian's daemon and virsh, unpacked and not installed, and the guests that it
+starts."""
 import shlex
 import subprocess
 import sys
@@ -19,8 +20,8 @@ PACKAGES = ("libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients")
 GUEST_INIT = Path(__file__).with_name("libvirt_guest_init")
 GUEST_MODULES = ("virtio_pci", "virtio_net")
 
-# Only the QEMU driver: the others would look for networks, storage and devices of this machine. At its start the daemon asks
-# every emulator what it can do, and dmidecode about this machine.
+# Only the QEMU driver: the others would search networks, storage and devices of this machine. At its start the daemon
+# queries every emulator's capabilities, and dmidecode about this machine.
 SET_UP = r"""
 find /usr/lib/*/libvirt/connection-driver -name '*.so' ! -name '*_qemu.so' -delete
 rm -f /usr/bin/qemu-system-i386 /usr/sbin/dmidecode
@@ -48,12 +49,13 @@ log_outputs = "2:file:{log}"
 
 
 def packages():
-    """Where the programs are. A Failure says what is in the way."""
+    """The directory of the programs. A Failure has the reason why they are missing."""
     return unpack("libvirt", PACKAGES)
 
 
 class Libvirt:
-    """A running libvirtd on `host`. close() ends it and its guests; a call of ovs-vsctl that failed is a Failure then."""
+    """A running libvirtd on `host`. close() ends the daemon and its guests, and raises a Failure for a failed call of
+    ovs-vsctl."""
 
     def __init__(self, host):
         self.host = host
@@ -76,7 +78,7 @@ class Libvirt:
         return self.virsh("version", check=False).returncode == 0
 
     def said(self):
-        """What went wrong, in the words of libvirt."""
+        """libvirt's error messages."""
         log = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(self.output.read_text(errors="replace").splitlines()[-20:] + [x for x in log if " error " in x][-20:])
 
@@ -143,7 +145,7 @@ class Domain:
         return self.libvirt.virsh(command, self.name, *argv, **kw)
 
     def port(self, mac):
-        """Name of the tap that libvirt made for the device with this MAC address."""
+        """The name of libvirt's tap for the device with this MAC address."""
         rows = [line.split() for line in self.virsh("domiflist").stdout.splitlines()]
         return next(row[0] for row in rows if row[-1:] == [mac])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For tests in which a daemon dies and another comes: traffic that goes on meanwhile, and what a daemon leaves behind."""
+"""For tests in which a daemon ends and another starts: continuous traffic meanwhile, and the daemon's leftovers."""
 import socket
 import struct
 import threading
@@ -10,10 +10,10 @@ from net import frame, wait_until
 
 
 class Stream:
-    """Numbered UDP packets from one guest to another, `rate` in a second, whatever becomes of them."""
+    """Sends numbered UDP packets from one guest to another, `rate` per second, and records the received numbers."""
 
     def __init__(self, source, sink, rate=1000):
-        # The neighbours are known: it is the switch that is tested, not ARP.
+        # Permanent neighbours: the test is about the switch, not about ARP.
         source.ns.ip(f"neigh replace {sink.address} lladdr {sink.mac} dev eth0 nud permanent")
         self._out = source.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._in = sink.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -39,7 +39,7 @@ class Stream:
             try:
                 self._seen.add(struct.unpack("!Q", self._in.recv(64))[0])
             except TimeoutError:
-                if self._stop.is_set():  # and nothing has come for half a second since
+                if self._stop.is_set():  # and no packet for half a second
                     return
 
     def __enter__(self):
@@ -56,7 +56,7 @@ class Stream:
         self._out.close()
 
     def goes_on(self, packets=300):
-        """Waits until so many more packets were sent."""
+        """Waits until so many more packets are sent."""
         mark = self.sent + packets
         wait_until(lambda: self.sent >= mark, 30, f"{packets} packets were sent")
 
@@ -82,7 +82,7 @@ def restart_under(stream, host, times=3, **how):
 
 
 def left_overs(host):
-    """What a daemon may have left in the namespace and the BPF file system of its host."""
+    """The daemon's leftovers in its host's namespace and BPF file system."""
     kinds = ("tun", "vxlan", "veth")
     devices = {k: [line.split(": ")[1].split("@")[0] for line in host.ns.ip(f"-o link show type {k}").splitlines()]
                for k in kinds}

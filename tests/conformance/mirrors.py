@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirrors as a user makes them: the words of ovs-vsctl(8)."""
+"""Commands and status of mirrors, in the words of ovs-vsctl(8)."""
 
 
 def mirror_words(name="m0", bridge="br0", output=None, src=(), dst=(), **columns):
-    """The commands of one vsctl call that gives `bridge` one more mirror. `src`, `dst`: names of ports."""
+    """The commands of one vsctl call that adds a mirror to `bridge`. `src`, `dst`: names of ports."""
     ids = {port: f"@p{n}" for n, port in enumerate(dict.fromkeys([*([output] if output else []), *src, *dst]))}
     words = []
     for port, i in ids.items():
@@ -27,7 +27,7 @@ def no_mirrors(host, bridge="br0"):
 
 
 def copies(host, name="m0"):
-    """(packets, bytes) that the mirror's row tells; (0, 0) while it tells none."""
+    """(packets, bytes) in the mirror's row; (0, 0) while the row has no statistics."""
     found = host.ask("--data=bare", "--no-headings", "--columns=statistics", "find", "Mirror", f"name={name}")
     statistics = dict(pair.split("=") for pair in found.split())
     return tuple(int(statistics.get(k, 0)) for k in ("tx_packets", "tx_bytes"))

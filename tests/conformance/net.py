@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network namespaces, raw frames and sockets: the ground that lab.py stands on.
+"""Network namespaces, raw frames and sockets: the base of lab.py.
 
-Everything is made in namespaces of this run's own (names "hd<pid>-..."), never in the machine's. A socket belongs for
-good to the namespace that it was made in, so one thread can hold sockets in many of them.
+Everything is created in namespaces of this run (names "hd<pid>-..."), never in the machine's. A socket stays in the
+namespace of its creation, so one thread can have sockets in many namespaces.
 """
 import contextlib
 import ctypes
@@ -21,11 +21,11 @@ _CLONE_NEWNET = 0x40000000
 
 
 class Failure(AssertionError):
-    """A command failed or a condition did not come true; the text says which."""
+    """A command failed or a condition did not become true; the text names it."""
 
 
 def run(*argv, check=True, timeout=60, stdin=None, env=None):
-    """Runs a command; returns its CompletedProcess. With `check`, a failure raises with everything it printed."""
+    """Runs a command; returns its CompletedProcess. With `check`, a failure raises with the command's output."""
     argv = [str(a) for a in argv]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout * TIME_SCALE, input=stdin, env=env)
     if check and done.returncode != 0:
@@ -34,7 +34,7 @@ def run(*argv, check=True, timeout=60, stdin=None, env=None):
 
 
 def wait_until(condition, timeout=10, what=None):
-    """Polls until condition() is true and returns its value. A Failure that it raises meanwhile counts as not yet."""
+    """Polls until condition() is true and returns its value. A Failure raised by condition() counts as false."""
     timeout *= TIME_SCALE
     end = time.monotonic() + timeout
     why = None
@@ -47,11 +47,11 @@ def wait_until(condition, timeout=10, what=None):
             why = e
         if time.monotonic() > end:
             raise Failure(f"not within {timeout:g} s: {what or condition.__doc__ or condition}" + (f"\n{why}" if why else ""))
-        time.sleep(0.02)  # between two looks: what is waited for is the condition
+        time.sleep(0.02)  # between two polls; the wait ends with the condition
 
 
 class Namespace:
-    """A named network namespace with lo up. IPv6 is off unless asked for: an idle kernel then sends nothing by itself."""
+    """A named network namespace with lo up. IPv6 is off by default, so that an idle kernel sends no packets."""
 
     def __init__(self, name, ipv6=False):
         self.name = PREFIX + name
@@ -79,7 +79,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self):
-        """The calling thread is in this namespace for the length of the block."""
+        """The calling thread is in this namespace within the block."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(self.path, os.O_RDONLY)
         try:
@@ -117,7 +117,7 @@ def _setns(fd):
 
 
 class RawSocket:
-    """Sends and receives whole frames at a device, VLAN tag included, as they were on the wire (packet(7))."""
+    """Sends and receives whole frames at a device, with VLAN tag, as on the wire (packet(7))."""
 
     _ETH_P_ALL, _SOL_PACKET, _AUXDATA, _IGNORE_OUTGOING = 3, 263, 8, 23
     _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
@@ -126,7 +126,7 @@ class RawSocket:
         self.socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.setsockopt(self._SOL_PACKET, self._AUXDATA, 1)
         self.socket.setsockopt(self._SOL_PACKET, self._IGNORE_OUTGOING, 1)
-        for buffer in (32, 33):  # SO_SNDBUFFORCE: frames wait in queues far behind the device; SO_RCVBUFFORCE
+        for buffer in (32, 33):  # SO_SNDBUFFORCE, since frames wait in queues far behind the device; SO_RCVBUFFORCE
             self.socket.setsockopt(socket.SOL_SOCKET, buffer, 8 << 20)
         self.socket.bind((device, self._ETH_P_ALL))
 
@@ -137,7 +137,7 @@ class RawSocket:
         self.socket.send(frame)
 
     def receive(self, timeout=0.0):
-        """The next frame, or None when there is none within `timeout` seconds."""
+        """The next frame, or None after `timeout` seconds."""
         self.socket.settimeout(timeout)
         try:
             data, extra, _, _ = self.socket.recvmsg(70000, 256)
@@ -146,7 +146,7 @@ class RawSocket:
         for level, kind, aux in extra:
             if level == self._SOL_PACKET and kind == self._AUXDATA:
                 status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", aux[:20])
-                if status & self._VLAN_VALID:  # the kernel moved the tag out of the frame
+                if status & self._VLAN_VALID:  # the kernel moved the tag to the metadata
                     tpid = tpid if status & self._TPID_VALID else 0x8100
                     data = data[:12] + struct.pack("!HH", tpid, tci) + data[12:]
         return data
@@ -156,7 +156,7 @@ class RawSocket:
             pass
 
     def wait_for(self, match, timeout=5, what="a frame"):
-        """The first frame that match() likes."""
+        """The first frame that match() accepts."""
         timeout *= TIME_SCALE
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
@@ -180,7 +180,7 @@ def mac_bytes(text):
 
 
 def mac(n):
-    """The n-th made-up, locally administered MAC address."""
+    """The n-th locally administered MAC address for tests."""
     return "02:fe:" + ":".join(f"{n >> s & 0xff:02x}" for s in (24, 16, 8, 0))
 
 

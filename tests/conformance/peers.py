@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures: other people's programs and libraries, and what it takes to speak TLS with them."""
+"""Fixtures: programs and libraries of other projects, and certificates for TLS with them."""
 import json
 import re
 import subprocess
@@ -27,20 +27,21 @@ def stock():
 
 @pytest.fixture(scope="session")
 def library():
-    """The package ovsdbapp, unpacked from Debian's and not installed."""
+    """The package ovsdbapp, unpacked from Debian's package and not installed."""
     pytest.importorskip("ovs", reason="python3-openvswitch is not installed (tools/deps test)")
     try:
         where = str(unpack("ovsdbapp", ["python3-ovsdbapp"]) / "usr/lib/python3/dist-packages")
     except Failure as e:
         pytest.skip(str(e))
-    sys.path.append(where)  # behind what is installed
+    sys.path.append(where)  # after the installed packages
     yield pytest.importorskip("ovsdbapp", reason=f"ovsdbapp cannot be imported from {where}")
     sys.path.remove(where)
 
 
 @pytest.fixture
 def twins(stock, lab, tmp_path):
-    """Sockets of Heddle's server and of the peer's, with the same schema: the switch's own, and the tables of the game."""
+    """Sockets of Heddle's server and of the peer's, with the same schema: the switch's, with the tables of
+    twin_grammar.py."""
     plain = lab.host("plain").start()
     with Rpc(plain.rundir / "db.sock") as rpc:
         schema = rpc.call("get_schema", "Open_vSwitch")["result"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON-RPC 1.0 over a unix socket, by hand: so that a test can also send what no client would."""
+"""JSON-RPC 1.0 over a unix socket without a client library, so that a test can also send malformed messages."""
 import json
 import socket
 
@@ -8,7 +8,7 @@ from net import TIME_SCALE
 
 class Rpc:
     def __init__(self, path, timeout=10):
-        """`path`: of a unix socket, or a socket that is connected already."""
+        """`path`: of a unix socket, or a connected socket."""
         connected = isinstance(path, socket.socket)
         self.socket = path if connected else socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout * TIME_SCALE)
@@ -27,7 +27,7 @@ class Rpc:
         self.socket.sendall(data if isinstance(data, bytes) else json.dumps(data).encode())
 
     def receive(self):
-        """The next message; None when the other side has closed."""
+        """The next message; None when the server has closed the connection."""
         while True:
             try:
                 message, end = json.JSONDecoder().raw_decode(self._text)
@@ -43,7 +43,7 @@ class Rpc:
                 self._text = (self._text + data.decode()).lstrip()
 
     def call(self, method, *params):
-        """The whole reply to one request; notifications before it are passed over."""
+        """Sends a request and returns the whole reply; earlier notifications are skipped."""
         self._id += 1
         self.send({"method": method, "params": list(params), "id": self._id})
         while (reply := self.receive()) is not None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A place for other people's programs on a host of the lab: its network namespace, its name for a host name, and a mount namespace
-in which their packages (unpacked by stock.py, not installed) lie over this machine's directories and Heddle has Open vSwitch's
-place.
+"""A sandbox for programs of other projects on a host of the lab: the host's network namespace, the host's name as host
+name, and a mount namespace in which their packages (unpacked by stock.py, not installed) overlay this machine's
+directories and Heddle replaces Open vSwitch.
 
-/usr, /etc and /var are this machine's, the packages' over them and a tmpfs on top; /run is empty but for /run/vswitch, the
-host's. `ovs-vsctl` is vsctl under that name, behind a line of shell that notes each call. All that the programs write is gone
-with the last of them, but for what they write below the lab's directory.
+/usr, /etc and /var are overlays of this machine's directories, the packages' and a tmpfs; /run is empty except for
+/run/vswitch, the host's. `ovs-vsctl` is vsctl under that name, behind a shell script that logs each call. Files that
+the programs write are removed with the last program, except below the lab's directory.
 """
 import shlex
 
@@ -29,7 +29,7 @@ ln -s {bin}/vsctl {work}/heddle/ovs-vsctl
 rm -f /usr/bin/ovs-vsctl
 cp {wrapper} /usr/bin/ovs-vsctl
 """
-# One write for each call, after it; a NUL behind each word.
+# One write after each call; every word ends in a NUL.
 WRAPPER = r"""#!/bin/bash
 {work}/heddle/ovs-vsctl "$@"
 status=$?
@@ -40,7 +40,7 @@ exit $status
 
 class Sandbox:
     def __init__(self, host, name, *roots):
-        """`roots`: of packages, as stock.unpack() gives them; what is in the first hides what is in the next."""
+        """`roots`: root directories of packages from stock.unpack(); earlier roots hide files of later ones."""
         self.host = host
         self.dir = host.dir / name
         work, wrapper = self.dir / "work", self.dir / "ovs-vsctl"
@@ -53,13 +53,13 @@ class Sandbox:
                                      wrapper=wrapper)
 
     def argv(self, script):
-        """The command that sets the place up and runs `script`, of sh, there. Each such command has a place of its own."""
+        """A command that sets up a sandbox and runs the sh script in it. Each command has its own sandbox."""
         return ["ip", "netns", "exec", self.host.ns.name, "unshare", "--mount", "--uts", "sh", "-c", self._set_up + script]
 
     def run(self, script, **kw):
         return run(*self.argv(script), **kw)
 
     def calls(self):
-        """What ovs-vsctl was asked so far: [(exit status, [arguments])]."""
+        """The calls of ovs-vsctl so far: [(exit status, [arguments])]."""
         lines = [line.split("\0")[:-1] for line in self._calls.read_text().splitlines()]
         return [(int(status), argv) for status, *argv in lines]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other people's programs, unpacked from Debian's packages to build/peer; nothing is installed, and nothing started.
+"""Programs of other projects, unpacked from Debian's packages to build/peer; none is installed or started.
 
-    python3 tests/conformance/stock.py    # fetches the clients, for a machine that cannot do it later
+    python3 tests/conformance/stock.py    # fetches the clients, for a machine without network later
 """
 import contextlib
 import os
@@ -19,7 +19,7 @@ PACKAGES = ("openvswitch-common", "openvswitch-switch")
 
 
 def apt(*argv, where=None):
-    """What apt-get prints. A Failure says what is in the way."""
+    """The output of apt-get. A Failure has its error."""
     def ask():
         return subprocess.run(["apt-get", *argv], cwd=where, capture_output=True, text=True, check=False)
     done = ask()
@@ -32,7 +32,7 @@ def apt(*argv, where=None):
 
 
 def download(where, packages):
-    """Downloads and unpacks to `where`/root."""
+    """Downloads packages and unpacks them to `where`/root."""
     apt("download", *packages, where=where)
     root = Path(where) / "root"
     for deb in Path(where).glob("*.deb"):
@@ -44,14 +44,14 @@ def download(where, packages):
 
 
 def with_what_they_need(packages):
-    """`packages` and those they depend on, as far as this machine has them not."""
+    """`packages` and their dependencies that are not installed on this machine."""
     planned = apt("install", "--simulate", "--no-install-recommends", *packages)
-    return re.findall(r"^Inst (\S+) \(", planned, re.M)  # "Inst NAME [OLD] (NEW" is there, and older
+    return re.findall(r"^Inst (\S+) \(", planned, re.M)  # "Inst NAME [OLD] (NEW" is installed in an older version
 
 
 def unpack(name, packages, alone=False):
-    """Root directory of the packages and, unless `alone`, of what they need beyond this machine's, in build/peer/`name`: made on
-    first use, whole or not at all."""
+    """The root directory of the packages and, unless `alone`, of their missing dependencies, in build/peer/`name`.
+    Created on first use, completely or not at all."""
     target = PEER / name
     if not target.exists():
         PEER.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nonsense from outside: refused with words that name the thing, all or nothing, and the switch goes on."""
+"""Invalid input: refused with a message that names the object, all or nothing, and the switch keeps working."""
 import json
 
 import pytest
@@ -27,7 +27,7 @@ def unharmed(switch):
     switch.good[0].reaches("10.0.0.2")
 
 
-REFUSED = [  # arguments of vsctl, what the message must name
+REFUSED = [  # arguments of vsctl, text that the message must contain
     ("add-port br0 new tag=5000", ["tag", "5000"]),
     ("add-port br0 new tag=-1", ["tag", "-1"]),
     ("add-port br0 new tag=ten", ["tag", "ten"]),
@@ -69,7 +69,7 @@ def test_refused(switch, command, names):
     assert len(done.stderr.strip().splitlines()) <= 3, "one clear message"
 
 
-TUNNELS = [  # options, what the error must name
+TUNNELS = [  # options, text that the error must contain
     ("remote_ip=192.0.2.1 options:key=16777216", ["key", "16777216"]),
     ("remote_ip=192.0.2.1 options:key=-1", ["key"]),
     ("remote_ip=192.0.2.1 options:key=abc", ["key", "abc"]),
@@ -86,8 +86,8 @@ TUNNELS = [  # options, what the error must name
 
 
 @pytest.mark.parametrize("options,names", TUNNELS, ids=[o for o, _ in TUNNELS])
-def test_tunnel_that_cannot_be(switch, options, names):
-    """Configuration is desired state: the row stays, its error says what is wrong, vsctl says so and fails."""
+def test_impossible_tunnel(switch, options, names):
+    """Configuration is desired state: the row stays and has an error; vsctl prints the error and fails."""
     done = switch.vsctl(f"add-port br0 vx -- set Interface vx type=vxlan options:{options}", check=False)
     try:
         assert done.returncode != 0
@@ -100,13 +100,13 @@ def test_tunnel_that_cannot_be(switch, options, names):
         switch.vsctl("--if-exists del-port vx")
 
 
-def test_two_tunnels_that_cannot_be_told_apart(switch):
+def test_two_indistinguishable_tunnels(switch):
     tunnel = "type=vxlan options:remote_ip=192.0.2.1 options:key=5"
     switch.vsctl(f"--no-wait add-port br0 vx1 -- set Interface vx1 {tunnel}")
     try:
         done = switch.vsctl(f"add-port br0 vx2 -- set Interface vx2 {tunnel}", check=False)
         assert done.returncode != 0 and "vx1" in done.stderr
-        # Once the first is gone, the second is what it should be.
+        # When the first is deleted, the second works.
         switch.vsctl("del-port vx1")
         wait_until(lambda: "vx1" not in switch.get("Interface", "vx2", "error"), 5, "the error is gone")
     finally:
@@ -117,7 +117,7 @@ def test_unknown_interface_type(switch):
     done = switch.vsctl("add-port br0 new -- set Interface new type=warp", check=False)
     try:
         assert done.returncode != 0
-        assert "warp" in done.stderr and "vxlan" in done.stderr  # and what there is instead
+        assert "warp" in done.stderr and "vxlan" in done.stderr  # and the available types
     finally:
         switch.vsctl("--if-exists del-port new")
 
@@ -145,7 +145,7 @@ def test_missing_device_appears(switch):
 
 
 def test_one_device_on_two_bridges(switch):
-    """Names of ports are unique in the database; vsctl says where the first is."""
+    """Names of ports are unique in the database; vsctl names the bridge of the first."""
     switch.add_br("br1")
     try:
         done = switch.vsctl("add-port br1 vm1", check=False)
@@ -162,7 +162,7 @@ def test_bad_bridge_options_do_not_stop_it(switch):
     switch.vsctl("clear Bridge br0 other_config")
 
 
-# --- the database socket, without a client's care ---
+# --- the database socket, without a client library ---
 
 @pytest.fixture
 def rpc(switch):
@@ -177,7 +177,7 @@ def rpc(switch):
                          ids=lambda d: repr(d[:20]))
 @pytest.mark.parametrize("which", ["db", "ctl"])
 def test_not_json_rpc(switch, data, which):
-    """The connection may end; the daemon may not, and the next one is served."""
+    """The connection may end; the daemon goes on and serves the next connection."""
     path = switch.rundir / "db.sock" if which == "db" else next(switch.rundir.glob("*.ctl"))
     with Rpc(path, timeout=3) as bad:
         bad.send(data)
@@ -187,7 +187,7 @@ def test_not_json_rpc(switch, data, which):
 
 
 def test_message_without_end(switch):
-    """A message above the limit is cut off, not collected."""
+    """A client with a message above the limit is disconnected."""
     with Rpc(switch.rundir / "db.sock", timeout=20) as bad:
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             bad.send(b'{"method":"echo","id":1,"params":["')
@@ -200,7 +200,7 @@ def test_message_without_end(switch):
 
 
 def test_many_connections(switch):
-    """Above the limit of clients new ones are turned away; those that were there, and later ones, are served."""
+    """Above the limit new clients are refused; earlier and later clients are served."""
     first = Rpc(switch.rundir / "db.sock")
     crowd = []
     try:
@@ -218,7 +218,7 @@ def test_many_connections(switch):
 
 
 def refused(reply, operation=0):
-    """The error object of an operation; a result that holds one is all that a failed transaction leaves."""
+    """The error object of an operation."""
     assert reply is not None
     if reply["error"] is not None:
         return reply["error"]
@@ -268,7 +268,7 @@ def test_bridge_of_the_same_name_twice(switch, rpc):
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "x" * 16, "with space", "br0\n", ".", ".."])
 def test_bridge_names_that_cannot_be_devices(switch, rpc, name):
-    """The database takes any name; the switch must not fall over it."""
+    """The database accepts any name; the switch must handle it."""
     rows = [{"op": "insert", "table": "Interface", "row": {"name": name, "type": "internal"}, "uuid-name": "i"},
             {"op": "insert", "table": "Port", "row": {"name": name, "interfaces": ["named-uuid", "i"]}, "uuid-name": "p"},
             {"op": "insert", "table": "Bridge", "row": {"name": name, "ports": ["named-uuid", "p"]}, "uuid-name": "b"},

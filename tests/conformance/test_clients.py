@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tools that people have: Debian's ovs-vsctl, ovsdb-client and ovs-appctl against Heddle's sockets."""
+"""Existing tools: Debian's ovs-vsctl, ovsdb-client and ovs-appctl with Heddle's sockets."""
 import json
 import re
 import subprocess
@@ -64,12 +64,12 @@ def test_missing_device_is_reported(vsctl, host):
     assert "nowhere" in vsctl("get Interface nowhere error").stdout
 
 
-def test_what_libvirt_sends(vsctl, host):
+def test_commands_of_libvirt(vsctl, host):
     vsctl(f"add-br br0 -- set Bridge br0 datapath_type={host.lab.datapath_type}")
     vsctl("--if-exists", "del-port", "vnet0", "--", "--may-exist", "add-port", "br0", "vnet0", "tag=5", "trunk=5,6",
           "vlan_mode=native-untagged", "--", "set", "Interface", "vnet0",
           'external-ids:attached-mac="52:54:00:00:00:01"', 'external-ids:iface-id="x"', "external-ids:iface-status=active",
-          check=False)  # the device is not there: the row is
+          check=False)  # the device does not exist, but the row does
     assert vsctl("get Port vnet0 tag trunks vlan_mode").stdout.split("\n")[:3] == ["5", "[5, 6]", "native-untagged"]
     assert vsctl("get Interface vnet0 external_ids:attached-mac").stdout.strip() == '"52:54:00:00:00:01"'
     assert vsctl("iface-to-br vnet0").stdout.strip() == "br0"
@@ -78,7 +78,7 @@ def test_what_libvirt_sends(vsctl, host):
     vsctl("--if-exists del-port vnet0")
 
 
-def test_what_neutron_and_mininet_send(vsctl, host):
+def test_commands_of_neutron_and_mininet(vsctl, host):
     vsctl("--id=@manager", "create", "Manager", 'target="ptcp:6640:127.0.0.1"', "--", "add", "Open_vSwitch", ".",
           "manager_options", "@manager")
     vsctl("--", "--id=@c0", "create", "Controller", 'target="tcp:127.0.0.1:6653"', "--", "--if-exists", "del-br", "s1", "--",
@@ -105,7 +105,7 @@ def test_ovsdb_client(stock, host):
 
 
 def test_ovsdb_client_sees_changes(stock, host):
-    """What Neutron's agent does: a process that prints each change."""
+    """Like Neutron's agent: a process that prints each change."""
     process = subprocess.Popen([stock / "ovsdb-client", "monitor", f"unix:{host.rundir}/db.sock", "Open_vSwitch", "Interface",
                                 "name,ofport", "--format=json"], stdout=subprocess.PIPE, text=True)
     try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ovs-cni, the Kubernetes plug-in for bridges of Open vSwitch, and libovsdb, the Go library below it and others, send to
-the database: the same requests in the same shape, one by one."""
+"""The database requests of ovs-cni, the Kubernetes plug-in for bridges of Open vSwitch, and of libovsdb, its Go
+library: the same requests in the same form, one by one."""
 import pytest
 from net import wait_until
 from rpc import Rpc
@@ -17,13 +17,13 @@ def host(bridged):
 @pytest.fixture
 def client(host):
     with Rpc(host.rundir / "db.sock") as client:
-        assert "Open_vSwitch" in client.call("list_dbs", None)["result"]  # its way to say: no arguments
+        assert "Open_vSwitch" in client.call("list_dbs", None)["result"]  # its form of "no arguments"
         assert client.call("get_schema", "Open_vSwitch")["result"]["name"] == "Open_vSwitch"
         yield client
 
 
 def do(client, *operations):
-    """The results of a transaction, each without error: one for each operation, and for the commit none."""
+    """The results of a transaction without errors: one for each operation, none for the commit."""
     reply = client.transact(*operations)
     assert reply["error"] is None
     assert len(reply["result"]) == len(operations), reply
@@ -64,7 +64,7 @@ def delete_port(client, bridge, device):
 
 
 def test_libovsdb_finds_the_leader_and_lives(client):
-    """Its client dies of an error that is no string."""
+    """Its client crashes on an error that is not a string."""
     assert client.call("get_schema", "_Server")["result"]["name"] == "_Server"
     rows = client.call("transact", "_Server", {"op": "select", "table": "Database", "where": [],
                                                "columns": ["name", "model", "leader", "sid"]})["result"][0]["rows"]
@@ -108,7 +108,7 @@ def test_a_pod_gets_a_port(client, host):
                "link_state")
     assert select(client, "Port", ["name", "==", "vethpod"], columns=["vlan_mode", "tag", "trunks"]) == [
         {"vlan_mode": "access", "tag": 100, "trunks": ["set", []]}]
-    # By what container it is of; then from the interface up to the bridge.
+    # Found by its container's id; then from the interface to the bridge.
     mine = ["map", [["contNetns", "/run/netns/cni-1"], ["contIface", "net1"], ["owner", OWNER]]]
     assert [r["name"] for r in select(client, "Port", ["external_ids", "includes", mine], columns=["name", "external_ids"])] == [
         "vethpod"]
@@ -120,7 +120,7 @@ def test_a_pod_gets_a_port(client, host):
     add_port(client, "br0", "vethpod", vlan_mode="trunk", trunks=["set", [100, 101]])
     assert select(client, "Port", ["name", "==", "vethpod"], columns=["vlan_mode", "tag", "trunks"]) == [
         {"vlan_mode": "trunk", "tag": ["set", []], "trunks": ["set", [100, 101]]}]
-    pod.unplug()  # the pod has died with its device
+    pod.unplug()  # the pod ended with its device
     delete_port(client, "br0", "vethpod")
     assert host.ask("list-ports", "br0") == "p1"
 
@@ -134,7 +134,8 @@ def test_interfaces_in_error_are_found(client, host):
 
 
 def test_its_controller_makes_a_bridge(client, host):
-    """The bridge has no port of its own name; the row of Open_vSwitch is named as the one that is not the bridge's."""
+    """The bridge has no port with its name; the controller selects the row of Open_vSwitch as the one that is not the
+    bridge."""
     others = ["_uuid", "!=", ["named-uuid", "Brbr1"]]
     row = {"name": "br1", "datapath_type": "system", "rstp_enable": False, "stp_enable": False}
     do(client, {"op": "insert", "table": "Bridge", "row": row, "uuid-name": "Brbr1"},
@@ -142,7 +143,7 @@ def test_its_controller_makes_a_bridge(client, host):
     add_port(client, "br1", "vxlan1", {"type": "vxlan", "options": ["map", [["remote_ip", "192.0.2.9"], ["key", "flow"],
                                                                             ["dst_port", "4790"]]]})
     ports = select(client, "Bridge", ["name", "==", "br1"], columns=["ports"])[0]["ports"]
-    assert ports[0] == "uuid"  # a set of one is its one element
+    assert ports[0] == "uuid"  # a set of one element is written as the element
     assert select(client, "Port", ["_uuid", "==", ports], columns=["name", "interfaces"])[0]["name"] == "vxlan1"
     delete_port(client, "br1", "vxlan1")
     bridge = select(client, "Bridge", ["name", "==", "br1"], columns=["_uuid"])[0]["_uuid"]
@@ -152,7 +153,7 @@ def test_its_controller_makes_a_bridge(client, host):
 
 
 def test_mirrors_for_pods(client, host):
-    """The plug-ins of producers and consumers of a mirror."""
+    """The plug-ins for producers and consumers of a mirror."""
     for name in ("veth1", "veth2"):
         host.guest("br0", name)
         host.vsctl("del-port", name)

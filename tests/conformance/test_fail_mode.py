@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""fail_mode: a bridge that waits for a controller forwards nothing; one that does not is a switch. flood_vlans: VLANs in which
-nothing is learned."""
+"""fail_mode: a secure bridge waits for a controller and forwards nothing, a standalone bridge switches. flood_vlans:
+VLANs without learning."""
 import pytest
 from lab import settle, untagged, wait_until, who_gets
 from net import mac
@@ -25,7 +25,7 @@ def forwards(guests):
 
 
 def assert_silent(host, guests):
-    """Nothing passes from any guest to any other; the drops have their name, and nobody is learned."""
+    """No frame passes between guests; the drops have their reason, and no address is learned."""
     host.vsctl("fdb-flush")
     for g in guests:
         before = host.drops(g.device, "fail_secure")
@@ -63,7 +63,7 @@ def test_others_forward(host, mode):
     assert sum(host.drops(g.device, "fail_secure") for g in guests) == 0
 
 
-def test_secure_is_of_one_bridge(host, guests):
+def test_secure_applies_to_one_bridge(host, guests):
     host.add_br("br1")
     others = [host.guest("br1", f"ot{n}") for n in (1, 2)]
     settle(host, "br1", others)
@@ -72,7 +72,7 @@ def test_secure_is_of_one_bridge(host, guests):
     assert forwards(guests)
 
 
-def test_secure_holds_for_ports_that_come_later(host, guests):
+def test_secure_applies_to_later_ports(host, guests):
     host.vsctl("set-fail-mode br0 secure")
     late = host.guest("br0", "late")
     assert_silent(host, [*guests, late])
@@ -107,8 +107,8 @@ def test_secure_after_a_restart(host, guests):
     wait_until(lambda: forwards(guests), 10, "forwards again")
 
 
-def test_secure_is_told(host, guests):
-    """Who wonders why nothing passes finds it."""
+def test_secure_is_visible(host, guests):
+    """An operator finds the reason why nothing passes."""
     done = host.vsctl("set-fail-mode br0 secure")
     told = host.log.read_text() + done.stderr
     assert "fail_mode" in told and "br0" in told and "del-fail-mode" in told
@@ -126,7 +126,7 @@ def vlans(host):
 
 
 def floods(host, three):
-    """Frames from the second to the first, whose address was just seen, go to everyone, and nobody is learned."""
+    """Frames to an address that was just seen are flooded, and no address is learned."""
     one, two, three = three
     who_gets(one, [two, three], DST)
     return who_gets(two, [one, three], SRC, DST) == untagged(one, three) and host.entry(DST) is None
@@ -154,7 +154,7 @@ def test_flood_vlans(host, vlans):
     assert switches(host, first) and switches(host, second)
 
 
-def test_entries_of_a_vlan_that_is_flooded_now_go(host, vlans):
+def test_a_new_flood_vlan_removes_its_entries(host, vlans):
     (one, two, three), second = vlans
     who_gets(one, [two], DST)
     host.wait_learned(DST, "vm1", vlan=10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames that lie: cut short, lengths that do not add up, headers in headers. From a guest and from the underlay."""
+"""Malformed frames from a guest and from the underlay: truncated, with contradicting lengths, with nested headers."""
 import random
 import socket
 import struct
@@ -38,7 +38,7 @@ SEEDS = [(kind, data) for kind, data in (
 
 
 def lies(count, seed):
-    """Well-formed frames, each with some bytes changed or its tail cut off; the same ones for the same seed."""
+    """Well-formed frames with some bytes changed or the tail cut off, determined by the seed."""
     rng = random.Random(seed)
     for n in range(count):
         kind, data = SEEDS[n % len(SEEDS)]
@@ -64,7 +64,7 @@ def test_from_a_guest(lab):
 
 @pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
 def test_from_the_underlay(lab, family):
-    """The same inside VXLAN, and VXLAN headers that lie themselves."""
+    """The same frames inside VXLAN, and malformed VXLAN headers."""
     host, far = lab.host("h"), KernelVtep(lab, "far")
     lab.underlay(host, far)
     host.start()
@@ -86,7 +86,8 @@ def test_from_the_underlay(lab, family):
 
 
 def test_endless_new_sources_do_not_starve_the_others(lab):
-    """A guest that makes up a source for every frame: others go on, and new addresses on other ports are learned."""
+    """A guest with a new source address in every frame: other traffic passes, and new addresses on other ports are
+    learned."""
     host = lab.host("h").start()
     host.add_br("br0", mac_table_size="512")
     bad = host.guest("br0", "vm1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system that is really full under the database."""
+"""The database on a full file system."""
 import os
 import signal
 import subprocess
@@ -37,7 +37,7 @@ def there(rpc):
 
 
 def fill(rpc, size):
-    """Transactions until one is refused: the numbers of those that went through, and the refusal."""
+    """Sends transactions until one is refused; returns the numbers of the successful ones and the error."""
     done = set()
     while True:
         number = len(done)
@@ -48,7 +48,7 @@ def fill(rpc, size):
         assert len(done) * size < 64 << 20, "the disk does not fill"
 
 
-def test_the_switch_goes_on_and_so_does_the_database_when_there_is_room(host):
+def test_the_switch_works_and_the_database_recovers_with_free_space(host):
     host.add_br("br0")
     one = host.guest("br0", "vm1", "10.0.0.1/24")
     host.guest("br0", "vm2", "10.0.0.2/24")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only the kernel datapath has: queues and filters at its ports' devices, which frames go by; policy that changes under
-the programs' eyes; its sets and tables at their limits."""
+"""Tests of the kernel datapath only: queues and filters at its ports' devices, policy that changes under traffic, and
+its sets and tables at their limits."""
 import json
 import struct
 from collections import Counter
@@ -23,8 +23,8 @@ def host(in_kernel):
 
 @pytest.fixture
 def pair(host):
-    """Two guests who know each other: frames go the shortest way."""
-    host.ns.sysctl("net.ipv6.conf.all.disable_ipv6", 1)  # frames are counted: the host's devices must say nothing themselves
+    """Two guests with known addresses, so that frames take the direct path."""
+    host.ns.sysctl("net.ipv6.conf.all.disable_ipv6", 1)  # frames are counted, so the host's devices must send none
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     for g in (one, two):
         g.send(frame(g.mac))
@@ -42,7 +42,7 @@ def sent_by_qdisc(host, device):
     return next(q["packets"] for q in json.loads(shown) if q["kind"] == "tbf")
 
 
-# --- who watches a port's device ---
+# --- listeners and filters at a port's device ---
 
 @pytest.mark.core
 def test_queueing_discipline_gets_every_frame(host, pair):
@@ -59,7 +59,7 @@ def test_queueing_discipline_gets_every_frame(host, pair):
 
 
 def listen(namespace, device, promiscuous):
-    """A packet socket as tcpdump's, which sees both directions (packet(7))."""
+    """A packet socket like tcpdump's, which sees both directions (packet(7))."""
     sock = namespace.raw(device)
     sock.socket.setsockopt(sock._SOL_PACKET, sock._IGNORE_OUTGOING, 0)
     if promiscuous:
@@ -73,7 +73,7 @@ def test_listener_at_the_near_end_sees_both_directions(host, pair):
     one, two = pair
 
     def exchange(sock):
-        """Whose frames the socket saw, of one each way and one more that everybody sees."""
+        """The senders whose frames the socket saw: one frame in each direction, and one broadcast."""
         sock.drain()
         for source, sink in (pair, pair[::-1]):
             assert who_gets(source, [sink], source.mac, sink.mac) == untagged(sink)
@@ -92,7 +92,7 @@ def test_listener_at_the_near_end_sees_both_directions(host, pair):
 
 
 def mirror(host, device, way, *more):
-    """A filter of somebody else's, which every frame goes by; returns a socket that sees them."""
+    """Adds another program's filter, which every frame passes; returns a socket that sees the frames."""
     host.ns.ip(f"link add {device}m type veth peer name {device}w")
     for end in "mw":
         host.ns.ip(f"link set {device}{end} up")
@@ -114,11 +114,11 @@ def test_egress_filter_sees_the_frames(host, pair):
     wait_output(host, "vm2", "peer")
 
 
-# --- ingress filters of others: Heddle's program is a filter, too ---
+# --- ingress filters of other programs: Heddle's program is a filter too ---
 
 @pytest.fixture
 def behind_filters(host):
-    """Three guests and a far VTEP (VLAN 10 is its network); the ports' devices had ingress filters before."""
+    """Three guests and a far VTEP (in VLAN 10); the ports' devices had ingress filters before they became ports."""
     far = KernelVtep(host.lab, "far")
     host.lab.underlay(host, far)
     far.mac = far.vxlan("vx", 10, "10.0.0.9/24", far.address[4], host.address[4])
@@ -136,7 +136,7 @@ def behind_filters(host):
 
 
 def test_behind_filters_of_others(host, behind_filters):
-    """VLANs, flooding, known stations and the tunnel, both ways; their filters see what comes in."""
+    """VLANs, flooding, known stations and the tunnel in both directions; the filters see the ingress frames."""
     guests, far, seen = behind_filters
     one, two, three = guests
     at_far = far.ns.raw("vx")
@@ -175,7 +175,7 @@ def test_behind_filters_of_others(host, behind_filters):
 # --- policy under traffic ---
 
 class Numbered:
-    """Frames for everyone with running numbers, from several guests in turn; who saw which, and with which tag."""
+    """Numbered broadcast frames from several guests in turn, with the receivers and tags of each copy."""
 
     def __init__(self, senders, receivers):
         self.senders, self.receivers = senders, receivers
@@ -199,7 +199,7 @@ class Numbered:
                     self.seen[g.device].setdefault(int(inner[23:31]), []).append(tag)
 
     def all_arrived(self, device, number):
-        """Waits for that frame at that device: what was sent before it by the same guest is there, too."""
+        """Waits for the frame at the device; earlier frames of the same guest have then arrived too."""
         def there():
             self.collect()
             return number in self.seen[device]
@@ -207,8 +207,8 @@ class Numbered:
 
 
 def test_policy_changes_under_traffic(host):
-    """A port goes from VLAN to VLAN while others and itself send: no frame is seen in a VLAN that it was not sent in, and
-    nothing is lost between changes, nor by those who stay."""
+    """A port changes its VLAN repeatedly while all guests send: no frame appears in a VLAN in which it was not sent; no
+    frame is lost between changes, or between the other guests."""
     ten, twenty, mover = host.guest("br0", "vm1", tag=10), host.guest("br0", "vm2", tag=20), host.guest("br0", "vm3", tag=10)
     at_ten, at_twenty = host.guest("br0", "vm4", tag=10), host.guest("br0", "vm5", trunks=20)
     traffic = Numbered([ten, twenty, mover], [mover, at_ten, at_twenty])
@@ -221,19 +221,19 @@ def test_policy_changes_under_traffic(host):
                 change = other.submit(host.vsctl, "set", "Port", "vm3", f"tag={vlan}")
                 while not change.done():
                     traffic.send()
-                    wait([change], timeout=0.001)  # a rate that leaves vsctl its turn
+                    wait([change], timeout=0.001)  # a rate that leaves processor time for vsctl
             change.result()
         first = traffic.count + 1
         traffic.send(10)
         last = traffic.count
         for device, number in (("vm4", last - 2), ("vm5", last - 1), ("vm4" if vlan == 10 else "vm5", last)):
-            traffic.all_arrived(device, number)  # all three senders' last ones: the programs have seen them
+            traffic.all_arrived(device, number)  # the last frames of all three senders
         steady.append((first, last, vlan))
     judge(traffic, steady)
 
 
 def judge(traffic, steady):
-    """Holds what was seen against the VLAN that the mover was in, for frames sent while that was certain."""
+    """Compares the receivers with the mover's VLAN, for frames sent while the VLAN was certain."""
     at = traffic.seen
     for n in range(1, traffic.count + 1):
         sender = ("ten", "twenty", "mover")[(n - 1) % 3]
@@ -252,7 +252,7 @@ def judge(traffic, steady):
 # --- limits ---
 
 def test_flood_to_six_hundred_remotes(host):
-    """More than fit in one piece of a flood set, and the bridge's ports as well: one copy each."""
+    """More remotes than one piece of a flood set holds, and the bridge's ports: one copy each."""
     far = KernelVtep(host.lab, "far")
     host.lab.underlay(host, far)
     far.ns.ip("route add blackhole 100.64.0.0/16")
@@ -260,7 +260,7 @@ def test_flood_to_six_hundred_remotes(host):
     guests = [host.guest("br0", f"vm{n}") for n in range(1, 8)]
     remotes = [f"100.64.{n // 200}.{n % 200 + 1}" for n in range(600)]
     host.vxlan("br0", "vx", remote_ip="flow", key=10, remotes=f'"{",".join(remotes)}"')
-    host.ns.run("ping", "-n", "-c", "1", "-W", str(round(2 * TIME_SCALE)), far.address[4])  # the neighbour is known
+    host.ns.run("ping", "-n", "-c", "1", "-W", str(round(2 * TIME_SCALE)), far.address[4])  # resolves the neighbour
     wire = watch(far.ns)
 
     def copies(text):
@@ -286,7 +286,7 @@ def test_flood_to_six_hundred_remotes(host):
 
 
 def test_full_table_still_learns(host):
-    """More stations than it has room for: the oldest make room, counted, and the map of the programs follows."""
+    """More stations than the table holds: the oldest entries are evicted and counted, also in the programs' map."""
     host.vsctl("set Bridge br0 other_config:mac-table-size=16")
     one, two, three = (host.guest("br0", f"vm{n}") for n in (1, 2, 3))
     two.send(frame(DST))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel datapath and its devices: those that it makes, while others change them and after it was killed; those of
-ports, when others have a use for them, too."""
+"""The devices of the kernel datapath: its own devices when other programs change them or after the daemon was killed,
+and ports' devices that other programs also use."""
 import json
 
 import pytest
@@ -22,7 +22,7 @@ def host(in_kernel):
 
 @pytest.fixture
 def tunnel(in_kernel):
-    """A host, for configure(), and the kernel's VTEP (10.0.0.2) in network 10."""
+    """A host for configure(), and the kernel's VTEP (10.0.0.2) in network 10."""
     host, far = in_kernel.host("h"), KernelVtep(in_kernel, "far")
     in_kernel.underlay(host, far)
     far.mac = far.vxlan("vx", 10, "10.0.0.2/24", far.address[4], host.address[4])
@@ -30,7 +30,7 @@ def tunnel(in_kernel):
 
 
 def configure(host, far):
-    """Starts the switch; returns its guest (10.0.0.1), who reaches the far end by the port vx."""
+    """Starts the switch; returns its guest (10.0.0.1), which reaches the far end through the port vx."""
     host.start()
     host.add_br("br0")
     guest = host.guest("br0", "vm1", "10.0.0.1/24")
@@ -40,13 +40,13 @@ def configure(host, far):
 
 
 def device(namespace, name):
-    """What the kernel says of a device; None when there is none."""
+    """The kernel's data of a device, or None."""
     done = namespace.run("ip", "-j", "-d", "-s", "link", "show", name, check=False)
     return json.loads(done.stdout)[0] if done.returncode == 0 else None
 
 
 def back_name(port):
-    """The switch's end of an internal port's pair: FNV-1a (32 bits) of the port's name."""
+    """The name of the switch's end of an internal port's pair: FNV-1a (32 bits) of the port's name."""
     value = 2166136261
     for c in port.encode():
         value = (value ^ c) * 16777619 & 0xFFFFFFFF
@@ -71,15 +71,15 @@ def wait_well(host, interface):
 
 @pytest.mark.core
 def test_without_a_bpf_file_system(tunnel):
-    """Nothing can be pinned: forwarding ends with the daemon, and the vxlan device, which stays, lets nothing of any
-    network into the host."""
+    """Nothing can be pinned: forwarding ends with the daemon, and the remaining vxlan device passes no frame of any
+    network to the host."""
     host, far = tunnel
     run("umount", host.bpffs)
     host.bpffs.rmdir()
     host.bpffs.write_text("not a directory")
     guest = configure(host, far)
     assert "no BPF file system" in host.log.read_text() and "forwarding will stop" in host.log.read_text()
-    # The host's own address, by a network that is nobody's port: what a VTEP of somebody else could try.
+    # The host's own address through a VNI without a port, as a foreign VTEP could try.
     far.vxlan("stray", 999, "10.9.9.2/24", far.address[4], host.address[4])
     far.ns.ip("route add 203.0.113.7/32 dev stray")
     host.ns.ip("addr add 203.0.113.7/32 dev lo")
@@ -97,7 +97,7 @@ def test_without_a_bpf_file_system(tunnel):
     assert not host_answers()
     by_tcx = host.get("Interface", "vm1", "status:tc_hook") == "tcx"
     host.kill()
-    if by_tcx:  # clsact filters, all that older kernels have, stay with their devices
+    if by_tcx:  # clsact filters, the only kind on older kernels, stay with their devices
         assert not guest.ping("10.0.0.2", timeout=0.3), "nothing forwards any more"
     assert not host_answers()
     host.start()
@@ -146,11 +146,11 @@ def test_vxlan_device_that_is_deleted(tunnel):
     assert device(host.ns, "hdvx4789")["ifindex"] in indexes, "what was made anew is taken over"
 
 
-# --- made, but not marked, when the daemon was killed ---
+# --- a device without alias after the daemon was killed ---
 
 @pytest.mark.parametrize("what", ["vxlan", "pair"])
-def test_killed_in_the_act_of_making_a_device(tunnel, what):
-    """It is there under its name, down, without an alias: the next start finishes it."""
+def test_killed_while_adding_a_device(tunnel, what):
+    """The device exists under its name, down, without an alias: the next start completes it."""
     host, far = tunnel
     guest = configure(host, far)
     host.ns.ip("addr add 10.0.0.9/24 dev br0")
@@ -183,7 +183,8 @@ def test_killed_in_the_act_of_making_a_device(tunnel, what):
 # --- internal ports that move ---
 
 def test_internal_port_in_a_container(host):
-    """Its device belongs to the container from then on: neither settings nor restarts touch it, or what bears its name."""
+    """Its device then belongs to the container: neither settings nor restarts change it, or another device of its
+    name."""
     guest = host.guest("br0", "vm1", "10.0.0.1/24")
     host.vsctl("add-port br0 p1 -- set Interface p1 type=internal mtu_request=1400")
     box = host.lab.namespace("box")
@@ -222,7 +223,7 @@ def test_internal_port_in_a_container(host):
     box.ip(f"link set p1 netns {host.ns.name}")
     host.ns.ip("link set p1 up")
     host.ns.ip("addr add 10.0.0.7/24 dev p1")
-    guest.ns.ip("neigh flush dev eth0")  # its address may be the one that was set while it was away
+    guest.ns.ip("neigh flush dev eth0")  # the address may have been set while the device was away
     guest.reaches("10.0.0.7")
     wait_until(lambda: "namespace" not in host.get("Interface", "p1", "status"), 10, "the status tells that it is back")
     host.vsctl("set", "Interface", "p1", "mtu_request=1350")
@@ -233,7 +234,7 @@ def test_internal_port_in_a_container(host):
     assert device(host.ns, "p1") is None and device(host.ns, back) is None
 
 
-# --- a port's device that another takes ---
+# --- a port's device that another program takes ---
 
 def test_device_that_is_enslaved_later(host):
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")

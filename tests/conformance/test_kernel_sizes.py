@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Large packets in the kernel datapath: GSO stays whole, what does not fit is counted and told, an MTU that changes is
-followed."""
+"""Large packets in the kernel datapath: GSO packets stay whole, oversize packets are counted and answered by ICMP, and
+changes of an MTU take effect."""
 import struct
 
 import pytest
@@ -21,7 +21,7 @@ def host(in_kernel):
 
 @pytest.fixture
 def pair(host):
-    """Two guests who know each other: frames go the shortest way."""
+    """Two guests with known addresses, so that frames take the direct path."""
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     one.reaches("10.0.0.2")
     for g in (one, two):
@@ -48,7 +48,7 @@ def test_mtu_of_a_port_is_followed(host, pair):
 # --- large packets ---
 
 def largest(sock):
-    """The longest frame that waits there."""
+    """The longest of the waiting frames."""
     size = 0
     while (data := sock.receive()) is not None:
         size = max(size, len(data))
@@ -63,7 +63,7 @@ def test_gso_stays_whole_between_guests(host, pair):
 
 
 def test_gso_stays_whole_through_the_tunnel(host):
-    """To the kernel's vxlan device and back: neither we nor the underlay's devices cut it up."""
+    """To the kernel's vxlan device and back: neither the switch nor the underlay's devices segment them."""
     far = KernelVtep(host.lab, "far")
     host.lab.underlay(host, far)
     guest = host.guest("br0", "vm1", "10.0.0.1/24")
@@ -83,32 +83,32 @@ def test_gso_stays_whole_through_the_tunnel(host):
 
 @pytest.fixture
 def narrow(host):
-    """A trunk guest, and a tunnel with room for 1450 bytes; returns also what is on the wire."""
+    """A trunk guest and a tunnel with room for 1450 bytes; also returns a socket on the underlay."""
     far = KernelVtep(host.lab, "far")
     host.lab.underlay(host, far, mtu=1500)
     guest = host.guest("br0", "vm1")
     host.vxlan("br0", "vx", remote_ip=far.address[4], key=10)
-    host.ns.run("ping", "-n", "-c", "1", "-W", str(round(2 * TIME_SCALE)), far.address[4])  # the neighbour is known
+    host.ns.run("ping", "-n", "-c", "1", "-W", str(round(2 * TIME_SCALE)), far.address[4])  # resolves the neighbour
     wait_until(lambda: host.get("Interface", "vx", "status:guest_mtu") == "1450", 10, "the tunnel is ready")
     return guest, watch(far.ns)
 
 
 def ip_packet(size, df, text):
-    """An IPv4 packet of so many bytes."""
+    """An IPv4 packet with this number of bytes."""
     head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, size, 1, 0x4000 if df else 0, 64, 253, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
     return (head[:10] + struct.pack("!H", checksum(head)) + head[12:] + text).ljust(size, b"\0")
 
 
 @pytest.mark.parametrize("tags", [(), (0x8100,), (0x8100, 0x8100), (0x88A8, 0x8100)], ids=["none", "one", "two", "802.1ad"])
-def test_told_mtu_knows_of_tags(host, narrow, tags):
-    """RFC 7348 section 4.3: inner tags need room, too. What is told passes, one byte more does not."""
+def test_reported_mtu_accounts_for_tags(host, narrow, tags):
+    """RFC 7348 section 4.3: inner tags need room too. A packet of the reported MTU passes, one byte more does not."""
     guest, wire = narrow
     link = mac_bytes(DST) + mac_bytes(SRC) + b"".join(struct.pack("!HH", t, 20 + n) for n, t in enumerate(tags))
     link += struct.pack("!H", 0x0800)
     fits = 1450 - 4 * len(tags)
 
     def answer(size):
-        """The MTU that the switch tells; None when the packet goes out."""
+        """The MTU in the switch's ICMP error; None when the packet passes."""
         text = b"packet-of-%d" % size
         guest.raw.drain()
         wire.drain()
@@ -138,7 +138,7 @@ def test_too_big_and_may_be_fragmented(host, narrow):
     guest.raw.drain()
     guest.send(link + ip_packet(1450, False, b"just-fits"))
 
-    def fits(outer):  # the host's own neighbour discovery may be on the wire, too
+    def fits(outer):  # the host's neighbour discovery may be on the wire too
         assert b"does-not-fit" not in outer.inner, "what does not fit is on the wire"
         return b"just-fits" in outer.inner
     next_outer(wire, fits)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""libvirt itself, starting guests on a bridge of Heddle's: what it asks of ovs-vsctl, what it gets, and that frames pass."""
+"""libvirt starts guests on a bridge of Heddle: its calls of ovs-vsctl, their results, and the guests' traffic."""
 import contextlib
 import hashlib
 import json
@@ -11,7 +11,7 @@ from libvirt import Domain, Libvirt, network_device, packages
 from net import TIME_SCALE, Failure, wait_until
 
 IFACE_ID = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"
-MAC, ADDRESS = "52:54:00:00:01:02", "10.0.1.2"  # the guest makes its address of its MAC address
+MAC, ADDRESS = "52:54:00:00:01:02", "10.0.1.2"  # the guest derives its address from its MAC address
 SECOND_MAC, SECOND_ADDRESS = "52:54:00:00:02:02", "10.0.2.2"
 IN_VLAN_42 = "<vlan><tag id='42'/></vlan>"
 BANDWIDTH = """<bandwidth><inbound average='1000' peak='5000' burst='1024'/><outbound average='2000' burst='256'/></bandwidth>"""
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def libvirt():
-    """The programs; without them these tests say why and do not run."""
+    """The programs; without them the tests are skipped with the reason."""
     try:
         return packages()
     except Failure as e:
@@ -42,7 +42,7 @@ def host(libvirt, shared_lab):
 
 @pytest.fixture(scope="module")
 def one(host):
-    """A running guest in VLAN 42, with a bandwidth. Tests leave it so."""
+    """A running guest in VLAN 42 with a bandwidth. Tests must restore this state."""
     offloads = "" if host.lab.can("take large segments from a tap") else "<driver><host tso4='off' tso6='off'/></driver>"
     one = Domain(host.libvirt, "one", network_device("br0", MAC, IFACE_ID, IN_VLAN_42 + BANDWIDTH + offloads))
     one.offloads = offloads
@@ -52,7 +52,7 @@ def one(host):
 
 
 def echo(guest, address, megabytes):
-    """Sends so many MB by TCP to the guest of libvirt's at `address`, which sends them back."""
+    """Sends so many MB by TCP to libvirt's guest at `address`, which sends them back."""
     connection = guest.ns.socket(socket.AF_INET, socket.SOCK_STREAM)
     connection.settimeout(60 * TIME_SCALE)
     block = hashlib.sha256(b"heddle").digest() * 32768  # 1 MiB
@@ -128,7 +128,8 @@ def test_devices_come_and_go(host, one, tmp_path):
 
 
 def test_bandwidth(host, one):
-    """In libvirt's words `inbound` is what the guest receives: the port's QoS; `outbound` is what it may send: policing."""
+    """libvirt's `inbound` limits the traffic to the guest (the port's QoS), `outbound` the traffic from it
+    (policing)."""
     port = one.port(MAC)
 
     def qos_and_queue():
@@ -156,20 +157,20 @@ def test_bandwidth(host, one):
     assert qos_and_queue() == ["40000000"] * 2
 
 
-def test_nothing_is_left_of_a_guest(host):
+def test_a_destroyed_guest_leaves_nothing(host):
     two = Domain(host.libvirt, "two", network_device("br1", SECOND_MAC, IFACE_ID[::-1], BANDWIDTH))
     port = two.port(SECOND_MAC)
     assert host.ask("list-ports", "br1") == port and host.get("Port", port, "qos") != "[]"
     two.virsh("destroy")
     assert host.ask("list-ports", "br1") == ""
     assert host.ask("find", "Port", f"name={port}", "--", "find", "Interface", f"name={port}") == ""
-    # libvirt 9.0 forgets the QoS and its queue here (not when a device is detached); they belong to nothing and do nothing.
+    # libvirt 9.0 leaves the QoS and its queue here (not when a device is detached); they have no effect.
     assert (0, ["--timeout=5", "--", "--if-exists", "del-port", port]) in host.libvirt.sandbox.calls()
 
 
 def test_a_guest_moves_to_another_host(libvirt, lab):
-    """Live migration between two hosts with a VXLAN between their bridges: another guest reaches it before and after, by the
-    same addresses; and what a controller left at the port (PortData) goes with it."""
+    """Live migration between two hosts with a VXLAN between their bridges: another guest reaches the guest before and
+    after at the same addresses, and a controller's data of the port (PortData) moves with it."""
     a, b = (lab.host(name).start() for name in "ab")
     lab.underlay(a, b)
     for host, other in ((a, b), (b, a)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirrors: which frames are copied, in what form, where to; what a port that takes copies does no longer."""
+"""Mirrors: the selection of frames, the form and the output of the copies, and the reserved output port."""
 import pytest
 from lab import settle, transfer, untagged, wait_until, who_gets
 from mirrors import copies, mirror, mirror_words, no_mirrors
@@ -11,10 +11,10 @@ PORTS = {
     "two": {"tag": 10},
     "other": {"tag": 20},
     "trunk": {"trunks": "10,20,30"},
-    "span": {},  # what tests give it
+    "span": {},  # set by the tests
     "remote": {"tag": 99},
 }
-# How a frame of a VLAN leaves at each port that carries it: None = untagged.
+# The tag of a frame of each VLAN at the ports that carry the VLAN; None = untagged.
 LEAVES = {
     10: {"one": None, "two": None, "trunk": 10, "span": 10},
     20: {"other": None, "trunk": 20, "span": 20},
@@ -44,13 +44,14 @@ def clean(request):
 
 
 def leaves(vlan, sender, **more):
-    """What a flooded frame of `vlan` does by itself. `more`: tags at ports where something else is expected; none: nothing."""
+    """The receivers of a flooded frame of `vlan` without mirrors. `more`: tags at ports with another expectation; none:
+    no copy."""
     out = {p: [t] for p, t in LEAVES[vlan].items() if p != sender} | more
     return {p: t for p, t in out.items() if t is not None}
 
 
 def got(switch, sender, dst=BROADCAST, vlan=None, **kw):
-    """who_gets() among all ports, the tags of each in order."""
+    """who_gets() for all ports, with the tags of each in order."""
     _, guests = switch
     return in_order(who_gets(guests[sender], guests.values(), SRC, dst, vlan, **kw))
 
@@ -60,7 +61,7 @@ def in_order(found):
 
 
 def station(switch, port, address=DST, vlan=10):
-    """Makes the switch know `address` on `port`."""
+    """Lets the switch learn `address` on `port`."""
     host, guests = switch
     guests[port].send(frame(address, vlan=None if port in ("one", "two", "other") else vlan))
     host.wait_learned(address, port, vlan=vlan)
@@ -68,7 +69,7 @@ def station(switch, port, address=DST, vlan=10):
         g.raw.drain()
 
 
-# --- which frames ---
+# --- selection ---
 
 @pytest.mark.parametrize("chosen,copied", [
     ({"select_all": "true"}, {"one", "two", "trunk10", "other", "trunk20"}),
@@ -86,7 +87,7 @@ def station(switch, port, address=DST, vlan=10):
 ], ids=["all", "src", "src-trunk", "dst", "dst-trunk", "src-and-dst", "everything", "src-and-vlan", "dst-and-vlans", "all-and-vlan",
         "vlan-alone", "nothing"])
 def test_selection(switch, chosen, copied):
-    """A frame that is chosen is copied once, for however many reasons; and goes its own way besides."""
+    """A selected frame is copied once, for any number of reasons, and is also forwarded."""
     host, _ = switch
     mirror(host, output="span", **chosen)
     for name, (sender, vlan, tag) in {"one": ("one", 10, None), "two": ("two", 10, None), "trunk10": ("trunk", 10, 10),
@@ -107,7 +108,7 @@ def test_known_unicast(switch, chosen, copied):
     assert got(switch, "one", DST) == {"two": [None]} | ({"span": [10]} if copied else {})
 
 
-def test_choice_is_changed_live(switch):
+def test_selection_is_changed_live(switch):
     host, _ = switch
     mirror(host, output="span", src=["one"])
     assert "span" in got(switch, "one") and "span" not in got(switch, "two")
@@ -120,8 +121,8 @@ def test_choice_is_changed_live(switch):
 
 
 def test_dropped_frames_are_seen(switch):
-    """Admitted and then dropped: to the port they came from, between protected ports, to nobody. And frames that were never
-    admitted are not."""
+    """Frames dropped after their admission are copied: to their ingress port, between protected ports, without
+    destination. Frames that were not admitted are not copied."""
     host, guests = switch
     mirror(host, output="span", select_all="true")
     station(switch, "one")
@@ -135,8 +136,8 @@ def test_dropped_frames_are_seen(switch):
     assert got(switch, "trunk", vlan=40) == {}, "no VLAN of the trunk"
 
 
-def test_ways_out_that_are_closed_are_not_seen(switch):
-    """select_dst_port is what leaves by a port; nothing of one protected port does by another."""
+def test_blocked_outputs_are_not_copied(switch):
+    """select_dst_port selects frames that leave by a port; no frame of a protected port leaves by another."""
     host, _ = switch
     host.vsctl("set Port one protected=true -- set Port two protected=true")
     mirror(host, output="span", dst=["two"])
@@ -144,7 +145,7 @@ def test_ways_out_that_are_closed_are_not_seen(switch):
     assert got(switch, "trunk", vlan=10) == leaves(10, "trunk")
 
 
-# --- in what form ---
+# --- form of the copies ---
 
 @pytest.mark.parametrize("columns,tag", [
     ({}, 10), ({"tag": 10}, None), ({"tag": 20}, None), ({"trunks": 10}, 10), ({"trunks": 20}, 10),
@@ -153,7 +154,7 @@ def test_ways_out_that_are_closed_are_not_seen(switch):
 ], ids=["open", "access", "access-of-another", "trunk", "trunk-of-another", "native-untagged", "native-tagged",
         "native-untagged-of-another"])
 def test_copies_leave_in_the_form_of_their_port(switch, columns, tag):
-    """Whether it carries the VLAN or not."""
+    """Even when the port does not carry the VLAN."""
     host, _ = switch
     if columns:
         host.vsctl("set", "Port", "span", *[f"{k}={v}" for k, v in columns.items()])
@@ -179,8 +180,8 @@ def test_priority_and_inner_tag_survive(switch):
 
 @pytest.mark.core
 @pytest.mark.parametrize("dst", ["01:80:c2:00:00:00", "01:80:c2:00:00:0e"], ids=["stp", "lldp"])
-def test_what_no_bridge_forwards(switch, dst):
-    """Copied to a port, for who looks for a neighbour there; never into a VLAN, where other bridges would answer it."""
+def test_link_local_protocols(switch, dst):
+    """Copied to a port, for a listener there; never into a VLAN, where other bridges would reply."""
     host, _ = switch
     mirror(host, output="span", src=["one"])
     before = host.drops("one", "reserved_multicast")
@@ -200,11 +201,11 @@ def test_copies_are_whole(switch, size):
     assert got(switch, "one", DST, size=size) == {"two": [None], "span": [10]}
 
 
-# --- where to ---
+# --- outputs ---
 
 @pytest.mark.core
 def test_output_port_is_reserved(switch):
-    """Nothing but copies goes there, and what comes from there is dropped."""
+    """Only copies are sent there, and frames received there are dropped."""
     host, guests = switch
     station(switch, "span")
     mirror(host, output="span", src=["other"])
@@ -231,7 +232,7 @@ def test_output_port_moves(switch):
 
 
 def test_several_mirrors(switch):
-    """Each has its own choice and its own output."""
+    """Each has its own selection and output."""
     host, _ = switch
     mirror(host, output="span", src=["one"])
     mirror(host, "m1", output="remote", dst=["two"])
@@ -244,7 +245,7 @@ def test_several_mirrors(switch):
 
 @pytest.mark.core
 def test_to_a_vlan(switch):
-    """RSPAN: every port that carries the VLAN gets the copy in it, the one that the frame came by, too."""
+    """RSPAN: every port that carries the VLAN gets the copy in it, the ingress port too."""
     host, _ = switch
     mirror(host, select_all="true", output_vlan=99)
     assert got(switch, "one") == leaves(10, "one", span=[10, 99], remote=[None])
@@ -263,7 +264,7 @@ def test_frames_of_that_vlan_itself_are_not_copied(switch):
 
 @pytest.mark.parametrize("chosen,copied", [({"src": ["one"]}, {"one"}), ({"dst": ["one"]}, {"two"}),
                                            ({"select_all": "true", "select_vlan": 20}, {"other"})], ids=["src", "dst", "vlan"])
-def test_to_a_vlan_by_choice(switch, chosen, copied):
+def test_to_a_vlan_with_selection(switch, chosen, copied):
     host, _ = switch
     mirror(host, output_vlan=99, **chosen)
     for sender, vlan in (("one", 10), ("two", 10), ("other", 20)):
@@ -272,14 +273,14 @@ def test_to_a_vlan_by_choice(switch, chosen, copied):
 
 
 def test_port_and_vlan_both(switch):
-    """The port counts (as in Open vSwitch)."""
+    """The port is used (as in Open vSwitch)."""
     host, _ = switch
     mirror(host, output="span", src=["one"], output_vlan=99)
     station(switch, "two")
     assert got(switch, "one", DST) == {"two": [None], "span": [10]}
 
 
-def test_mirror_that_cannot_work_is_told_of(switch):
+def test_mirror_that_cannot_work_is_reported(switch):
     host, _ = switch
 
     def told(*words):
@@ -301,7 +302,7 @@ def test_mirror_that_cannot_work_is_told_of(switch):
         host.vsctl("del-br br1")
 
 
-def test_more_mirrors_than_there_is_room_for(switch):
+def test_more_mirrors_than_the_limit(switch):
     host, _ = switch
     words = []
     for n in range(33):
@@ -311,7 +312,7 @@ def test_more_mirrors_than_there_is_room_for(switch):
     assert "span" in got(switch, "one")
 
 
-# --- what is counted ---
+# --- counters ---
 
 def test_statistics(switch):
     host, guests = switch
@@ -332,7 +333,7 @@ def test_statistics(switch):
     wait_until(lambda: copies(host)[0] == 1, 10, "another mirror counts from nothing")
 
 
-# --- ports that come and go ---
+# --- ports that are added and removed ---
 
 @pytest.fixture
 def host(bridged):
@@ -341,7 +342,7 @@ def host(bridged):
 
 @pytest.fixture
 def watched(host):
-    """Two guests who are mirrored, and the one that watches."""
+    """Two mirrored guests and a watcher."""
     guests = [host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24"), host.guest("br0", "span")]
     settle(host, "br0", guests)
     mirror(host, output="span", select_all="true")
@@ -373,7 +374,7 @@ def test_source_is_deleted(host, watched):
 
 
 def test_device_of_the_output_vanishes(host, watched):
-    """Copies have nowhere to go; the frames do."""
+    """Copies have no destination; the frames are forwarded."""
     one, two, span = watched
     span.unplug()
     assert who_gets(one, [two], SRC) == untagged(two)
@@ -410,7 +411,7 @@ def test_restart(host, watched):
 # --- other kinds of ports ---
 
 def test_to_an_internal_port(host):
-    """What tcpdump on the host looks at."""
+    """For tcpdump on the host."""
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     host.vsctl("add-port br0 tap0 -- set Interface tap0 type=internal")
     host.ns.ip("link set tap0 up")
@@ -448,7 +449,7 @@ def test_of_the_bridges_own_port(host):
 
 @pytest.fixture
 def overlay(lab):
-    """Two hosts with a tunnel between their bridges and a guest on each; the first has a port for a watcher, too."""
+    """Two hosts with a tunnel between their bridges and a guest on each; the first also has a port for a watcher."""
     a, b = lab.host("a"), lab.host("b")
     lab.underlay(a, b)
     for host, other in ((a, b), (b, a)):
@@ -476,7 +477,7 @@ def test_of_a_tunnel(overlay):
 
 
 def test_to_a_tunnel(overlay):
-    """A watcher on another host (ERSPAN's purpose, with VXLAN)."""
+    """A watcher on another host, as with ERSPAN, but by VXLAN."""
     a, b, (one, two, span) = overlay
     everyone = [one, two, span]
     mirror(a, output="vx", src=["vm1"])
@@ -498,10 +499,11 @@ def test_to_a_vlan_through_a_tunnel(overlay):
     assert in_order(who_gets(two, everyone, DST)) == {"span": [None, 99], "vm1": [None, 99]}
 
 
-# --- as fast as guests are ---
+# --- at full rate ---
 
 def test_tcp_is_copied(host):
-    """With the guests' offloads: what arrives, arrived at the watcher as well, or it is counted there why not."""
+    """With the guests' offloads: every frame that arrives also arrives at the watcher, or is counted as dropped
+    there."""
     one, two, span = (host.guest("br0", name, address) for name, address in
                       (("vm1", "10.0.0.1/24"), ("vm2", "10.0.0.2/24"), ("span", None)))
     one.reaches("10.0.0.2")
@@ -519,7 +521,7 @@ def test_tcp_is_copied(host):
 
 
 def test_watcher_that_takes_no_jumbo_frames(host):
-    """A copy larger than its port is dropped and counted; the frame is not."""
+    """A copy larger than its port's MTU is dropped and counted; the frame is forwarded."""
     one, two = (host.guest("br0", f"vm{n}", mtu=3000) for n in (1, 2))
     span = host.guest("br0", "span", mtu=1500)
     settle(host, "br0", [one, two, span])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenStack Neutron's Open vSwitch agent, step by step as it starts and serves ports, with its own tools: a Manager set up by
-ovs-vsctl, the library ovsdbapp over the TCP port that the Manager opens, and the real ovsdb-client that tells it of changes."""
+"""The steps of OpenStack Neutron's Open vSwitch agent at its start and for each port, with its tools: a Manager set by
+ovs-vsctl, the library ovsdbapp over the Manager's TCP port, and the real ovsdb-client for notifications."""
 import json
 import os
 
@@ -10,7 +10,7 @@ from net import TIME_SCALE, wait_until
 from test_ovsdb import Follower
 from test_ovsdbapp import connect, do
 
-pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # the library's own
+pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # of the library
 SERVER = "tcp:127.0.0.1:6640"
 
 
@@ -27,7 +27,7 @@ def host(lab, tmp_path):
 
 @pytest.fixture
 def agent(library, stock, host):
-    """The library's API of the database by way of the Manager."""
+    """The library's API of the database through the Manager."""
     wait_until(lambda: host.ns.run(stock / "ovsdb-client", "--timeout=5", "list-dbs", SERVER, check=False).returncode == 0, 10,
                f"{SERVER} answers")
     with connect(host, SERVER) as api:
@@ -36,13 +36,13 @@ def agent(library, stock, host):
 
 
 class Monitor(Follower):
-    """The agent's eye: ovsdb-client, a line of JSON for each change."""
+    """The agent's monitor: ovsdb-client, with a line of JSON for each change."""
 
     def __init__(self, host, program, table, columns):
         super().__init__(host, program, "monitor", SERVER, table, columns, "--format=json")
 
     def changes(self):
-        """[(what, {column: value})] so far."""
+        """The changes so far: [(kind, {column: value})]."""
         found = []
         for line in self.lines:
             seen = json.loads(line)
@@ -64,7 +64,7 @@ def set_up_bridge(agent, name, datapath_type):
 
 
 def plug(agent, bridge, port, iface_id):
-    """As the agent's replace_port does it: in one transaction, into the VLAN of the dead."""
+    """Like the agent's replace_port: in one transaction, into the VLAN of dead ports."""
     with agent.transaction(check_error=True) as txn:
         txn.add(agent.del_port(port, bridge, if_exists=True))
         txn.add(agent.add_port(bridge, port, may_exist=False))
@@ -90,7 +90,7 @@ def test_it_starts(host, agent):
 
 def test_it_serves_a_port(host, agent, stock):
     set_up_bridge(agent, "br-int", host.lab.datapath_type)
-    do(agent.set_fail_mode("br-int", "standalone"))  # secure is for a controller that installs flows
+    do(agent.set_fail_mode("br-int", "standalone"))  # "secure" needs a controller that installs flows
     peer = host.guest("br-int", "tap1", "10.0.0.1/24", tag=3)
     vm = host.guest("br-int", "tap2", "10.0.0.2/24")
     host.vsctl("del-port", "tap2")
@@ -104,7 +104,7 @@ def test_it_serves_a_port(host, agent, stock):
         ofport = do(agent.db_get("Interface", "tap2", "ofport"))
         assert ofport > 0 and monitor.wait_change("new", name="tap2")["ofport"] == ofport
         assert not peer.ping(vm.address, timeout=0.3)
-        with agent.transaction(check_error=True) as txn:  # the agent has the port's details: it lives
+        with agent.transaction(check_error=True) as txn:  # the agent has the port's details
             txn.add(agent.db_set("Port", "tap2", ("tag", 3), ("other_config", {"net_uuid": "n1", "tag": "3"})))
             txn.add(agent.db_clear("Port", "tap2", "trunks"))
             txn.add(agent.db_clear("Port", "tap2", "vlan_mode"))
@@ -118,7 +118,7 @@ def test_it_serves_a_port(host, agent, stock):
 
 
 def test_its_tunnel_ports_are_refused_by_name(host, agent):
-    """A key that flows choose needs flows; until there are any, the port says so and the others work on."""
+    """key=flow needs flows, which are not implemented: the port has an error, and the other ports keep working."""
     host.ns.ip("addr add 192.0.2.1/24 dev lo")
     set_up_bridge(agent, "br-tun", host.lab.datapath_type)
     with agent.transaction(check_error=True) as txn:

@@ -34,11 +34,11 @@ def test_two_networks_are_apart(lab, family):
         guests["a", vlan].reaches("10.0.0.2")
         a.wait_learned(mac(0xC2), f"vx{vlan}", vlan=vlan)
     everyone = list(guests.values())
-    for g in everyone:  # device names tell the network
+    for g in everyone:  # device names contain the network
         for o in everyone:
             o.raw.drain()
     assert who_gets(guests["a", 10], [guests["b", 10], guests["b", 20], guests["a", 20]], SRC) == untagged(guests["b", 10])
-    # One network down, the other unharmed.
+    # One network down, the other unaffected.
     a.vsctl("del-port", "br0", "vx10")
     guests["a", 20].reaches("10.0.0.2")
     wait_until(lambda: not guests["a", 10].ping("10.0.0.2", timeout=0.3), 5, "the removed tunnel carries nothing")
@@ -47,7 +47,7 @@ def test_two_networks_are_apart(lab, family):
 
 @FAMILIES
 def test_full_mesh_of_pairs_does_not_loop(lab, family):
-    """Three hosts, a tunnel between every two: split horizon keeps a broadcast from going round."""
+    """Three hosts, a tunnel between every two: split horizon keeps broadcasts from looping."""
     hosts, _ = start(lab, "a", "b", "c")
     for host, other in itertools.permutations(hosts, 2):
         host.vxlan("br0", f"to-{other.short}", remote_ip=other.address[family], key=7)
@@ -63,7 +63,7 @@ def test_full_mesh_of_pairs_does_not_loop(lab, family):
 
 @pytest.fixture(params=[4, 6], ids=["over-ipv4", "over-ipv6"])
 def multipoint(lab, request):
-    """Three hosts with one multipoint port each: remote_ip=flow and the others' addresses as flood list."""
+    """Three hosts with one multipoint port each: remote_ip=flow, and the other hosts' addresses as flood list."""
     family = request.param
     hosts, middle = start(lab, "a", "b", "c")
     for h in hosts:
@@ -92,14 +92,14 @@ def test_multipoint_sends_known_addresses_to_one_vtep(multipoint):
     assert who_gets(g[0], g, SRC, DST) == untagged(g[1])
     g[0].send(frame(SRC, DST, b"for-b-alone"))
     g[0].send(frame(SRC, payload=b"for-everyone"))
-    if "ul0" not in c.xdp_devices():  # where XDP takes the packets, the device does not show them
+    if "ul0" not in c.xdp_devices():  # a packet socket does not see packets that XDP takes
         first = next_outer(at_c, lambda o: b"for-everyone" in o.inner or b"for-b-alone" in o.inner)
         assert b"for-everyone" in first.inner
 
 
 @pytest.mark.core
 def test_multipoint_follows_an_address_from_host_to_host(multipoint):
-    """A migrated guest: the same MAC first behind b, then behind c, then at a itself."""
+    """A migrated guest: the same MAC first behind b, then behind c, then on a itself."""
     (a, b, c), g, family = multipoint
     who_gets(g[1], g, DST)
     a.wait_learned(DST, "vx", remote=b.address[family])
@@ -121,7 +121,7 @@ def test_flood_list_changes_while_it_runs(multipoint):
 
 
 def test_multipoint_drops_strangers(lab):
-    """Only one VNI is ours; others are counted."""
+    """Packets of other VNIs are counted and dropped."""
     (a, b), _ = start(lab, "a", "b")
     a.vxlan("br0", "vx", remote_ip="flow", key=7, local_ip=a.address[4], remotes=b.address[4])
     b.vxlan("br0", "vx", remote_ip=a.address[4], key=8)

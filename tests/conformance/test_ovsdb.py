@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The database as the world sees it: Debian's ovsdb-client and ovs-vsctl and the Python IDL of Open vSwitch, over unix
-sockets, TCP and TLS, called and calling."""
+"""The database with real clients: Debian's ovsdb-client and ovs-vsctl and Open vSwitch's Python IDL, over unix sockets,
+TCP and TLS, with passive and active remotes."""
 import json
 import signal
 import subprocess
@@ -11,7 +11,7 @@ from net import Failure, wait_until
 from peers import tls_options
 from rpc import Rpc
 
-# A table whose rows nothing in the switch acts on.
+# A table on whose rows the switch does not act.
 QOS = ["Open_vSwitch", {"op": "insert", "table": "QoS", "row": {"type": "kept"}}]
 
 
@@ -22,16 +22,16 @@ def host(lab):
 
 @pytest.fixture
 def client(stock, host):
-    """client("list-dbs"): ovsdb-client on the host's socket, or elsewhere with server=."""
+    """client("list-dbs"): ovsdb-client on the host's socket, or on server=."""
     def call(command, *args, server=None, check=True, stdin="/dev/null"):
-        # Its restore wants a file to read, not a pipe.
+        # `restore` reads a file, not a pipe.
         return host.ns.run("sh", "-c", 'exec "$@" <"$0"', stdin, stock / "ovsdb-client", "--timeout=15", command,
                            server or f"unix:{host.rundir}/db.sock", *args, check=check, timeout=20)
     return call
 
 
 class Follower:
-    """A command that runs on, with its output so far."""
+    """A running command with its output so far."""
 
     def __init__(self, host, *argv):
         self.lines = []
@@ -107,7 +107,7 @@ def test_wait_ends_with_the_change(stock, host, client):
 
 
 def test_wait_command(client):
-    """`ovsdb-client wait` looks at _Server."""
+    """`ovsdb-client wait` reads _Server."""
     for state in ("added", "connected"):
         client("wait", "Open_vSwitch", state)
 
@@ -199,7 +199,7 @@ def test_tls_keys_from_the_database_are_read_anew(stock, lab, keys, tmp_path):
     wait_until(lambda: "private key" in vsctl("list", "Manager").stdout, 15, "the row says what is missing")
     vsctl("set-ssl", tmp_path / "now.key", tmp_path / "now.pem", tmp_path / "ca.pem")
     wait_until(lambda: works("client", "ca"), 15, "the SSL row's keys serve")
-    # Renewed under another authority, in place.
+    # Replaced in place by files of another authority.
     for part in ("key", "pem"):
         (tmp_path / f"now.{part}").write_text((keys / f"renewed.{part}").read_text())
     (tmp_path / "ca.pem").write_text((keys / "other.pem").read_text())
@@ -210,7 +210,7 @@ def test_tls_keys_from_the_database_are_read_anew(stock, lab, keys, tmp_path):
 
 
 class Listening:
-    """A manager that the switch has to call: a listening TCP socket in the host's namespace."""
+    """A manager to which the switch connects: a listening TCP socket in the host's namespace."""
 
     def __init__(self, host):
         self.socket = host.ns.socket()
@@ -234,7 +234,7 @@ def test_managers_are_called(host):
             assert "Open_vSwitch" in manager.call("list_dbs")["result"]
             wait_until(lambda: host.get("Manager", target, "is_connected") == "true", 15, "is_connected")
             assert "ACTIVE" in host.get("Manager", target, "status")
-            # It answers no probes: it is left, and called again.
+            # It does not reply to probes: the switch disconnects and connects again.
             while manager.receive() is not None:
                 pass
         with listening.accept() as manager:
@@ -266,7 +266,7 @@ def test_a_manager_is_called_over_tls(stock, lab, keys):
         process.stdout.close()
 
 
-# --- Open vSwitch's Python library, which Neutron and others are built on ---
+# --- Open vSwitch's Python library, the base of Neutron and others ---
 
 @pytest.fixture
 def idl(host):
@@ -334,8 +334,8 @@ def test_python_idl_lock(host, idl):
         idl.step(lambda: idl.has_lock, "the lock is back")
 
 
-def test_no_port_is_open_unasked(host):
-    """Nothing but the unix socket is open unless somebody asks for it."""
+def test_no_port_is_open_by_default(host):
+    """Only the unix socket is open until a remote is configured."""
     listening = host.ns.run("ss", "-Hltn").stdout
     if listening.strip():
         raise Failure(f"the daemon listens on TCP by itself:\n{listening}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was acknowledged stays: through kill -9 at any moment, and on a disk that takes no more."""
+"""Acknowledged transactions survive kill -9 at any moment and a full disk."""
 import contextlib
 import os
 import random
@@ -13,10 +13,10 @@ import pytest
 from rpc import Rpc
 
 ROUNDS = 20
-# In each round; HEDDLE_CRASH_TRANSACTIONS=10000 for a night.
+# Transactions in each round; HEDDLE_CRASH_TRANSACTIONS=10000 for a night.
 TRANSACTIONS = int(os.environ.get("HEDDLE_CRASH_TRANSACTIONS", "500"))
-WINDOW = 16  # requests under way
-FILLER = "x" * 2000  # of each row: some hundreds of transactions fill the journal, which is then folded into the rows
+WINDOW = 16  # unanswered requests
+FILLER = "x" * 2000  # in each row, so that some hundreds of transactions fill the journal, which is then folded
 
 
 @pytest.fixture
@@ -29,14 +29,14 @@ def number(i, *more):
 
 
 def pair(i, last=None):
-    """A transaction of two rows that belong together, and of a note, in row `last`, of which came last."""
+    """A transaction that inserts two rows that belong together and writes the number to the row `last`."""
     note = {"op": "update", "table": "QoS", "where": [["_uuid", "==", last]], "row": {"external_ids": number(i)}}
     return [*({"op": "insert", "table": "QoS", "row": {"type": side, "external_ids": number(i, ["x", FILLER])}} for side in "ab"),
             *([note] if last else [])]
 
 
 def numbers(rpc):
-    """{n: the sides that are there}"""
+    """{n: the existing sides}"""
     found = {}
     for row in rpc.transact({"op": "select", "table": "QoS", "where": [], "columns": ["type", "external_ids"]})["result"][0]["rows"]:
         found.setdefault(int(row["external_ids"][1][0][1]), set()).add(row["type"])
@@ -44,13 +44,14 @@ def numbers(rpc):
 
 
 def start_over(rpc):
-    """The row for the note."""
+    """Inserts the row for the last number."""
     return rpc.transact({"op": "delete", "table": "QoS", "where": []},
                         {"op": "insert", "table": "QoS", "row": {"type": "last", "external_ids": number(-1)}})["result"][1]["uuid"]
 
 
 def write_until_killed(host, rpc, last, kill_after):
-    """Sends transactions without waiting for each; kills the daemon after so many answers. The numbers acknowledged."""
+    """Sends transactions without waiting for each; kills the daemon after so many replies. Returns the acknowledged
+    numbers."""
     acknowledged, sent = set(), 0
     while True:
         try:
@@ -65,7 +66,7 @@ def write_until_killed(host, rpc, last, kill_after):
         assert reply["error"] is None and reply["result"][2:] == [{"count": 1}], reply
         acknowledged.add(reply["id"])
         if len(acknowledged) == kill_after:
-            # What it answers until it is dead counts as well: the socket is read to its end.
+            # Replies until the daemon's death count too, so the socket is read to its end.
             host.kill()
 
 
@@ -82,13 +83,13 @@ def test_kill_at_any_moment(host):
         there[last].remove("last")
         whole = {n for n, sides in there.items() if sides == {"a", "b"}}
         assert acknowledged <= whole, f"round {turn}: lost {sorted(acknowledged - whole)}"
-        # They were sent over one connection, so they are applied in their order, and nothing of the next one is there.
+        # Transactions of one connection are applied in order, so no part of the next one exists.
         assert there.keys() == whole == set(range(last + 1)), f"round {turn}: half of transactions {there.keys() - whole}"
         print(f"round {turn}: {len(acknowledged)} acknowledged, {len(whole)} there")
 
 
 def test_full_disk(host):
-    """A limit on the size of files does to the daemon what a full disk does, without a disk to fill."""
+    """A limit on the size of files has the effect of a full disk on the daemon."""
     pid = host.process.pid
     with Rpc(host.rundir / "db.sock") as rpc:
         rpc.transact(*pair(0))
@@ -110,8 +111,8 @@ def test_full_disk(host):
 
 
 def test_full_disk_and_a_full_journal(host):
-    """SQLite's log has no room to grow, and the journal is to be folded into the rows: transactions go on in the room that the
-    log has, when it has been put back into the file."""
+    """SQLite's log cannot grow, and the journal must be folded into the rows: after a checkpoint, transactions go on in
+    the log's present size."""
     pid = host.process.pid
     with Rpc(host.rundir / "db.sock") as rpc:
         filler = {"op": "insert", "table": "Queue", "row": {"external_ids": ["map", [["n", "x" * 1_020_000]]]}}
@@ -120,7 +121,7 @@ def test_full_disk_and_a_full_journal(host):
         log = os.path.getsize(f"{host.db}-wal")
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (max(log, os.path.getsize(host.log)) + (64 << 10), hard))
-        for n in range(200):  # each of two hundred bytes and more: the journal's megabyte is full on the way
+        for n in range(200):  # of more than two hundred bytes each: the journal's megabyte fills meanwhile
             assert rpc.transact(*pair(n))["result"][-1].get("error") is None, f"transaction {n}"
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
     host.kill()
@@ -130,7 +131,7 @@ def test_full_disk_and_a_full_journal(host):
 
 
 def test_a_backup_while_it_runs(host, tmp_path):
-    """SQLite's own backup, by another process: it gets what is there, and what is acknowledged after it stays."""
+    """SQLite's backup by another process: the copy is complete, and later acknowledged transactions stay."""
     with Rpc(host.rundir / "db.sock") as rpc:
         rpc.transact(*pair(0))
         program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))"
@@ -147,7 +148,7 @@ def test_a_backup_while_it_runs(host, tmp_path):
 
 
 def layout(host, *commands):
-    """The layout of the database file when the commands have been done to it."""
+    """Runs SQL commands on the database file; returns its layout."""
     with contextlib.closing(sqlite3.connect(host.db)) as file:
         for command in commands:
             file.execute(command)
@@ -155,7 +156,7 @@ def layout(host, *commands):
         return file.execute("PRAGMA user_version").fetchone()[0]
 
 
-def test_a_file_of_before_there_was_a_journal(host):
+def test_a_file_without_a_journal(host):
     with Rpc(host.rundir / "db.sock") as rpc:
         rpc.transact(*pair(0))
     host.stop()
@@ -171,9 +172,10 @@ def test_a_file_of_before_there_was_a_journal(host):
         assert set(numbers(rpc)) == {0, 1}
 
 
-def test_a_reader_that_stops_is_cut_off(lab, monkeypatch):
-    """64 MiB may wait for it. Whoever reads is served on, and the daemon does not grow with what was written."""
-    # AddressSanitizer keeps what was freed, up to so much, and it counts as resident.
+def test_a_client_that_stops_reading_is_disconnected(lab, monkeypatch):
+    """64 MiB may wait for a client. Other clients are served, and the daemon's memory does not grow with the
+    transactions."""
+    # AddressSanitizer keeps freed memory up to this amount, which counts as resident.
     monkeypatch.setenv("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16")
     host = lab.host("h").start()
 
@@ -197,8 +199,8 @@ def test_a_reader_that_stops_is_cut_off(lab, monkeypatch):
                 assert slow.receive() is not None
 
 
-def test_many_connections_do_not_lock_out_the_one(host):
-    """More clients than the daemon takes are refused, and those that are in are served."""
+def test_too_many_connections_do_not_disturb_the_present_ones(host):
+    """Clients above the limit are refused, and the connected ones are served."""
     with Rpc(host.rundir / "db.sock") as first:
         others = []
         try:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What sessions have with each other, beside Debian's ovsdb-server: locks, waits that other sessions end, and monitors
-whose conditions change. Both servers get the same random messages by three connections, and must tell each of
-them the same after every one. HEDDLE_SEED and HEDDLE_TWIN_MESSAGES choose which and how many."""
+"""Interactions of sessions compared with Debian's ovsdb-server: locks, waits that other sessions satisfy, and monitors
+whose conditions change. Both servers get the same random messages on three connections, and must send each connection
+the same after every message. HEDDLE_SEED and HEDDLE_TWIN_MESSAGES select the messages and their number."""
 import json
 import os
 import random
@@ -13,22 +13,22 @@ MESSAGES = int(os.environ.get("HEDDLE_TWIN_MESSAGES", "600"))
 ROWS = [f"00000000-0000-4000-8000-00000000000{n}" for n in range(3)]
 SESSIONS = 3
 LOCKS = ("one", "two")
-LONG = 600_000  # ms: such a wait ends by another's change or with its session
+LONG = 600_000  # ms: a wait that ends by another session's change or with its session
 
 
 def told(message):
-    """Without what may differ: words of errors, the ids of transactions."""
+    """The message without the parts that may differ: error details, transaction ids."""
     message = normal({k: v for k, v in message.items() if v is not None})
     if isinstance(message.get("error"), dict):
         message["error"] = message["error"]["error"]
     if isinstance(message.get("result"), list) and len(message["result"]) == 3 and isinstance(message["result"][1], str):
-        message["result"][1] = "ID"  # of monitor_cond_since: found, which transaction, rows
+        message["result"][1] = "ID"  # of monitor_cond_since: found, transaction id, rows
     return json.dumps(message, sort_keys=True)
 
 
 class Replica:
-    """What a client that follows a monitor has for the table's rows: how many messages told of it does not matter (the peer
-    puts what several transactions did into one)."""
+    """A monitoring client's copy of the table's rows. The number of update messages does not matter (the peer combines
+    several transactions in one message)."""
 
     def __init__(self, rows):
         self.rows = {uuid: row["initial"] for uuid, row in rows.get("TwinRoot", {}).items()}
@@ -40,7 +40,7 @@ class Replica:
             if kind == "delete":
                 del self.rows[uuid]
             else:
-                self.rows[uuid] = self.rows.get(uuid, {}) | row  # columns of one value: what has changed replaces it
+                self.rows[uuid] = self.rows.get(uuid, {}) | row  # scalar columns: the update has the new value
 
 
 class Side:
@@ -50,7 +50,7 @@ class Side:
         self.path = path
         self.sessions = [Rpc(path) for _ in range(SESSIONS)]
         self.replicas = [{} for _ in range(SESSIONS)]
-        self.asked = {}  # id of a request for a monitor -> its name
+        self.asked = {}  # id of a monitor request -> the monitor's name
         self.rounds = 0
 
     def send(self, session, message):
@@ -66,7 +66,7 @@ class Side:
         return self.settle()
 
     def take(self, session, message):
-        """Whether it is more than news of a monitor."""
+        """True for a message that is not a monitor's update."""
         if str(message.get("method")).startswith("update"):
             self.replicas[session][message["params"][0]].apply(message["params"][-1])
             return False
@@ -76,8 +76,8 @@ class Side:
         return True
 
     def settle(self):
-        """What each session has been told, and what its monitors have come to. A server looks at waits and monitors when
-        it has answered what had come: whoever is answered three times has been told."""
+        """The messages to each session, and the state of its monitors. A server handles waits and monitors after its
+        pending requests, so after three replies a session has all updates."""
         news = [[] for _ in self.sessions]
         for _ in range(3):
             self.rounds += 1
@@ -91,13 +91,14 @@ class Side:
 
 
 class Game:
-    """Which message comes next, from what is under way."""
+    """Selects the next message by the state of the sessions."""
 
     def __init__(self, dice):
         self.dice = dice
         self.number = 0
         self.monitors = [set() for _ in range(SESSIONS)]
-        self.locks = {name: ([], set()) for name in LOCKS}  # owner, then who waits, each with "stole"; who must unlock
+        # By name: the holder and the waiting sessions, each with "stole"; the sessions that must unlock.
+        self.locks = {name: ([], set()) for name in LOCKS}
 
     def where(self):
         return [["i", self.dice.choice(["<", ">=", "==", "!="]), self.dice.randint(0, 4)]] if self.dice.random() < 0.8 else []
@@ -127,7 +128,7 @@ class Game:
         if session not in asked:
             steal = self.dice.random() < 0.4
             if steal and queue and queue[0][1]:
-                queue.pop(0)  # who stole it does not wait for it
+                queue.pop(0)  # a thief does not wait for the lock
             queue.insert(0 if steal else len(queue), (session, steal))
             asked.add(session)
             return self.request("steal" if steal else "lock", name)
@@ -137,7 +138,7 @@ class Game:
         return self.request("unlock", name)
 
     def waits(self, session, name):
-        """Whoever waits stays: when one of them gives up, the peer tells the owner once more that it has the lock."""
+        """A waiting session does not unlock: the peer would notify the holder once more that it has the lock."""
         return session in [s for s, _ in self.locks[name][0][1:]]
 
     def forget(self, session, name):
@@ -152,7 +153,8 @@ class Game:
         return self.request("transact", "Open_vSwitch", *operations)
 
     def make_wait(self, _session):
-        """What follows the wait matters to no other: of several that end at once either server has its own order."""
+        """The operations after the wait do not affect other waits, since each server has its own order for waits that
+        end at once."""
         return self.request("transact", "Open_vSwitch", self.wait(self.dice.choice([0, LONG, LONG])), MARK)
 
     def make_monitor(self, session):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine beside Debian's ovsdb-server: both get the same random transactions, and must give the same answers, come to
-the same rows, and tell their monitors the same. HEDDLE_SEED and HEDDLE_TWIN_TRANSACTIONS choose which and how many."""
+"""The engine compared with Debian's ovsdb-server: both get the same random transactions, and must have the same
+replies, rows and monitor updates. HEDDLE_SEED and HEDDLE_TWIN_TRANSACTIONS select the transactions and their number."""
 import json
 import os
 import random
@@ -9,12 +9,12 @@ from rpc import Rpc
 from twin_grammar import MARK, NOWHERE, PLAYED, TABLES, Grammar, normal
 
 TRANSACTIONS = int(os.environ.get("HEDDLE_TWIN_TRANSACTIONS", "500"))
-# Conditions of the monitors that have some; TwinMark is followed whole.
+# The conditions of conditional monitors; TwinMark is monitored completely.
 LOOKED_FOR = {"TwinRoot": [["i", ">", 0], ["b", "==", True]], "TwinLeaf": [["a", "<=", 3]], "TwinHolder": [["note", "!=", "a"]]}
 
 
 class Follower:
-    """What one monitor is told."""
+    """The updates of one monitor."""
 
     def __init__(self, path, method):
         self.rpc = Rpc(path)
@@ -27,8 +27,8 @@ class Follower:
         assert reply["error"] is None, reply
 
     def until_marked(self):
-        """All news up to that of the mark. The peer may put two transactions into one message: the mark's table is none
-        that others touch, so the news are the same."""
+        """All updates up to the mark's. The peer may combine transactions in one message; since no other transaction
+        changes the mark's table, the updates are the same."""
         news = {}
         while "TwinMark" not in news:
             message = self.rpc.receive()
@@ -58,7 +58,7 @@ class Twin:
 
 
 def changed(before, after):
-    """Rows that have another version."""
+    """The rows with a new version."""
     return {(t, u) for t, rows in after.items() for u, (_, version) in rows.items() if before[t].get(u, (0, 0))[1] != version}
 
 
@@ -66,14 +66,14 @@ def content(rows):
     return {t: {u: row for u, (row, _) in of.items()} for t, of in rows.items()}
 
 
-# Ways to say that an operation is not well formed. Of several mistakes in one operation the two servers may find
-# different ones first, and docs/compatibility.md tells of words that differ; all other words must be the same.
+# Error strings for a malformed operation. Of several mistakes in one operation the servers may report different ones,
+# and docs/compatibility.md lists differing strings; all other error strings must be equal.
 MALFORMED = {"syntax error", "ovsdb error", "constraint violation", "unknown column", "unknown table", "unknown function",
              "unknown operation", "unknown mutator"}
 
 
 def alike(theirs, ours):
-    """Whether two results of one operation, or of the whole commit, say the same."""
+    """True when two results of one operation, or of the commit, are equivalent."""
     if isinstance(theirs, dict) and isinstance(ours, dict) and "error" in theirs and "error" in ours:
         return theirs["error"] == ours["error"] or {theirs["error"], ours["error"]} <= MALFORMED
     return normal(theirs) == normal(ours)
@@ -98,7 +98,7 @@ def test_the_same_answers(twins):
         after = [ours.rows(), theirs.rows()]
         assert content(after[0]) == content(after[1]), f"{told}\nHeddle {content(after[0])}\npeer   {content(after[1])}"
         mine, peer = (changed(b, a) for b, a in zip(before, after, strict=True))
-        # The peer gives a row another version, too, when a weak reference was written to it that leads nowhere.
+        # The peer also changes a row's version when a dangling weak reference was written to it.
         idle = {(t, u) for t, u in peer - mine if content(before[0])[t].get(u) == content(after[0])[t][u]}
         assert mine == peer - idle, f"{told}: versions"
         for mine, peer in zip(ours.followers, theirs.followers, strict=True):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""python3-ovsdbapp itself, the library by which OpenStack's Neutron works on the database: its calls, each in a transaction
-of its own and many in one, its events, over a unix socket and over TCP."""
+"""python3-ovsdbapp, the database library of OpenStack's Neutron: its calls, in single and common transactions, and its
+events, over a unix socket and over TCP."""
 import contextlib
 
 import pytest
 from net import TIME_SCALE, wait_until
 
-pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # the library's own
-TIMEOUT = 15 * TIME_SCALE  # seconds, of each call
+pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # of the library
+TIMEOUT = 15 * TIME_SCALE  # seconds for each call
 
 
 @pytest.fixture(params=["unix", "tcp"])
@@ -19,7 +19,7 @@ def host(lab, request):
 
 @contextlib.contextmanager
 def connect(host, server):
-    """The library's API of Open_vSwitch by a connection from the host's namespace; its handler of events is in .events."""
+    """The library's API of Open_vSwitch by a connection in the host's namespace; .events is its event handler."""
     from ovsdbapp.backend.ovs_idl import connection, event
     from ovsdbapp.schema.open_vswitch import impl_idl
 
@@ -32,8 +32,8 @@ def connect(host, server):
             self.events.notify(what, row, updates)
 
     class Api(impl_idl.OvsdbIdl):
-        """A class of its own: the library keeps the connection in the class."""
-    with host.ns.entered():  # sockets and threads that are made here stay there
+        """A separate class for each test, because the library keeps the connection in the class."""
+    with host.ns.entered():  # sockets and threads created here stay in the namespace
         idl = Idl.from_server(server, "Open_vSwitch")
         api = Api(connection.Connection(idl, timeout=TIMEOUT))
     api.events = idl.events
@@ -98,7 +98,7 @@ def test_records(host, api):
     assert do(api.db_get("Bridge", "br0", "other_config")) == {}
     do(api.add_port("br0", "i1"))
     do(api.db_set("Interface", "i1", ("type", "internal"), ("external_ids", {"iface-id": "port-2"})))
-    do(api.db_set("Port", "i1", ("tag", 4095), ("vlan_mode", "trunk"), ("trunks", [4095])))  # a dead port of Neutron's
+    do(api.db_set("Port", "i1", ("tag", 4095), ("vlan_mode", "trunk"), ("trunks", [4095])))  # Neutron's dead port
     assert host.ask("get", "Port", "i1", "tag", "vlan_mode", "trunks").split() == ["4095", "trunk", "[4095]"]
     do(api.db_set("Port", "i1", ("tag", 7), ("other_config", {"net_uuid": "n1", "segmentation_id": "7"})))
     assert do(api.db_list("Port", ["i1"], columns=["name", "tag"])) == [{"name": "i1", "tag": 7}]
@@ -130,7 +130,7 @@ def test_many_calls_in_one_transaction(host, api):
 
 def test_a_port_without_device_is_reported(host, api):
     do(api.add_br("br0", datapath_type=host.lab.datapath_type))
-    do(api.add_port("br0", "nowhere"))  # the library itself looks for -1 and gets [-1]: it says nothing
+    do(api.add_port("br0", "nowhere"))  # the library compares ofport with -1 and gets [-1], so it reports nothing
     assert do(api.db_get("Interface", "nowhere", "ofport")) == -1
     assert "nowhere" in do(api.db_get("Interface", "nowhere", "error"))
 
@@ -160,7 +160,7 @@ def test_it_reconnects_to_a_new_daemon(host, api):
     before = api.idl.change_seqno
     host.stop()
     host.start(*(["--remote=ptcp:6640:127.0.0.1"] if host.server.startswith("tcp") else []))
-    # A transaction that finds it disconnected is tried again at growing intervals, which may take longer than its timeout.
+    # A transaction without a connection is repeated at growing intervals, which may take longer than its timeout.
     wait_until(lambda: api.idl.change_seqno != before, 15, "the library has read the database anew")
     do(api.br_set_external_id("br0", "after", "restart"))
     assert host.get("Bridge", "br0", "external_ids:after") == "restart"

@@ -14,7 +14,7 @@ MEGABYTES = round(30 / TIME_SCALE)
 
 
 def patch(host, bridge, name, peer, **columns):
-    """As ovs-vsctl(8) has it."""
+    """The commands of ovs-vsctl(8) for one end."""
     host.vsctl("add-port", bridge, name, *[f"{k}={v}" for k, v in columns.items()], "--", "set", "Interface", name, "type=patch",
                f"options:peer={peer}")
 
@@ -26,18 +26,18 @@ def join(host, a="br0", b="br1", one="patch0", two="patch1"):
 
 
 def counters(host, port):
-    """(packets in, packets out) as the datapath counts them now."""
+    """(packets in, packets out) of the datapath's counters."""
     row = next(line.split() for line in host.ask("port-stats").splitlines() if line.split()[:1] == [port])
     return int(row[3]), int(row[5])
 
 
 def calm(host, *ports, seconds=20):
-    """Waits until these ports' counters stand still: whatever circulated is gone."""
+    """Waits until these ports' counters stop: no frame circulates."""
     seen = []
 
     def still():
         seen.append([counters(host, p) for p in ports])
-        return seen[-2:-1] == seen[-1:]  # asking takes a hundred times as long as a way round
+        return seen[-2:-1] == seen[-1:]  # a query takes a hundred times as long as one loop
     wait_until(still, seconds, "nothing circulates any more")
 
 
@@ -51,7 +51,7 @@ def host(lab):
 
 @pytest.fixture
 def guests(host):
-    """Two on each bridge, and the bridges joined."""
+    """Two guests on each of two joined bridges."""
     guests = [host.guest(f"br{n // 2}", f"vm{n}", f"10.0.0.{n + 1}/24") for n in range(4)]
     join(host)
     settle(host, "br0", guests)
@@ -74,7 +74,7 @@ def test_flood_and_unicast(host, guests):
     guests[0].reaches("10.0.0.4")
 
 
-def test_what_the_rows_tell(host, guests):
+def test_status_of_the_rows(host, guests):
     for port, peer in (("patch0", "patch1"), ("patch1", "patch0")):
         wait_until(lambda port=port: link(host, port) == "up", 5, f"{port} has a link")
         assert host.get("Interface", port, "admin_state") == "up"
@@ -87,7 +87,8 @@ def test_what_the_rows_tell(host, guests):
 
 
 def test_devices_of_patch_ports_are_not_the_hosts(host, guests):
-    """Whatever the datapath makes of them: no addresses, and nothing of a guest's reaches the host by them."""
+    """Devices that a datapath makes for them have no addresses, and no frame of a guest reaches the host through
+    them."""
     before = host.ns.devices()
     assert "patch0" not in before and "patch1" not in before
     for device in before:
@@ -99,7 +100,7 @@ def test_devices_of_patch_ports_are_not_the_hosts(host, guests):
 
 
 def test_counters(host, guests):
-    """What one end sends the other receives."""
+    """The frames sent by one end are received by the other."""
     calm(host, "patch0", "patch1")
     in0, out0 = counters(host, "patch0")
     in1, out1 = counters(host, "patch1")
@@ -166,7 +167,7 @@ def test_tcp(host, family):
 
 
 def test_tcp_with_the_host_behind_a_patch(host):
-    """libvirt's and Neutron's usual picture: guests on one bridge, the host's address on another."""
+    """The usual set-up of libvirt and Neutron: guests on one bridge, the host's address on another."""
     one = host.guest("br1", "vm1", "10.0.0.1/24")
     join(host)
     host.ns.ip("addr add 10.0.0.9/24 dev br0")
@@ -234,7 +235,7 @@ def test_peer_that_is_missing(host):
     wait_until(lambda: joined(guests), 5, "frames pass")
 
 
-def test_peer_goes_and_comes_again(host, guests):
+def test_peer_is_removed_and_added_again(host, guests):
     for _ in range(2):
         guests[3].send(frame(DST))
         host.wait_learned(DST, "patch0", "br0")
@@ -247,7 +248,7 @@ def test_peer_goes_and_comes_again(host, guests):
     assert apart(host, guests)
 
 
-def test_peer_is_another(host, guests):
+def test_peer_is_changed(host, guests):
     """options:peer is changed on one end, on both, and back."""
     host.vsctl("set Interface patch1 options:peer=patch9")
     wait_until(lambda: link(host, "patch0") == link(host, "patch1") == "down", 5, "neither end has a link")
@@ -262,7 +263,7 @@ def test_peer_is_another(host, guests):
     assert link(host, "patch1") == "down"
 
 
-def test_bridge_of_the_peer_goes_and_comes(host, guests):
+def test_bridge_of_the_peer_is_removed_and_added(host, guests):
     host.vsctl("del-br br1")
     wait_until(lambda: link(host, "patch0") == "down", 5, "no link without a peer")
     assert who_gets(guests[0], guests, SRC) == untagged(guests[1])
@@ -274,7 +275,7 @@ def test_bridge_of_the_peer_goes_and_comes(host, guests):
 
 
 def test_long_names(host):
-    """They are no devices' names: Neutron's are longer than 15 characters."""
+    """Names of patch ports are not device names: Neutron's are longer than 15 characters."""
     guests = [host.guest(f"br{n}", f"vm{n}") for n in (0, 1)]
     join(host, one="int-br-provider-network", two="phy-br-provider-network")
     wait_until(lambda: who_gets(guests[0], guests, SRC) == untagged(guests[1]), 10, "frames pass")
@@ -284,7 +285,7 @@ def error(host, port):
     return host.get("Interface", port, "error")
 
 
-def test_what_cannot_work_is_said(host):
+def test_errors_of_impossible_peers(host):
     bad = host.vsctl("add-port br0 patch0 -- set Interface patch0 type=patch", check=False)
     assert bad.returncode == 1 and "patch0" in bad.stderr
     assert "options:peer" in error(host, "patch0")
@@ -296,7 +297,7 @@ def test_what_cannot_work_is_said(host):
 
 
 def test_bridges_on_different_datapaths(host):
-    """Refused, with a remedy, and put right by it."""
+    """Refused with a remedy in the error, which works."""
     types = set(re.findall(r"\w+", host.get("Open_vSwitch", ".", "datapath_types"))) & {"kernel", "user"}
     other = (types - {host.lab.datapath_type}).pop() if len(types) > 1 else None
     if other is None:
@@ -318,12 +319,13 @@ def test_bridges_on_different_datapaths(host):
 
 @pytest.mark.parametrize("pairs", [2, 3])
 def test_loop(host, guests, pairs):
-    """Bridges joined more than once: every frame ends, and is counted; the switch can be spoken to, and put right."""
+    """Bridges joined more than once: every frame ends and is counted; the switch responds, and the loop can be
+    removed."""
     for n in range(1, pairs):
         join(host, one=f"loop{n}", two=f"pool{n}")
     ports = ["patch0", "patch1", *[f"{w}{n}" for n in range(1, pairs) for w in ("loop", "pool")]]
     for n in range(20):
-        with contextlib.suppress(OSError):  # no buffer space: the kernel is as busy as it gets
+        with contextlib.suppress(OSError):  # no buffer space: the kernel is busy
             guests[0].send(frame(mac(100 + n)))
     host.vsctl("list-br")
     calm(host, *ports)
@@ -346,7 +348,7 @@ def test_ring_of_bridges(host, guests):
     wait_until(lambda: joined(guests), 5, "without the loop it is a switch again")
 
 
-# --- lives ---
+# --- restarts and changes ---
 
 def test_restart(host, guests):
     host.kill()
@@ -371,7 +373,7 @@ def test_killed_under_a_stream(outliving, host, guests):
 
 
 def test_other_end_changes_while_frames_pass(host, guests):
-    """Ports and pairs that come and go elsewhere are not noticed."""
+    """Adding and removing other ports and pairs does not disturb the traffic."""
     host.add_br("br2")
     guests[0].reaches("10.0.0.4")
     known(guests[0], guests[1])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ingress_policing_*: what a port may bring. Frames are counted against the token bucket's own arithmetic; no clock decides."""
+"""ingress_policing_*: limits on a port's ingress. Passed frames are compared with the token bucket's bound, not with a
+clock."""
 import pytest
 from bursts import OVERSHOOT, burst
 from lab import transfer, untagged, wait_until, who_gets
@@ -30,7 +31,7 @@ def lost(host):
 
 
 def accounted(host, result, before):
-    """Every frame that did not come is counted, as policed (or as one that the machine was too busy for)."""
+    """Every missing frame is counted as policed (or was lost in the kernel's backlog)."""
     missing = result.sent - result.received
 
     def all_told():
@@ -53,7 +54,7 @@ def test_rate_and_burst(host, guests):
 
 
 def test_the_average_holds(host, guests):
-    """Twice the burst and more goes through in the end: the bucket fills again."""
+    """More than twice the burst passes in the end: the bucket refills."""
     police(host, rate=2000, burst=200)
     passed = 0
 
@@ -67,7 +68,7 @@ def test_the_average_holds(host, guests):
 
 
 def test_frame_longer_than_the_burst(host, guests):
-    """It passes when the bucket is not empty, and is paid for afterwards."""
+    """The frame passes when the bucket is not empty, and overdraws it."""
     police(host, rate=100, burst=2)
 
     def passes():
@@ -78,7 +79,7 @@ def test_frame_longer_than_the_burst(host, guests):
     assert result.received < 50
 
 
-def test_burst_of_none_is_the_usual_one(host, guests):
+def test_burst_of_zero_is_the_default(host, guests):
     """8,000 kbit when the column is 0 (ovs-vswitchd.conf.db(5))."""
     police(host, rate=1000)
     result = burst(*guests, 700)  # 5,600 kbit
@@ -98,7 +99,7 @@ def test_packets(host, guests):
 
 
 def test_both_kinds(host, guests):
-    """Whichever bucket is empty."""
+    """Either empty bucket drops."""
     police(host, rate=100000, burst=100000, kpkts_rate=1, kpkts_burst=1)
     assert burst(*guests, 1500, size=60).received < 1500
     police(host, rate=100, burst=100, kpkts_rate=1000, kpkts_burst=1000)
@@ -123,7 +124,7 @@ def test_changed_live(host, guests):
     burst(*guests, 500).is_whole()
 
 
-def test_other_ports_and_the_way_back_are_free(host, guests):
+def test_other_ports_and_the_other_direction_are_not_limited(host, guests):
     one, two = guests
     police(host, rate=100, burst=100)
     burst(two, one, 300).is_whole()
@@ -146,7 +147,7 @@ def test_after_a_restart(host, guests):
 
 
 def test_tcp_keeps_to_it(host, guests):
-    """Segments of 64 kB are as many bytes as they will be on the wire."""
+    """A 64 kB GSO packet counts with its bytes on the wire."""
     rate, size = 20_000 * KBIT, 2_000 * KBIT
     police(host, rate=rate // KBIT, burst=size // KBIT)
     one, two = guests
@@ -158,7 +159,7 @@ def test_tcp_keeps_to_it(host, guests):
     print(f"{seconds:.2f} s policed, {fast:.2f} s the other way")
 
 
-def test_a_segment_is_as_many_packets_as_it_will_be(host, guests):
+def test_a_gso_packet_counts_its_segments(host, guests):
     rate = 1000
     police(host, kpkts_rate=1, kpkts_burst=1)
     one, two = guests
@@ -168,7 +169,7 @@ def test_a_segment_is_as_many_packets_as_it_will_be(host, guests):
 
 
 def test_of_the_host(host, guests):
-    """The bridge's own port is a port like the others: what the host sends is policed."""
+    """The bridge's own port is a port like the others: the host's frames are policed."""
     two = guests[1]
     host.ns.ip("addr add 10.0.0.9/24 dev br0")
     host.ns.ip("link set br0 up")
@@ -180,7 +181,7 @@ def test_of_the_host(host, guests):
 
 
 def test_of_a_tunnel(lab):
-    """What the other host sends is policed after the outer header is gone."""
+    """Frames from the other host are policed after decapsulation."""
     (_, b), guests = lab.overlay()
     guests[0].reaches("10.0.0.2")
     police(b, "vx", rate=1000, burst=100)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ports that come, go and vanish; large frames; packets that do not fit; UDP as guests send it."""
+"""Ports that are added and removed, devices that vanish, large frames, packets that do not fit, and the guests' UDP."""
 import hashlib
 import os
 import socket
@@ -24,7 +24,7 @@ def host(bridged):
 
 
 class Stream:
-    """Numbered frames from one guest to another, each sent once the one before has arrived: none may be lost."""
+    """Numbered frames from one guest to another, each sent after the arrival of the previous one: none may be lost."""
 
     def __init__(self, source, sink):
         self.source, self.sink = source, sink
@@ -53,7 +53,7 @@ class Stream:
 
 
 def test_ports_come_and_go_under_load(host):
-    """Traffic between two ports does not notice what happens to others."""
+    """Changes of other ports do not disturb the traffic between two ports."""
     one, two = host.guest("br0", "vm1"), host.guest("br0", "vm2")
     others = [host.guest("br0", f"ot{i}") for i in range(4)]
     with Stream(one, two) as stream:
@@ -78,7 +78,7 @@ def test_bridges_come_and_go_under_load(host):
 
 
 @pytest.mark.core
-def test_removed_port_lets_its_device_go(host):
+def test_removed_port_releases_its_device(host):
     one, two, three = (host.guest("br0", f"vm{i}") for i in (1, 2, 3))
     settle(host, "br0", [one, two, three])
     who_gets(two, [one], DST)
@@ -92,7 +92,7 @@ def test_removed_port_lets_its_device_go(host):
 
 
 @pytest.mark.core
-def test_device_that_vanishes_is_taken_up_again(host):
+def test_device_that_returns_is_used_again(host):
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     one.reaches("10.0.0.2")
     number = host.get("Interface", "vm2", "ofport")
@@ -135,7 +135,7 @@ def test_port_before_its_device(host):
     assert int(host.get("Interface", "late", "ofport")) > 0
 
 
-def test_link_state_is_told(host):
+def test_link_state_is_reported(host):
     guest = host.guest("br0", "vm1")
     wait_until(lambda: host.get("Interface", "vm1", "link_state") == "up", 5, "link up")
     guest.ns.ip("link set eth0 down")
@@ -157,7 +157,7 @@ def device_mtu(host, device):
 
 @pytest.mark.core
 @pytest.mark.parametrize("mtu", [1400, 2000])
-def test_mtu_request_of_a_device_that_is_not_ours(host, mtu):
+def test_mtu_request_of_a_foreign_device(host, mtu):
     guest = host.guest("br0", "vm1")
     host.vsctl(f"set Interface vm1 mtu_request={mtu}")
     assert device_mtu(host, "vm1") == mtu
@@ -170,7 +170,7 @@ def test_mtu_request_of_a_device_that_is_not_ours(host, mtu):
     assert device_mtu(host, "vm1") == mtu, "not wanted any more is not unwanted"
 
 
-def test_mtu_request_that_cannot_be_had(host):
+def test_impossible_mtu_request(host):
     one, two = host.guest("br0", "vm1"), host.guest("br0", "vm2")
     settle(host, "br0", [one, two])
     host.vsctl("set Interface vm1 mtu_request=70000", check=False)
@@ -182,7 +182,7 @@ def test_mtu_request_that_cannot_be_had(host):
 
 
 @pytest.mark.parametrize("kind", ["internal", "tap"])
-def test_mtu_request_of_our_devices(host, kind):
+def test_mtu_request_of_internal_devices(host, kind):
     host.vsctl(f"add-port br0 own0 -- set Interface own0 type={kind} mtu_request=1400")
     assert device_mtu(host, "own0") == 1400
     host.vsctl("set Interface own0 mtu_request=1450")
@@ -200,7 +200,7 @@ def test_statistics_count(host):
         return int(host.get("Interface", port, f"statistics:{key}"))
 
     def live(port):
-        """Packets in and out as the datapath counts them now; the database follows."""
+        """Packets in and out of the datapath's counters, which the database follows."""
         row = next(line.split() for line in host.ask("port-stats").splitlines() if line.split()[:1] == [port])
         return int(row[3]), int(row[5])
     rx, tx = live("vm1")[0], live("vm2")[1]
@@ -250,7 +250,7 @@ def test_frame_larger_than_a_port_takes_is_counted(host):
 
 @FAMILIES
 def test_too_big_for_the_tunnel_is_answered(lab, family):
-    """Underlay 1500: 1450 is left for the guest (RFC 7348 section 4.3); the guest is told by ICMP."""
+    """Underlay MTU 1500 leaves 1450 for the guest (RFC 7348 section 4.3), which gets an ICMP error."""
     host, far = lab.host("h"), KernelVtep(lab, "far")
     lab.underlay(host, far, mtu=1500)
     host.start()
@@ -277,8 +277,8 @@ def test_too_big_for_the_tunnel_is_answered(lab, family):
 @pytest.mark.core
 @FAMILIES
 @pytest.mark.parametrize("path", ["local", "vxlan"])
-def test_udp_with_unfinished_checksums(lab, family, path):
-    """Guests' kernels leave UDP checksums to the device; the receiver's kernel throws away what is wrong."""
+def test_udp_with_partial_checksums(lab, family, path):
+    """Guests' kernels leave UDP checksums to the device; the receiver's kernel drops wrong ones."""
     a = lab.host("a")
     hosts = [a]
     if path == "vxlan":
@@ -298,7 +298,7 @@ def test_udp_with_unfinished_checksums(lab, family, path):
     with one.ns.socket(kind, socket.SOCK_DGRAM) as sender, two.ns.socket(kind, socket.SOCK_DGRAM) as sink:
         sink.bind((to, 6000))
         sink.settimeout(3 * TIME_SCALE)
-        for size in (0, 1, 2, 3, 31, 32, 100, 999, 1000, 1400, 3000):  # the last in fragments
+        for size in (0, 1, 2, 3, 31, 32, 100, 999, 1000, 1400, 3000):  # the last is sent in fragments
             data = hashlib.sha512(str(size).encode()).digest() * 60
             sender.sendto(data[:size], (to, 6000))
             assert sink.recv(65536) == data[:size], f"{size} bytes"
@@ -315,7 +315,7 @@ def test_idle_means_idle(host):
 
     def share():
         before, begin = cpu_seconds(), time.monotonic()
-        with pytest.raises(subprocess.TimeoutExpired):  # it does not end in these three seconds
+        with pytest.raises(subprocess.TimeoutExpired):  # it must not end within three seconds
             host.process.wait(3)
         return (cpu_seconds() - before) / (time.monotonic() - begin)
     wait_until(lambda: share() < 0.02, 12, "the daemon uses less than 2 % of a core")

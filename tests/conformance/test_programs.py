@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that drive Open vSwitch by its ovs-vsctl, themselves, from Debian's packages: mininet, and ifupdown with the script of
+"""Programs from Debian's packages that configure Open vSwitch by ovs-vsctl: mininet, and ifupdown with the script of
 openvswitch-switch."""
 import os
 import re
@@ -9,7 +9,7 @@ from net import Failure
 from sandbox import Sandbox
 from stock import fetch, unpack
 
-# With processes of its own, since it ends some by their name, and with the kernel's settings read-only.
+# In a process namespace of its own, since it kills processes by name, and with the kernel's settings read-only.
 MININET = r"""
 exec unshare --pid --fork --kill-child --mount-proc sh -c '
   mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec /usr/bin/python3 {script}'
@@ -29,7 +29,7 @@ def host(lab):
 
 
 def run_mininet(host, program):
-    """Runs a program of the Mininet API; returns what ovs-vsctl was asked and the text that it printed."""
+    """Runs a program of the Mininet API; returns the calls of ovs-vsctl and the printed text."""
     sandbox = Sandbox(host, "mininet", packages("mininet"))
     script = sandbox.dir / "program.py"
     script.write_text("from mininet.link import OVSLink\nfrom mininet.net import Mininet\nfrom mininet.node import OVSBridge\n"
@@ -102,7 +102,7 @@ iface mgmt inet static
     ovs_options vlan_mode=access
     ovs_extra set Port ${{IFACE}} tag=8
 """
-# The script would start Debian's service of Open vSwitch, if it is installed, unless it is told that it runs.
+# The script would start Debian's service of Open vSwitch, if installed, unless the service seems to run.
 IFUPDOWN = r"""
 for program in systemctl service; do printf '#!/bin/sh\n' >/usr/bin/$program; chmod +x /usr/bin/$program; done
 mkdir -p /run/network /etc/network/if-pre-up.d /etc/network/if-post-down.d
@@ -118,7 +118,7 @@ ovs-vsctl list-br
 
 
 def test_ifupdown(host):
-    """ifup and ifdown of a bridge with a port and an internal port, as interfaces(5) names them."""
+    """ifup and ifdown of a bridge with a port and an internal port, in the words of interfaces(5)."""
     try:
         script = fetch().parents[1] / "usr/share/openvswitch/scripts/ifupdown.sh"
     except Failure as e:

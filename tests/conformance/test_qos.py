@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Egress QoS of type linux-htb: what leaves by a port waits until its rate allows it, and is not lost while the queue has room.
-Frames are counted against the token bucket's own arithmetic; no clock decides."""
+"""Egress QoS of type linux-htb: frames wait until the port's rate allows them, and are not lost while the queue has
+room. Passed frames are compared with the token bucket's bound, not with a clock."""
 import re
 
 import pytest
@@ -9,11 +9,11 @@ from lab import make_known, settle, transfer, wait_until
 from net import TIME_SCALE, frame
 
 MBIT = 1_000_000
-BURST = 500_000  # bits that may leave at once: what a shaper of these rates takes when it is not told
+BURST = 500_000  # bits that may leave at once: a shaper's default at these rates
 
 
 def shape(host, port, rate, queue=None, number=0, check=True):
-    """As ovs-vsctl(8) and libvirt have it: a QoS with one queue, both named on the way. `rate`: bit/s, None for none."""
+    """Like ovs-vsctl(8) and libvirt: a QoS with one queue, both with @names. `rate`: bit/s; None: no limit."""
     words = ["set", "Port", port, "qos=@q", "--", "--id=@q", "create", "QoS", "type=linux-htb"]
     if rate:
         words.append(f"other-config:max-rate={rate}")
@@ -38,7 +38,7 @@ def guests(pair):
 
 
 def fill(source, sink, count=300):
-    """Leaves so many frames waiting at a slow port."""
+    """Leaves this number of frames waiting at a slow port."""
     for _ in range(count):
         source.send(frame(source.mac, sink.mac, size=1000))
 
@@ -49,14 +49,14 @@ def error(host, port):
 
 
 def shaped(result, rate, size=BURST):
-    """All of it came, in order, and not faster than allowed."""
+    """All frames arrived, in order, and not faster than allowed."""
     result.is_whole()
     assert in_order(result)
     result.within(rate, size)
     assert result.seconds >= (result.bits(result.sent) / OVERSHOOT - size) / rate
 
 
-# --- what waits ---
+# --- waiting frames ---
 
 def test_burst_is_stretched_and_nothing_lost(host, guests):
     shape(host, "vm2", 8 * MBIT, {"max_rate": 8 * MBIT})
@@ -65,13 +65,13 @@ def test_burst_is_stretched_and_nothing_lost(host, guests):
 
 
 def test_rate_of_the_port_alone(host, guests):
-    """No queues: everything is in the default one."""
+    """Without queues, all frames use the default queue."""
     shape(host, "vm2", 8 * MBIT)
     shaped(burst(*guests, 600), 8 * MBIT)
 
 
 def test_rate_of_queue_0(host, guests):
-    """The queue is narrower than the port."""
+    """The queue's rate is lower than the port's."""
     shape(host, "vm2", 1000 * MBIT, {"max_rate": 8 * MBIT})
     shaped(burst(*guests, 600), 8 * MBIT)
 
@@ -81,14 +81,14 @@ def test_rate_of_the_port_is_the_limit(host, guests):
     shaped(burst(*guests, 600), 8 * MBIT)
 
 
-def test_burst_that_was_asked_for(host, guests):
-    """It is no wider than that."""
+def test_configured_burst(host, guests):
+    """The bucket is not larger than the configured burst."""
     shape(host, "vm2", 2 * MBIT, {"max_rate": 2 * MBIT, "burst": 100_000})
     shaped(burst(*guests, 150), 2 * MBIT, 100_000 + BURST // 4)
 
 
 def test_queue_that_is_not_0(host, guests):
-    """Frames that no policy gave a queue are bound by the port's rate only."""
+    """Frames without a queue by policy are limited by the port's rate only."""
     shape(host, "vm2", 1000 * MBIT, {"max_rate": 1 * MBIT}, number=5)
     result = burst(*guests, 300)
     result.is_whole()
@@ -96,7 +96,7 @@ def test_queue_that_is_not_0(host, guests):
 
 
 def test_queue_that_is_full(host, guests):
-    """There is an end to waiting: what finds no room is dropped and counted."""
+    """Frames that find the queue full are dropped and counted."""
     shape(host, "vm2", 1 * MBIT, {"max_rate": 1 * MBIT})
     result = burst(*guests, 1800, size=200, quiet=1)
     missing = result.sent - result.received
@@ -107,7 +107,7 @@ def test_queue_that_is_full(host, guests):
     print(f"{missing} frames lost, {counted} counted at vm2")
 
 
-def test_the_other_direction_and_other_ports_are_free(host, guests):
+def test_the_other_direction_and_other_ports_are_not_limited(host, guests):
     one, two = guests
     third = host.guest("br0", "vm3")
     settle(host, "br0", [one, two, third])
@@ -120,7 +120,7 @@ def test_the_other_direction_and_other_ports_are_free(host, guests):
 
 
 def test_tcp(host, guests):
-    """With the guests' offloads: the rate is kept to, and used."""
+    """With the guests' offloads: the rate is observed and used."""
     one, two = guests
     one.reaches("10.0.0.2")
     shape(host, "vm2", 40 * MBIT, {"max_rate": 40 * MBIT})
@@ -132,7 +132,7 @@ def test_tcp(host, guests):
 
 @pytest.mark.parametrize("way", ["to-the-host", "from-the-host"])
 def test_the_bridges_own_port(host, guests, way):
-    """Its egress is what the host receives."""
+    """The port's egress is the host's ingress."""
     one, _ = guests
     host.ns.ip("addr add 10.0.0.9/24 dev br0")
     host.ns.ip("link set br0 up")
@@ -162,8 +162,8 @@ def test_changed_and_removed_live(host, guests):
     assert result.bits(600) > BURST + 8 * MBIT * result.seconds, "faster than before"
 
 
-def test_port_goes_while_frames_wait(host, guests):
-    """And comes back; nothing is owed."""
+def test_port_is_removed_while_frames_wait(host, guests):
+    """And added again, without a backlog."""
     one, two = guests
     for _ in range(3):
         shape(host, "vm2", 100_000, {"max_rate": 100_000})
@@ -173,7 +173,7 @@ def test_port_goes_while_frames_wait(host, guests):
         burst(one, two, 100).is_whole()
 
 
-def test_qos_goes_while_frames_wait(host, guests):
+def test_qos_is_removed_while_frames_wait(host, guests):
     one, two = guests
     shape(host, "vm2", 100_000, {"max_rate": 100_000})
     fill(one, two)
@@ -183,7 +183,7 @@ def test_qos_goes_while_frames_wait(host, guests):
     assert result.bits(100) > BURST + 100_000 * result.seconds
 
 
-def test_device_that_vanishes_is_shaped_again(host, guests):
+def test_device_that_returns_is_shaped_again(host, guests):
     one, two = guests
     shape(host, "vm2", 1 * MBIT, {"max_rate": 1 * MBIT})
     two.unplug()
@@ -214,10 +214,10 @@ def test_after_a_restart(host, guests):
     assert result.bits(300) > BURST + MBIT * result.seconds
 
 
-# --- what the kernel and the rows say ---
+# --- state in the kernel and in the rows ---
 
 def root_qdisc(host, device):
-    """The line of tc about the device's root, without counters."""
+    """The line of tc for the device's root qdisc, without counters."""
     return [line for line in host.ns.run("tc", "qdisc", "show", "dev", device).stdout.splitlines()
             if "clsact" not in line and "ingress" not in line]
 
@@ -243,7 +243,7 @@ def test_queues_are_counted(host, guests):
 
 
 @pytest.mark.core
-def test_the_kernels_own_words(in_kernel, host, guests):
+def test_the_kernels_configuration(in_kernel, host, guests):
     before = root_qdisc(host, "vm2")
     shape(host, "vm2", 9 * MBIT, {"min_rate": 2 * MBIT, "max_rate": 7 * MBIT, "priority": 3})
     assert any("htb" in line for line in root_qdisc(host, "vm2"))
@@ -260,8 +260,8 @@ def test_the_kernels_own_words(in_kernel, host, guests):
     assert root_qdisc(host, "vm2") == before, "the device is as it was"
 
 
-def test_nothing_is_left_behind(in_kernel, host, guests):
-    """exit --cleanup takes the qdisc away, too."""
+def test_cleanup_removes_the_qdisc(in_kernel, host, guests):
+    """exit --cleanup also removes the qdisc."""
     before = root_qdisc(host, "vm2")
     shape(host, "vm2", 9 * MBIT, {"max_rate": 9 * MBIT})
     host.vsctl("exit --cleanup")
@@ -270,7 +270,7 @@ def test_nothing_is_left_behind(in_kernel, host, guests):
     assert root_qdisc(host, "vm2") == before
 
 
-def test_somebody_elses_qdisc_is_left_alone(in_kernel, host, guests):
+def test_a_foreign_qdisc_stays(in_kernel, host, guests):
     host.ns.run("tc", "qdisc", "add", "dev", "vm2", "root", "handle", "7:", "pfifo", "limit", "50")
     theirs = root_qdisc(host, "vm2")
     assert shape(host, "vm2", 9 * MBIT, {"max_rate": 9 * MBIT}, check=False).returncode == 1
@@ -285,7 +285,7 @@ def test_somebody_elses_qdisc_is_left_alone(in_kernel, host, guests):
 
 
 def test_ports_without_a_device_are_refused(lab, host, guests):
-    """A tunnel's rate is its underlay's affair."""
+    """A tunnel has no queue of its own; its underlay's device has."""
     host.vxlan("br0", "vx", remote_ip="192.0.2.99", key=10)
     host.vsctl("add-port br0 patch0 -- set Interface patch0 type=patch options:peer=patch1")
     for port in ("vx", "patch0"):
@@ -296,7 +296,7 @@ def test_ports_without_a_device_are_refused(lab, host, guests):
         wait_until(lambda port=port: error(host, port) == "", 5, "without it there is none")
 
 
-def test_types_without_effect_are_told_of(host, guests):
+def test_types_without_effect_are_reported(host, guests):
     host.vsctl("set Port vm2 qos=@q -- --id=@q create QoS type=linux-sfq")
     wait_until(lambda: "linux-sfq" in host.log.read_text() and "linux-htb" in host.log.read_text(), 5, "the log says so")
     burst(*guests, 300).is_whole()
@@ -304,7 +304,7 @@ def test_types_without_effect_are_told_of(host, guests):
     assert error(host, "vm2") == ""
 
 
-def test_a_rate_that_is_none(host, guests):
+def test_an_invalid_rate(host, guests):
     host.vsctl("set Port vm2 qos=@q -- --id=@q create QoS type=linux-htb other-config:max-rate=much")
     wait_until(lambda: "max-rate=much" in host.log.read_text() and "vm2" in host.log.read_text(), 5, "the log says so")
     burst(*guests, 300).is_whole()

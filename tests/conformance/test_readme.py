@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of the README's tour, typed as they stand, on two hosts as it describes them."""
+"""The commands of the README's tour, run unchanged on two hosts as in its description."""
 import os
 import re
 import shlex

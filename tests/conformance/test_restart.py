@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's life: killed and started again, ended in good order, two of them side by side, never two on one rundir."""
+"""The daemon's life: kill and restart, orderly end, two daemons side by side, never two on one rundir."""
 import time
 
 import pytest
@@ -17,7 +17,7 @@ def configured(lab):
 
 
 def configuration(host):
-    """What an operator has set, without what the daemon reports."""
+    """The operator's configuration, without the columns that the daemon writes."""
     return [host.ask(*c.split()) for c in (
         "--columns=name,datapath_type,other_config list Bridge",
         "--columns=name,tag,trunks,vlan_mode list Port", "--columns=name,type,options list Interface")]
@@ -34,7 +34,7 @@ def test_killed_and_restarted(lab, times):
         host.start()
         assert configuration(host) == before
         guests[0].reaches("10.0.0.2")
-        assert not guests[0].ping("10.0.0.3", timeout=0.3)  # another VLAN, still
+        assert not guests[0].ping("10.0.0.3", timeout=0.3)  # still another VLAN
     assert [host.get("Interface", g.device, "ofport") for g in guests] == numbers
     assert list(host.rundir.glob("*.ctl")) == [host.rundir / f"vswitchd.{daemon_pid(host)}.ctl"]
 
@@ -43,8 +43,8 @@ def daemon_pid(host):
     return int((host.rundir / "vswitchd.pid").read_text())
 
 
-def test_asked_and_changed_while_it_starts(lab):
-    """The database answers before the switch stands. A change waits until it is applied, and so does a command."""
+def test_queries_and_changes_during_the_start(lab):
+    """The database answers before the switch is ready. A change or a command waits until the switch applies it."""
     host, guests = configured(lab)
     host.kill()
     host.process = host.spawn()
@@ -66,7 +66,7 @@ def test_asked_and_changed_while_it_starts(lab):
 
 
 def test_killed_in_the_middle_of_changes(lab):
-    """What vsctl was told is done, stays done."""
+    """Changes that vsctl reported as done stay done."""
     host, guests = configured(lab)
     for n in range(5):
         host.vsctl(f"add-br b{n}")

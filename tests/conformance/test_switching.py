@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One bridge, four ports: who gets a frame, and what the switch learns from it."""
+"""One bridge, four ports: the receivers of frames, and learning."""
 import time
 
 import pytest
@@ -33,7 +33,7 @@ def test_floods_to_all_but_the_sender(switch, dst, size):
 
 
 @pytest.mark.core
-def test_learned_address_gets_its_frames_alone(switch):
+def test_only_the_learned_port_gets_a_frame(switch):
     host, g = switch
     who_gets(g[2], g, DST)
     host.wait_learned(DST, "vm3")
@@ -75,7 +75,7 @@ def test_static_entry_stays_where_it_is(switch):
     try:
         assert host.entry(DST)["age"] == "static"
         assert who_gets(g[0], g, SRC, DST) == untagged(g[1])
-        who_gets(g[3], g, DST)  # an impostor
+        who_gets(g[3], g, DST)  # a frame with the static entry's address as source, from another port
         host.vsctl("fdb-flush", "br0")
         assert who_gets(g[0], g, SRC, DST) == untagged(g[1])
         assert host.entry(DST)["port"] == "vm2"
@@ -156,7 +156,7 @@ def test_internal_port_is_a_device_of_the_host(switch):
 
 
 def test_the_table_is_shared_fairly(switch):
-    """A port that makes up addresses pushes out its own, not those of the others."""
+    """A port with many made-up addresses evicts its own entries, not those of other ports."""
     host, g = switch
     host.vsctl("set", "Bridge", "br0", "other_config:mac-table-size=64")
     try:

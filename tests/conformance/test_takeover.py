@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A datapath that outlives its daemon: nothing is lost while the daemon is away, what it left is taken over, and all of
-it can be removed. And one that shares its devices with other people's programs."""
+"""A datapath that outlives its daemon: no frame is lost without the daemon, the next daemon takes over the state, and
+all state can be removed. Also a datapath that shares its devices with other programs."""
 import shutil
 
 import pytest
@@ -24,10 +24,11 @@ def pair(host):
     return host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
 
 
-# --- nothing is lost ---
+# --- no losses ---
 
 def test_maps_of_another_layout_are_replaced(host, pair):
-    """An upgrade to a version with other maps: what the old one left forwards until the new one has it all, then goes."""
+    """An upgrade to a version with other maps: the old state forwards until the new daemon has configured everything,
+    and is then removed."""
     known(*pair)
     old = next(host.bpffs.glob("*/layout-*"))
     host.kill()
@@ -72,7 +73,7 @@ def test_another_binary_takes_over(host, pair, tmp_path):
 
 
 def test_stays_down(host, pair):
-    """SIGTERM, and no daemon: what is known goes on, also for guests that are new."""
+    """SIGTERM, and no daemon: forwarding by known addresses goes on, also for new guests."""
     third = host.guest("br0", "vm3", "10.0.0.3/24")
     guests = [*pair, third]
     known(*guests)
@@ -87,7 +88,7 @@ def test_stays_down(host, pair):
     known(*guests)
 
 
-# --- what is taken over ---
+# --- take-over ---
 
 def test_entries_are_taken_over_and_age(outliving):
     host = outliving.host("h").start()
@@ -105,7 +106,7 @@ def test_entries_are_taken_over_and_age(outliving):
 
 
 def test_entry_in_use_does_not_age(outliving):
-    """Use is seen through a restart, too."""
+    """Also across a restart."""
     host = outliving.host("h").start()
     host.add_br("br0", mac_aging_time="15")
     guests = [host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (1, 2)]
@@ -119,7 +120,7 @@ def test_entry_in_use_does_not_age(outliving):
 
 
 def test_bridges_keep_their_numbers(outliving):
-    """Made in an order that is not the order of their names: what belongs to one is not the other's after a restart."""
+    """Bridges added in another order than that of their names: each has its own state after a restart."""
     host = outliving.host("h").start()
     guests = {}
     for bridge in ("zz0", "mm0", "aa0"):
@@ -146,7 +147,8 @@ def test_bridges_keep_their_numbers(outliving):
 
 
 def test_devices_that_change_while_the_daemon_is_away(host, pair):
-    """One deleted, one renamed, one moved to another namespace: taken note of at the start, the others unharmed."""
+    """One deleted, one renamed, one moved to another namespace: detected at the start; the other ports are not
+    disturbed."""
     gone, renamed, moved = (host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (3, 4, 5))
     known(*pair, gone, renamed, moved)
     elsewhere = host.lab.namespace("elsewhere")
@@ -175,8 +177,8 @@ def test_devices_that_change_while_the_daemon_is_away(host, pair):
     stream.unharmed()
 
 
-def test_port_left_the_configuration_meanwhile(host, pair):
-    """The database of another day: what is forwarding and not in it stops at the start."""
+def test_port_removed_from_the_configuration_meanwhile(host, pair):
+    """With an older database, forwarding of ports that it does not have stops at the start."""
     third = host.guest("br0", "vm3")
     known(*pair)
     host.kill()
@@ -191,11 +193,11 @@ def test_port_left_the_configuration_meanwhile(host, pair):
     stream.unharmed()
 
 
-# --- nothing is left ---
+# --- cleanup ---
 
 @pytest.fixture
 def tunnelled(lab):
-    """A host with all that may be left: ports, a bridge with an address, a second internal port, tunnels."""
+    """A host with all kinds of leftovers: ports, a bridge with an address, a second internal port, tunnels."""
     host, far = lab.host("h"), lab.host("far")
     lab.underlay(host, far)
     host.start()
@@ -216,7 +218,7 @@ def test_exit_with_cleanup(tunnelled):
     host.process = None
     assert left_overs(host) == {}
     assert not guests[0].ping("10.0.0.2", timeout=0.3)
-    host.start()  # the database has all of it still
+    host.start()  # the database still has the configuration
     guests[0].reaches("10.0.0.2")
 
 
@@ -231,14 +233,14 @@ def test_cleanup_without_a_daemon(tunnelled, ended):
     said = cleanup(host).stdout
     assert "br0" in said and "int0" in said
     assert left_overs(host) == {}
-    assert "br0" not in cleanup(host).stdout  # again, with nothing to do
+    assert "br0" not in cleanup(host).stdout  # again, with nothing left
     host.start()
     guests[0].reaches("10.0.0.2")
 
 
 @pytest.mark.parametrize("how", ["exit --cleanup", "--cleanup", "SIGTERM"])
 def test_cleanup_of_one_of_two_daemons(lab, how):
-    """In one namespace, each with its run directory: the other is unharmed."""
+    """In one namespace, each with its own run directory: the other daemon is not disturbed."""
     host, second = lab.host("h").start(), lab.host("second")
     original, second.ns = second.ns, host.ns
     try:
@@ -273,7 +275,7 @@ def test_cleanup_of_one_of_two_daemons(lab, how):
 # --- from one datapath to the other ---
 
 def test_bridge_moves_between_datapaths(host, pair):
-    """The kernel's datapath, the user-space one and back, with guests that talk and a tagged one."""
+    """From the kernel datapath to the user-space datapath and back, with untagged and tagged guests."""
     third = host.guest("br0", "vm3", "10.0.0.3/24", tag=20)
     numbers = [host.get("Interface", g.device, "ofport") for g in (*pair, third)]
     pair[0].reaches("10.0.0.2")
@@ -291,8 +293,8 @@ def test_bridge_moves_between_datapaths(host, pair):
 
 
 @pytest.mark.parametrize("standard", ["user", "kernel"])
-def test_bridge_without_a_type_moves_with_the_standard(host, standard):
-    """--datapath at a restart: the internal device of the other kind, which a former life left, is no hindrance."""
+def test_bridge_without_a_type_follows_the_default_datapath(host, standard):
+    """--datapath at a restart: the other datapath's remaining internal device is no obstacle."""
     host.vsctl("add-br br1")
     guests = [host.guest("br1", f"g{n}", f"10.1.0.{n}/24") for n in (1, 2)]
     guests[0].reaches("10.1.0.2")
@@ -304,7 +306,7 @@ def test_bridge_without_a_type_moves_with_the_standard(host, standard):
         assert bool(host.xdp_devices()) == (how == "user")
 
 
-def test_kernel_is_the_standard_where_it_is_on_offer(outliving):
+def test_kernel_is_the_default_where_available(outliving):
     host = outliving.host("h").start(standard="")
     host.vsctl("add-br br0")
     host.guest("br0", "vm1")
@@ -312,7 +314,7 @@ def test_kernel_is_the_standard_where_it_is_on_offer(outliving):
     assert host.ask("get Open_vSwitch . datapath_types").count("kernel") == 1
 
 
-# --- other people's programs at a port's device ---
+# --- other programs at a port's device ---
 
 @pytest.fixture
 def shared(lab):
@@ -324,8 +326,8 @@ def shared(lab):
 
 @pytest.mark.core
 def test_other_tc_filters_stay_and_see_the_packets(shared):
-    """A filter at the ingress of a port's device, there before the port: it sees what the guest sends, then the switch
-    has it."""
+    """A filter at the ingress of a port's device, attached before the port was added: the filter sees the guest's
+    packets first, then the switch."""
     host = shared
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     host.vsctl("del-port vm1")
@@ -350,7 +352,7 @@ def test_other_tc_filters_stay_and_see_the_packets(shared):
 
 @pytest.mark.parametrize("mode", ["xdp", "xdpgeneric"])
 def test_other_xdp_program_stays_and_sees_the_packets(shared, mode):
-    """It comes first: what it drops the switch does not get."""
+    """The program runs first: the switch does not get packets that it drops."""
     host = shared
     one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
     program = host.bpffs / "theirs"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCP with every offload as the kernel sets it: nothing to be done with ethtool in the guest."""
+"""TCP with the kernel's default offloads, without ethtool in the guest."""
 import json
 import shutil
 import subprocess
@@ -39,7 +39,7 @@ def test_between_guests(lab, family):
 
 @FAMILIES
 def test_guest_and_host(lab, family):
-    """Through the bridge's own device."""
+    """The host by the bridge's own device."""
     host = lab.host("h").start()
     host.add_br("br0")
     guest = host.guest("br0", "vm1", addresses(1))
@@ -68,7 +68,7 @@ def test_through_vxlan(lab, family, underlay):
 @pytest.mark.core
 @FAMILIES
 def test_through_vxlan_to_the_kernel(lab, family):
-    """The kernel's vxlan device sends unfinished checksums inside and segments of its own."""
+    """The kernel's vxlan device sends inner packets with partial checksums, and segments them."""
     host, far = lab.host("h"), KernelVtep(lab, "far")
     lab.underlay(host, far, mtu=1550)
     host.start()
@@ -84,7 +84,7 @@ def test_through_vxlan_to_the_kernel(lab, family):
 
 @FAMILIES
 def test_mtu_smaller_than_the_guests(lab, family):
-    """Underlay 1500, guests 1500: the switch tells the guests what fits, and TCP goes on with that."""
+    """Underlay and guests with MTU 1500: the switch reports the fitting MTU to the guests, and TCP uses it."""
     a, b = lab.host("a"), lab.host("b")
     lab.underlay(a, b, mtu=1500)
     guests = []
@@ -116,8 +116,8 @@ char _license[] SEC("license") = "GPL";
 
 
 def make_tagged(guest, directory):
-    """What a VLAN device in the guest does, where the kernel has none: tags on the way out, as metadata of the packet,
-    the way 802.1Q devices leave them to a veth; and takes tags off on the way in."""
+    """The work of a VLAN device in the guest, where the kernel has none: adds tags on egress as metadata of the packet,
+    as 802.1Q devices do on a veth, and removes tags on ingress."""
     if not shutil.which("clang"):
         pytest.skip("needs clang to make the guest tag its packets")
     (directory / "tagger.c").write_text(_TAGGER)
@@ -129,7 +129,7 @@ def make_tagged(guest, directory):
         guest.ns.run("tc", "filter", "add", "dev", "eth0", way, "bpf", "da", "obj", directory / "tagger.o", "sec",
                      f"classifier/{section}")
     if guest.host.lab.datapath_type == "user" and not tells_vlan_tags():
-        guest.ns.run("ethtool", "-K", "eth0", "txvlan", "off")  # what docs/operations.md tells to do there
+        guest.ns.run("ethtool", "-K", "eth0", "txvlan", "off")  # the advice of docs/operations.md
 
 
 @pytest.mark.core
@@ -147,7 +147,7 @@ def test_tagged_guest(lab, family, peer, tmp_path):
 
 
 def test_iperf3_runs(lab):
-    """Four streams at once for two seconds: no stall, nothing resent without end."""
+    """Four streams at once for two seconds: no stall, and no endless retransmissions."""
     if not shutil.which("iperf3"):
         pytest.skip("iperf3 is not installed (apt-get install iperf3)")
     host = lab.host("h").start()

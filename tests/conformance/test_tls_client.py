@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vsctl over TLS, to Heddle and to Debian's ovsdb-server; an authority's certificate that is taken from the first peer; and
-the TLS commands of vsctl, end to end."""
+"""vsctl over TLS, with Heddle and with Debian's ovsdb-server; bootstrap of an authority's certificate from the first
+peer; and the TLS commands of vsctl, end to end."""
 import os
 import subprocess
 
@@ -21,7 +21,7 @@ def over_tls(ns, *args, program=BIN / "vsctl", check=True):
     return ns.run(program, f"--db={SERVER}", "--timeout=20", *args, check=check)
 
 
-def test_vsctl_shows_its_certificate_and_verifies_the_other(host, keys):
+def test_vsctl_presents_its_certificate_and_verifies_the_server(host, keys):
     good = tls_options(keys, "client")
     over_tls(host.ns, *good, "add-br", "br0", "--", "set", "Bridge", "br0", f"datapath_type={host.lab.datapath_type}")
     assert over_tls(host.ns, *good, "list-br").stdout == "br0\n"
@@ -37,7 +37,7 @@ def test_vsctl_shows_its_certificate_and_verifies_the_other(host, keys):
 
 
 def test_completion_asks_over_tls(host, keys):
-    """The words of the line as bash parts them: at "=" and ":"."""
+    """With the words split at "=" and ":", as by bash."""
     host.add_br("br0")
     words = ["vsctl", "--db", "=", "ssl", ":", "127.0.0.1", ":", "6640"]
     for option, file in (("private-key", "client.key"), ("certificate", "client.pem"), ("ca-cert", "ca.pem")):
@@ -49,7 +49,7 @@ def test_completion_asks_over_tls(host, keys):
 
 
 def test_an_answer_larger_than_a_tls_record(host, keys):
-    """Of several megabytes both ways."""
+    """Several megabytes in both directions."""
     value = "x" * 100_000
     ids = [f"external_ids:k{n}={value}" for n in range(20)]
     over_tls(host.ns, *tls_options(keys, "client"), "--no-wait", "set", "Open_vSwitch", ".", *ids)
@@ -96,7 +96,8 @@ def test_vsctl_and_debians_server(stock, lab, keys, tmp_path):
 
 
 def test_ssl_commands_and_bootstrap_of_the_daemon(lab, keys, tmp_path):
-    """set-ssl --bootstrap: the first client whose chain ends in its authority makes the file; from then on it is needed."""
+    """set-ssl --bootstrap: the file is created from the first client whose chain ends in its authority, which is then
+    required."""
     host = lab.host("h").start()
     ca = tmp_path / "learned.pem"
     host.vsctl("set-manager", "pssl:6640:127.0.0.1")
@@ -105,7 +106,7 @@ def test_ssl_commands_and_bootstrap_of_the_daemon(lab, keys, tmp_path):
                                                 f"CA Certificate: {ca}", "Bootstrap: true"]
 
     def works(name, *more):
-        # With an authority to verify the server by, OpenSSL would send that one's certificate, too.
+        # With an authority to verify the server by, OpenSSL would also send that authority's certificate.
         own = tls_options(keys, name)[:2]
         return over_tls(host.ns, *own, "--ca-cert=none", *more, "list-br", check=False).returncode == 0
     wait_until(lambda: "LISTENING" in host.get("Manager", "pssl:6640:127.0.0.1", "status"), 15, "it listens")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""802.1Q: what each kind of port takes in, and how a frame leaves at each (vlan_mode, tag, trunks)."""
+"""802.1Q: the frames that each kind of port admits, and their tags on egress (vlan_mode, tag, trunks)."""
 import pytest
 from lab import untagged, wait_until, who_gets
 from net import BROADCAST, frame, mac, split_tag
@@ -15,14 +15,14 @@ PORTS = {
     "ntag": {"vlan_mode": "native-tagged", "tag": 10, "trunks": "20"},
     "nuntag": {"vlan_mode": "native-untagged", "tag": 10, "trunks": "20"},
 }
-# How a frame of a VLAN leaves at each port that carries it: None = untagged.
+# The tag of a frame of each VLAN at the ports that carry the VLAN; None = untagged.
 LEAVES = {
     0: {"open": None},
     10: {"acc10": None, "acc10b": None, "trunk": 10, "open": 10, "ntag": 10, "nuntag": None},
     20: {"acc20": None, "trunk": 20, "open": 20, "ntag": 20, "nuntag": 20},
     30: {"open": 30},
 }
-# (port, tag of the frame) -> VLAN it belongs to, or the reason why it is dropped. Tag 0 is a priority tag: no VLAN.
+# (port, tag of the frame) -> VLAN of the frame, or the drop reason. Tag 0 is a priority tag: no VLAN.
 ENTERS = [
     ("acc10", None, 10),
     ("acc10", 0, 10),
@@ -111,7 +111,7 @@ def test_priority_and_inner_tag_survive(switch):
     assert rest[:len(inner)] == inner
 
 
-def test_a_port_changes_its_vlan_while_it_runs(switch):
+def test_a_port_changes_its_vlan_live(switch):
     host, guests = switch
     host.vsctl("set", "Port", "acc10b", "tag=20")
     try:

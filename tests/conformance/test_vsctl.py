@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vsctl in the place of ovs-vsctl: the same words to both, the same output and exit status; and the calls of the programs
-that people have, as they issue them. The switch is Heddle's in all of it; what is compared is the command line."""
+"""vsctl as a replacement of ovs-vsctl: the same output and exit status for the same command lines, and the calls of
+existing programs in their form. The switch is always Heddle; the tests compare the command line tools."""
 import json
 import os
 import re
@@ -16,7 +16,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 
 def in_any_order(argv, out):
-    """Stock prints records in the order of its hash table, we by name."""
+    """Debian's ovs-vsctl prints records in the order of its hash table, vsctl by name."""
     if "show" in argv:
         return sorted(out.splitlines())
     if {"list", "find"} & set(argv):
@@ -25,7 +25,7 @@ def in_any_order(argv, out):
 
 
 class Clients:
-    """Debian's ovs-vsctl, and ours under that name."""
+    """Debian's ovs-vsctl, and vsctl under that name."""
 
     def __init__(self, stock_bin, directory):
         self.stock = stock_bin / "ovs-vsctl"
@@ -45,7 +45,7 @@ def clients(stock, tmp_path):
     return Clients(stock, tmp_path)
 
 
-def test_same_words_same_answer(clients, lab):
+def test_same_line_same_output(clients, lab):
     theirs, ours = lab.host("s").start(), lab.host("h").start()
     differences = []
     for line in filter(None, LINES.splitlines()):
@@ -54,7 +54,7 @@ def test_same_words_same_answer(clients, lab):
         a = clients.call(clients.stock, theirs, argv)
         b = clients.call(clients.ours, theirs if same else ours, argv)
         outs = [a.stdout, b.stdout] if same else [UUID.sub("UUID", x.stdout) for x in (a, b)]
-        if "show" in argv:  # one line more is promised: docs/compatibility.md
+        if "show" in argv:  # vsctl prints one line more: docs/compatibility.md
             outs[1] = re.sub(r"^ *no_effect: .*\n", "", outs[1], flags=re.M)
         if (a.returncode, in_any_order(argv, outs[0])) != (b.returncode, in_any_order(argv, outs[1])):
             differences.append(f"{line}\n  ovs-vsctl {a.returncode} {outs[0]!r} {a.stderr!r}\n"
@@ -63,7 +63,7 @@ def test_same_words_same_answer(clients, lab):
 
 
 def test_over_tcp_and_with_retry(stock, lab, tmp_path):
-    """Against Debian's ovsdb-server: what it serves is Open vSwitch's own schema."""
+    """With Debian's ovsdb-server and Open vSwitch's schema."""
     ns = lab.namespace("tcp")
     schema = stock.parents[1] / "usr/share/openvswitch/vswitch.ovsschema"
     run(stock / "ovsdb-tool", "create", tmp_path / "peer.db", schema)
@@ -93,7 +93,7 @@ def host(bridged):
 
 @pytest.fixture
 def ovs(host, tmp_path):
-    """Our vsctl under the name that programs call."""
+    """vsctl under the name that programs call."""
     program = tmp_path / "bin" / "ovs-vsctl"
     program.parent.mkdir()
     program.symlink_to(BIN / "vsctl")
@@ -114,7 +114,7 @@ def veth(host, name):
 
 
 def test_libvirt(host, ovs):
-    """The calls of libvirt 9.0, as it issued them to a guest (test_libvirt.py), and those for migration and vhost-user."""
+    """The calls of libvirt 9.0 for a guest (recorded in test_libvirt.py), and those for migration and vhost-user."""
     veth(host, "vnet0")
     vm, iface = "c7a5fdbd-edaf-9455-926a-d65c16db1809", "0b4d8a7e-9f9d-4a2b-8f6b-2f1f6d3f7c11"
     ovs("--timeout=5", "--", "--may-exist", "add-port", "br0", "vnet0", "tag=5", "trunk=5,6", "vlan_mode=native-untagged",
@@ -155,7 +155,7 @@ def test_bandwidth_of_libvirt(host, ovs):
     assert UUID.fullmatch(queue) and UUID.fullmatch(qos)
     for table, record in (("queue", queue), ("qos", qos)):
         ovs("--timeout=5", "set", table, record, "other_config:min-rate=24000000", *ids)
-    # Of the two ports that this names, one is there: the other is the name of a column.
+    # One of the two named ports exists; the other is the name of a column.
     assert UUID.fullmatch(ovs("--timeout=5", "--no-heading", "--columns=_uuid", "--if-exists", "list", "port", "vnet0",
                               "qos").strip())
     ovs("--timeout=5", "remove", "port", "vnet0", "qos", qos)
@@ -205,7 +205,7 @@ def test_mininet(host, ovs):
         veth(host, name)
     version = ovs("--version")
     first = re.findall(r"\d+\.\d+", version)[0]
-    assert tuple(map(int, first.split("."))) >= (1, 10)  # older ones get another, long-winded treatment
+    assert tuple(map(int, first.split("."))) >= (1, 10)  # Mininet handles older versions differently
     ovs("--", "--id=@s1c0", "create", "Controller", 'target="tcp:127.0.0.1:6653"', "max_backoff=1000",
         "--", "--id=@s1-listen", "create", "Controller", 'target="ptcp:6654"', "max_backoff=1000",
         "--", "--if-exists", "del-br", "s1", "--", "add-br", "s1", "--", "set", "bridge", "s1", "controller=[@s1c0,@s1-listen]",
@@ -238,7 +238,7 @@ def test_columns_without_effect_are_never_silent(host):
 
 
 def test_bash_completion(host):
-    """What the shell offers, asked as the shell would ask."""
+    """The completions, requested in bash's way."""
     host.vsctl("add-port", "br0", "i1", "--", "set", "Interface", "i1", "type=internal")
     completion = SOURCE / "cli/vsctl.bash"
 

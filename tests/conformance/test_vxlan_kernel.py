@@ -44,7 +44,7 @@ def test_unicast(lab, family, vni):
 @pytest.mark.parametrize("ours", [False, True], ids=["we-send-none", "we-send-checksums"])
 @pytest.mark.parametrize("theirs", [False, True], ids=["kernel-sends-none", "kernel-sends-checksums"])
 def test_udp_checksum(lab, family, ours, theirs):
-    """The kernel's outer checksum comes unfinished over a veth underlay: that is no reason to drop it."""
+    """Over a veth underlay the kernel's outer checksum is partial, which is no reason to drop a packet."""
     if family == 4:
         kernel = "udpcsum" if theirs else "noudpcsum"
     else:
@@ -79,7 +79,7 @@ def test_outer_header_is_as_configured(lab, family):
 
 
 def test_udp_source_port_is_the_flow(lab):
-    """RFC 7348 section 5: from a hash of the inner headers, in 49152 to 65535; one flow keeps one port."""
+    """RFC 7348 section 5: a hash of the inner headers in 49152 to 65535; a flow keeps its port."""
     host, far, guest = pair(lab, 4)
     guest.reaches("10.0.0.2")
     sock = watch(far.ns)
@@ -97,7 +97,8 @@ def test_udp_source_port_is_the_flow(lab):
 
 @FAMILIES
 def test_multipoint_with_static_entries(lab, family):
-    """The kernel's side has no default remote and does not learn: its table is written by hand. Ours has a flood list."""
+    """The kernel's side has no default remote and does not learn, so its table is static. The switch has a flood
+    list."""
     host, b, c = lab.host("h"), KernelVtep(lab, "b"), KernelVtep(lab, "c")
     lab.underlay(host, b, c)
     for n, far in enumerate((b, c), 2):
@@ -123,13 +124,13 @@ def test_multipoint_with_static_entries(lab, family):
     guest.send(known)
     guest.send(everyone)
     next_outer(at_b, lambda o: b"for-everyone" in o.inner)
-    # In order on one path: when the second frame is there, the first has been there or will never be.
+    # Frames stay in order on one path: after the second frame, the first one cannot arrive any more.
     assert b"for-everyone" in next_outer(at_c, lambda o: b"for-everyone" in o.inner or b"only-for-b" in o.inner).inner
 
 
 @FAMILIES
 def test_largest_guest_packet(lab, family):
-    """Underlay MTU 1550 (1570 for IPv6) is what a guest MTU of 1500 needs."""
+    """A guest MTU of 1500 needs an underlay MTU of 1550 (1570 for IPv6)."""
     overhead = 50 if family == 4 else 70
     host, far, guest = pair(lab, family, mtu=1500 + overhead)
     guest.reaches("10.0.0.2")
@@ -167,18 +168,18 @@ def test_bad_packets_are_counted(lab, what, reason):
 
 
 def test_far_end_changes_its_mac(lab):
-    """The underlay's neighbour table is followed."""
+    """The switch follows the underlay's neighbour table."""
     host, far, guest = pair(lab, 4)
     guest.reaches("10.0.0.2")
     far.ns.ip("link set ul0 down")
     far.ns.ip("link set ul0 address 02:00:00:00:77:77")
     far.ns.ip("link set ul0 up")
-    far.ns.run("ping", "-c", "1", "-W", "1", host.address[4], check=False)  # tells the kernel of the new one
+    far.ns.run("ping", "-c", "1", "-W", "1", host.address[4], check=False)  # updates the kernel's neighbour entry
     guest.reaches("10.0.0.2", timeout=30)
 
 
 def test_route_change_is_followed(lab):
-    """A second underlay; the remote's address moves over to it."""
+    """The remote's address moves to a second underlay."""
     host, far, guest = pair(lab, 4, device=None)
     lab.underlay(host, far, name="ul1")
     for ns in (host.ns, far.ns):
@@ -198,7 +199,7 @@ def test_route_change_is_followed(lab):
 
 @pytest.mark.core
 def test_underlay_stays_with_the_host(lab):
-    """A VXLAN port cuts nobody off: the host's own traffic on the underlay goes on."""
+    """A VXLAN port does not disturb the host's own traffic on the underlay."""
     host, far, guest = pair(lab, 4)
     guest.reaches("10.0.0.2")
     for address in (far.address[4], far.address[6]):
@@ -211,7 +212,7 @@ def test_underlay_stays_with_the_host(lab):
 
 
 def test_first_packets_wait_for_the_neighbour(lab):
-    """Nothing is lost while ARP for the remote VTEP is under way."""
+    """No frame is lost while ARP resolves the remote VTEP."""
     host, far, guest = pair(lab, 4)
     guest.reaches("10.0.0.2")
     host.ns.ip("neigh flush dev ul0")
@@ -223,7 +224,7 @@ def test_first_packets_wait_for_the_neighbour(lab):
 
 
 @pytest.mark.core
-def test_vlan_is_taken_off_and_put_on(lab):
+def test_vlan_tag_is_removed_and_added(lab):
     """An access tunnel port joins VNI and VLAN: no tag on the wire (RFC 7348 section 6.1)."""
     host, far = lab.host("h"), KernelVtep(lab, "far")
     lab.underlay(host, far)
@@ -247,7 +248,7 @@ def test_vlan_is_taken_off_and_put_on(lab):
 
 
 def ip_frame(far, tos, text):
-    """An Ethernet frame with an IPv4 header of that TOS and `text` in it, to everyone."""
+    """A broadcast frame with an IPv4 header with this TOS and `text`."""
     head = struct.pack("!BBHHHBBH4s4s", 0x45, tos, 20 + len(text), 1, 0, 64, 253, 0, b"\x0a\0\0\2", b"\x0a\0\0\xff")
     head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
     return frame(far.mac, payload=head + text, ethertype=0x0800)
@@ -255,7 +256,7 @@ def ip_frame(far, tos, text):
 
 @pytest.mark.parametrize("inner,outer,arrives", [(0, 0, 0), (2, 0, 2), (2, 3, 3), (1, 3, 3), (3, 0, 3), (0, 3, None)])
 def test_congestion_marks(lab, inner, outer, arrives):
-    """RFC 6040 section 4.2: a mark on the outer header is carried over, or the packet dropped where it cannot be."""
+    """RFC 6040 section 4.2: a mark on the outer header is copied to the inner one, or the packet is dropped."""
     host, far, guest = pair(lab, 4)
     guest.reaches("10.0.0.2")
     guest.raw.drain()

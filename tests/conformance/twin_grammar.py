@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random OVSDB transactions (RFC 7047 sections 5.1 and 5.2), most of them right and some a little wrong, for a schema with
-a bit of everything; and answers put into a form in which those of two servers can be compared."""
+"""Random OVSDB transactions (RFC 7047 sections 5.1 and 5.2), most of them valid and some slightly wrong, for a schema
+with all kinds of columns; and a normal form of replies, by which two servers can be compared."""
 import itertools
 import json
 
@@ -46,10 +46,10 @@ TABLES = {
     "TwinMark": {"isRoot": True, "maxRows": 1, "columns": {"n": {"type": "integer"}}},
 }
 NOWHERE = "00000000-0000-0000-0000-000000000000"
-# A table that no random transaction touches: what is told of it comes after what is told of those before.
+# A table that no random transaction changes: its update comes after the updates of all earlier transactions.
 MARK = {"op": "mutate", "table": "TwinMark", "where": [], "mutations": [["n", "+=", 1]]}
 PLAYED = [name for name in TABLES if name != "TwinMark"]
-# No integers near 2^63: ovsdb-server lets them overflow, Heddle answers "range error" (tests/unit/ovsdb).
+# No integers near 2^63: ovsdb-server lets them overflow, Heddle returns "range error" (tests/unit/ovsdb).
 SCALARS = {"integer": [0, 1, 2, 3, 9, 10, 100, 101, -5, -6, 2**31], "boolean": [True, False],
            "real": [0, 0.5, 1, -1.5, -2.5, 1e3, 1e17, 2.25, 1000], "string": ["", "a", "b", "ab", "abcd", "näh", "x"]}
 MUTATORS = ["+=", "-=", "*=", "/=", "%=", "insert", "delete"]
@@ -66,7 +66,7 @@ def is_number(column):
 
 
 class Grammar:
-    """`rows`: {table: [uuid]} of what is there, kept up to date by the caller."""
+    """`rows`: {table: [uuid]} of the existing rows, kept up to date by the caller."""
 
     def __init__(self, dice):
         self.dice = dice
@@ -76,7 +76,7 @@ class Grammar:
         return self.dice.random() < chance
 
     def uuid(self):
-        """One that both servers are told, so that both rows have it."""
+        """A UUID for both servers' rows."""
         h = f"{self.dice.getrandbits(128):032x}"
         return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}"
 
@@ -102,7 +102,7 @@ class Grammar:
         count = self.dice.randint(kind["min"] if whole else 0, most)
         count += self.rarely(0.04)
         keys = [self.atom(kind["key"], names) for _ in range(count)]
-        if not self.rarely(0.04):  # elements that are there twice are an error of their own
+        if not self.rarely(0.04):  # duplicate elements are a separate error
             keys = [k for n, k in enumerate(keys) if k not in keys[:n]]
         if "value" in kind:
             return ["map", [[k, self.atom(kind["value"], names)] for k in keys]]
@@ -199,16 +199,17 @@ def _sorted(values):
 
 
 def _distinct(rows):
-    """The peer leaves out of what it selects rows that are alike in the columns asked for; RFC 7047 does not."""
+    """The peer returns only one of several selected rows that are equal in the requested columns; RFC 7047 returns
+    all."""
     return [row for row, _ in itertools.groupby(_sorted(rows))]
 
 
 def normal(value):
-    """A datum, a row, or a reply of them, with what has no order sorted and sets of one written as their element."""
+    """A datum, a row or a reply in normal form: unordered parts sorted, sets of one element written as the element."""
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        return float(f"{value:.12g}")  # the peer writes 15 digits of a real
+        return float(f"{value:.12g}")  # the peer prints 15 digits of a real
     if isinstance(value, dict):
         return {k: _distinct(map(normal, v)) if k == "rows" else normal(v) for k, v in value.items() if k not in ("_version", "details")}
     if isinstance(value, list):

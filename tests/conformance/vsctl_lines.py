@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command lines of test_vsctl.py, which vsctl is to answer as Debian's ovs-vsctl does.
+"""The command lines of test_vsctl.py, for which vsctl must give the same output and status as Debian's ovs-vsctl.
 
-Each line goes to Debian's ovs-vsctl on one switch and to ours on another; "!" before it: to both on the same one, for
-exactly the same output, UUIDs too. One transaction builds on the one before.
-Where we differ on purpose (docs/compatibility.md), the line is not here.
+Each line runs with Debian's ovs-vsctl on one switch and with vsctl on another; with "!" before it, both run on the same
+switch and must print exactly the same, including UUIDs. Transactions build on earlier ones.
+Lines with intended differences (docs/compatibility.md) are not here.
 """
 LINES = """
 init

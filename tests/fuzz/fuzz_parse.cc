@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: packet
-// Any bytes as a guest's frame: what the parser accepts must lie within the frame, and everything that works on an
-// accepted frame must stay there too. The first two bytes say where the first buffer ends and
-// whether the IPv4 header checksum is put right.
+// Any bytes as a guest's frame: the offsets of an accepted frame must lie within it, and all functions on accepted
+// frames must stay in bounds. The first two bytes select the end of the first buffer and whether the IPv4 header
+// checksum is corrected.
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
@@ -38,7 +38,7 @@ void check_bounds(const L2& l2, const L3L4& l, std::size_t contiguous, std::size
   require(!l.fragment || l.first_fragment);
 }
 
-// Completing makes a checksum right, and changes nothing but the checksum.
+// Completing makes the checksum right, and changes only the checksum.
 void check_completion(std::vector<std::uint8_t> head, std::vector<std::uint8_t> tail, const L3L4& l) {
   const Segment chain[] = {{head.data(), head.size()}, {tail.data(), tail.size()}};
   const bool partial = looks_partial(head.data(), l);
@@ -64,7 +64,7 @@ void check_answer(const std::vector<std::uint8_t>& head, std::size_t frame_len, 
   require(answer_l2.dst == l2.src && answer_l2.src == l2.dst && answer_l2.vlan_tci == l2.vlan_tci);
   require(verify_l4(out.data(), out.size(), answer));
   std::vector<std::uint8_t> again(kTooBigMax);
-  require(build_too_big(out, out.size(), answer_l2, 1, again) == 0);  // no answer to an answer
+  require(build_too_big(out, out.size(), answer_l2, 1, again) == 0);  // no error for an error
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   std::vector<std::uint8_t> frame(input + 2, input + size);
   if ((input[0] & 0x80) != 0) fix_ipv4_checksum(frame);
   const auto split = frame.begin() + static_cast<std::ptrdiff_t>(cut);
-  const std::vector<std::uint8_t> head(frame.begin(), split);  // exactly as long as what may be read
+  const std::vector<std::uint8_t> head(frame.begin(), split);  // no more than the readable bytes
   const std::vector<std::uint8_t> tail(split, frame.end());
 
   L2 l2;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: ovsdb
-// A generator that knows the grammar: its input decides which well-formed (and sometimes not so well-formed)
-// transactions run. Clients that follow the database by update2 differences must have at every moment what a client
-// that asks anew gets; so must one that comes back with the id of an old transaction.
+// A grammar-based fuzzer: the input selects transactions, most of them well-formed. Clients that apply update2
+// differences must at every moment have the rows that a new client gets; so must a client that reconnects with the id
+// of an old transaction.
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include <cstdlib>
@@ -116,7 +116,7 @@ class Generator {
   const Database& database_;
 };
 
-// What a client knows of one table from <table-updates2>.
+// A client's copy of one table from <table-updates2>.
 class Replica {
  public:
   Replica(const Database& database, MonitorKind kind, const Json& requests)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database that the fuzzers of the engine and of its sessions share: small, with a bit of everything, and with row
-// limits, so that it stays small.
+// The database of the fuzzers for the engine and its sessions: small, with all kinds of columns, and with row limits so
+// that it stays small.
 #pragma once
 
 namespace heddle::ovsdb {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: ovsdb
-// Whatever bytes clients send on their connections to the database server: no crash, no leak, every answer a JSON
-// message, and the server answers an honest client afterwards. A NUL, which is in no JSON text, hands over to the other
-// of two clients; what comes between two NULs arrives in pieces of a length that its first byte gives.
+// Any bytes on clients' connections to the database server: no crash, no leak, every reply is a JSON message, and the
+// server serves a well-behaved client afterwards. A NUL, which no JSON text contains, switches between two clients; the
+// bytes between two NULs arrive in pieces, whose length is in the first byte.
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace {
 using namespace heddle::ovsdb;
 namespace asio = boost::asio;
 
-// One end of a connection that lives in memory.
+// One end of a connection in memory.
 struct Wire {
   std::string to_server;
   std::string to_client;
@@ -80,7 +80,7 @@ void send(asio::io_context& io, Wire& wire, std::string_view bytes, std::size_t 
   }
 }
 
-// Everything that a client was sent must be JSON messages. The last of them; null when there is none.
+// Checks that a client received JSON messages only; returns the last one, or null.
 Json last_message(const Wire& wire) {
   JsonFramer framer;
   framer.append(wire.to_client);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: ovsdb
-// Whatever JSON a client sends as a transaction: no crash, no exception, and an answer of the right shape. Rows
-// pile up over the inputs of one run, up to its row limits.
+// Any JSON as a transaction: no crash, no exception, and a reply of the right form. Rows accumulate over the inputs of
+// one run, up to the schema's row limits.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

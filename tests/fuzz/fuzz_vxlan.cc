@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // links: packet
-// Any bytes as a packet for a tunnel end point, then its inside as a frame. The first byte: bit 0 has the IPv4 header
-// checksum put right (it would stop nearly every input), bit 1 asks for a short first buffer, bit 2 takes the input as
-// a UDP socket's payload, bit 3 makes an outer header for the input instead and expects it to come back whole.
+// Any bytes as a packet for a tunnel end point, then the inner frame. The first byte: bit 0 corrects the IPv4 header
+// checksum (which would stop nearly every input), bit 1 selects a short first buffer, bit 2 takes the input as a UDP
+// socket's payload, bit 3 encapsulates the input instead and expects it back unchanged.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

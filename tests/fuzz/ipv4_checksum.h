@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts the IPv4 header checksum of a frame right, if there is one: a fuzzer seldom guesses it, and would never get
-// past.
+// Corrects the IPv4 header checksum of a frame, if the frame has an IPv4 header: a fuzzer seldom guesses the checksum
+// and would not get past it.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A mount namespace that the calling thread moves into for the object's life, with an empty directory of its own: what
-// is mounted there (a BPF file system, say) is seen by nobody else and goes with it. Needs root.
+// A private mount namespace with an empty directory. The calling thread is in the namespace for the object's life;
+// mounts below the directory (a BPF file system, for example) are invisible elsewhere and end with the object. Needs
+// root; errors throw std::runtime_error.
 #pragma once
 
 #include <fcntl.h>
@@ -34,7 +35,7 @@ class PrivateMounts {
     must(::mount("tmpfs", dir_.c_str(), "tmpfs", 0, nullptr) == 0, "mounting a tmpfs");
   }
   ~PrivateMounts() {
-    ::setns(home_.get(), CLONE_NEWNS);  // which also goes to "/"
+    ::setns(home_.get(), CLONE_NEWNS);  // also changes the working directory to "/"
     std::error_code ignored;
     std::filesystem::current_path(cwd_, ignored);
     ::rmdir(dir_.c_str());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Network namespaces for tests that need a real kernel network. A Netns is a fresh, nameless namespace with lo up; it
-// goes away, with the virtual devices in it, when its descriptor is closed. A PrivateNetns is one that the calling
-// thread moves into for the object's life. Nothing outside is touched. Needs root: see HEDDLE_NEEDS_NETNS().
+// Network namespaces for tests that need a real kernel network. A Netns owns a new, nameless namespace with lo up; the
+// kernel removes the namespace and its virtual devices when the object closes the descriptor. A PrivateNetns is a
+// namespace in which the calling thread stays for the object's life. The machine's own network is not changed. Needs
+// root, see HEDDLE_NEEDS_NETNS(); errors throw std::runtime_error.
 #pragma once
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 
 namespace heddle::test {
 
-// Why namespaces cannot be had here; empty when they can.
+// The reason why network namespaces cannot be created; empty when they can.
 inline std::string no_netns_because() {
   if (::geteuid() != 0) return "needs root to make network namespaces (run it with sudo)";
   return {};
@@ -29,7 +30,7 @@ inline std::string no_netns_because() {
 #define HEDDLE_NEEDS_NETNS() \
   if (const std::string why = heddle::test::no_netns_because(); !why.empty()) GTEST_SKIP() << why
 
-// Runs a shell command in the calling thread's namespace; a failure stops the test with the command in the message.
+// Runs a shell command in the calling thread's namespace; a failure throws with the command in the message.
 inline void sh(const std::string& command) {
   if (const int status = std::system(command.c_str()); status != 0)  // NOLINT(cert-env33-c)
     throw std::runtime_error("`" + command + "` failed with status " + std::to_string(status));
@@ -52,7 +53,7 @@ class Netns {
     return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(fd_.get());
   }
 
-  // Runs `what` in this namespace, on the calling thread, and comes back.
+  // Runs `what` in this namespace on the calling thread, which then returns to its own namespace.
   template <typename F>
   auto in(F&& what) const {
     struct Back {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's kernel, unpacked and not installed, and initial RAM disks for it: what a guest of the tests boots.
+"""Debian's kernel, unpacked and not installed, and initial RAM disks, for the guests of the tests.
 
-The kernel comes from the package behind linux-image-cloud-amd64 (in build/vm; remove that to get a newer one).
+The kernel is from the package to which linux-image-cloud-amd64 refers (in build/vm; remove that to get a newer one).
 """
 import contextlib
 import os
@@ -16,7 +16,7 @@ PACKAGE = "linux-image-cloud-amd64"
 
 
 class Failure(Exception):
-    """The guest could not be had; the text says why and what to do."""
+    """The guest cannot be started; the text has the reason and the remedy."""
 
 
 def output(*argv, **kw):
@@ -27,7 +27,7 @@ def output(*argv, **kw):
 
 
 def fetch(target):
-    """Unpacks the kernel package to `target`, whole or not at all."""
+    """Unpacks the kernel package to `target`, completely or not at all."""
     def download(where):
         found = re.search(r"Depends: (linux-image-\S+)", output("apt-cache", "depends", PACKAGE))
         if not found:
@@ -61,7 +61,7 @@ def kernel_image(directory):
 
 
 def initramfs(work, directory, version, init, modules, files=None, directories=()):
-    """An archive below `work`: Busybox, the modules (named in the order to load them in, below /modules), `init`, further
+    """Makes an archive below `work`: Busybox, the modules (below /modules, named in their load order), `init`, further
     `files` {name: text} and empty directories."""
     root = work / "initramfs"
     for d in ("bin", "dev", "proc", "sys", "modules", *directories):
@@ -76,7 +76,7 @@ def initramfs(work, directory, version, init, modules, files=None, directories=(
     order = []
     for module in modules:
         for line in output("modprobe", "-d", directory, "-S", version, "--show-depends", module).splitlines():
-            path = line.removeprefix("insmod ").strip()  # others say "builtin"
+            path = line.removeprefix("insmod ").strip()  # built-in ones print "builtin"
             if path.startswith("/") and path not in order:
                 order.append(path)
     for n, path in enumerate(order):

@@ -23,7 +23,7 @@ class DevicesTest : public ::testing::Test {
     nl_ = std::move(*opened);
   }
 
-  // Holds a UDP port of any local address of `family`, as a program would.
+  // Binds a UDP port on all local addresses of `family`, as a program would.
   static Fd take_port(int family, std::uint16_t port) {
     Fd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_in6 six{};
@@ -52,7 +52,7 @@ class DevicesTest : public ::testing::Test {
     EXPECT_NE(refused.error().text.find(want_text), std::string::npos) << refused.error().text; \
   } while (false)
 
-TEST_F(DevicesTest, AVethPairIsMadeAsAsked) {
+TEST_F(DevicesTest, AddsAVethPairAsSpecified) {
   const auto near = nl_->add_veth({"va", "vb", MacAddr::parse("02:00:00:00:00:0a").value(), 1400, "heddle of br0"});
   ASSERT_TRUE(near) << near.error().text;
   EXPECT_EQ(near->name, "va");
@@ -76,7 +76,7 @@ TEST_F(DevicesTest, AVethPairIsMadeAsAsked) {
   EXPECT_FALSE(plain->mac.is_zero());
 }
 
-TEST_F(DevicesTest, AVethPairThatCannotBeIsRefusedAndNothingIsLeft) {
+TEST_F(DevicesTest, ARefusedVethPairLeavesNoDevice) {
   sh("ip link add taken type bridge && ip link property add dev taken altname also-taken");
   EXPECT_REFUSED(nl_->add_veth({"taken", "vb", {}, {}, {}}), Errc::exists, "\"taken\" exists already");
   EXPECT_REFUSED(nl_->add_veth({"va", "taken", {}, {}, {}}), Errc::exists, "\"taken\" exists already");
@@ -93,7 +93,7 @@ TEST_F(DevicesTest, AVethPairThatCannotBeIsRefusedAndNothingIsLeft) {
   EXPECT_EQ(nl_->links()->size(), 2U);  // lo and taken
 }
 
-TEST_F(DevicesTest, AnAliasIsSetAndTakenAway) {
+TEST_F(DevicesTest, SetsAndRemovesAnAlias) {
   const int va = nl_->add_veth({"va", "vb", {}, {}, {}})->index;
   for (const std::string& text : {std::string("port vm1"), std::string(255, 'x'), std::string()}) {
     const auto done = nl_->set_alias(va, text);
@@ -107,7 +107,7 @@ TEST_F(DevicesTest, AnAliasIsSetAndTakenAway) {
   EXPECT_EQ(nl_->link(va)->alias, "kept");
 }
 
-TEST_F(DevicesTest, AVxlanDeviceTakesMetadataForBothFamilies) {
+TEST_F(DevicesTest, AVxlanDeviceCollectsMetadataForBothFamilies) {
   const auto vx = nl_->add_vxlan({.name = "vx", .udp_port = 4789, .alias = "tunnels"});
   ASSERT_TRUE(vx) << vx.error().text;
   EXPECT_EQ(vx->name, "vx");
@@ -121,11 +121,11 @@ TEST_F(DevicesTest, AVxlanDeviceTakesMetadataForBothFamilies) {
   const auto up = nl_->set_up(vx->index, true);
   ASSERT_TRUE(up) << up.error().text;
   EXPECT_TRUE(nl_->link(vx->index)->admin_up);
-  EXPECT_THROW(take_port(AF_INET, 4789), std::runtime_error);  // the device holds both now
+  EXPECT_THROW(take_port(AF_INET, 4789), std::runtime_error);  // the device has the port of both families
   EXPECT_THROW(take_port(AF_INET6, 4789), std::runtime_error);
 }
 
-TEST_F(DevicesTest, AVxlanDeviceThatCannotBeIsRefused) {
+TEST_F(DevicesTest, RefusesAnImpossibleVxlanDevice) {
   ASSERT_TRUE(nl_->add_vxlan({.name = "vx", .udp_port = 4789}));
   EXPECT_REFUSED(nl_->add_vxlan({.name = "vx", .udp_port = 8472}), Errc::exists, "\"vx\" exists already");
   EXPECT_REFUSED(nl_->add_vxlan({.name = "vy", .udp_port = 4789}), Errc::exists,
@@ -139,7 +139,7 @@ TEST_F(DevicesTest, AVxlanDeviceThatCannotBeIsRefused) {
   EXPECT_EQ(nl_->link("vy").error().code, Errc::not_found);
 }
 
-TEST_F(DevicesTest, SettingUpSaysThatTheUdpPortIsInUse) {
+TEST_F(DevicesTest, SetUpFailsWhenTheUdpPortIsInUse) {
   const int vx = nl_->add_vxlan({.name = "vx", .udp_port = 4789})->index;
   for (const int family : {AF_INET, AF_INET6}) {
     const Fd other = take_port(family, 4789);
@@ -153,7 +153,7 @@ TEST_F(DevicesTest, SettingUpSaysThatTheUdpPortIsInUse) {
   EXPECT_TRUE(up) << up.error().text;
 }
 
-TEST_F(DevicesTest, ThePeerInAnotherNamespaceIsAskedById) {
+TEST_F(DevicesTest, ReadsThePeerInAnotherNamespaceById) {
   const auto mac = MacAddr::parse("02:00:00:00:00:0b").value();
   std::optional<test::Netns> far(std::in_place);
   test::veth("va", *far, "vb");
@@ -166,7 +166,7 @@ TEST_F(DevicesTest, ThePeerInAnotherNamespaceIsAskedById) {
   ASSERT_TRUE(peer) << peer.error().text;
   EXPECT_EQ(*peer, mac);
 
-  // Changed over there: the answer is the address of now.
+  // Changed in the other namespace: the call returns the new address.
   far->in([] { sh("ip link set vb address 02:00:00:00:00:0c"); });
   EXPECT_EQ(**nl_->peer_mac(*va->link_netns, va->link), MacAddr::parse("02:00:00:00:00:0c").value());
 
@@ -174,7 +174,7 @@ TEST_F(DevicesTest, ThePeerInAnotherNamespaceIsAskedById) {
     int nsid;
     int ifindex;
   };
-  const int lo = 1;  // it has no address to speak of
+  const int lo = 1;  // has no MAC address
   for (const auto& [nsid, ifindex] : {Case{*va->link_netns, 4711},
                                       {*va->link_netns, 0},
                                       {*va->link_netns, -1},
@@ -185,7 +185,7 @@ TEST_F(DevicesTest, ThePeerInAnotherNamespaceIsAskedById) {
     ASSERT_TRUE(none) << nsid << ' ' << ifindex << ": " << none.error().text;
     EXPECT_FALSE(*none) << nsid << ' ' << ifindex;
   }
-  // The namespace goes; the kernel takes it down in its own time.
+  // The kernel removes the namespace asynchronously.
   far.reset();
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
   auto gone = nl_->peer_mac(*va->link_netns, va->link);
@@ -194,7 +194,7 @@ TEST_F(DevicesTest, ThePeerInAnotherNamespaceIsAskedById) {
   EXPECT_FALSE(*gone);
 }
 
-TEST_F(DevicesTest, IngressFiltersAreSeen) {
+TEST_F(DevicesTest, DetectsIngressAndEgressFilters) {
   test::veth("va", "vb");
   const int va = nl_->link("va")->index;
   const int vb = nl_->link("vb")->index;
@@ -215,7 +215,7 @@ TEST_F(DevicesTest, IngressFiltersAreSeen) {
   EXPECT_EQ(state(va), std::pair(false, true));
   sh("tc filter add dev va ingress" + filter);
   EXPECT_EQ(state(va), std::pair(true, true));
-  EXPECT_EQ(state(vb), std::pair(false, false));  // not the neighbour's
+  EXPECT_EQ(state(vb), std::pair(false, false));  // the filters are on the other device
   sh("tc filter del dev va ingress");
   EXPECT_EQ(state(va), std::pair(false, true));
   sh("tc qdisc del dev va clsact");

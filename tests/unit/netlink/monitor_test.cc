@@ -44,7 +44,7 @@ class MonitorTest : public ::testing::Test {
     return ::poll(&p, 1, wait_ms) == 1;
   }
 
-  // Collects events into seen_ until one answers to `want`; false after five seconds without.
+  // Collects events into seen_ until `want` accepts one; false after five seconds.
   template <typename F>
   bool await(F want) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
@@ -70,7 +70,7 @@ class MonitorTest : public ::testing::Test {
   std::vector<Monitor::Event> seen_;
 };
 
-TEST_F(MonitorTest, TellsOfALinkThatComesChangesAndGoes) {
+TEST_F(MonitorTest, ReportsAddedChangedAndRemovedLinks) {
   watch();
   EXPECT_FALSE(readable(0));
   test::veth("va", "vb");
@@ -85,7 +85,7 @@ TEST_F(MonitorTest, TellsOfALinkThatComesChangesAndGoes) {
   EXPECT_EQ(seen(Kind::overrun), 0U);
 }
 
-TEST_F(MonitorTest, LeavingABridgeIsNotGoing) {
+TEST_F(MonitorTest, LeavingABridgeIsNoRemoval) {
   test::veth("va", "vb");
   sh("ip link add br0 type bridge && ip link set va master br0");
   watch();
@@ -95,7 +95,7 @@ TEST_F(MonitorTest, LeavingABridgeIsNotGoing) {
   EXPECT_EQ(seen(Kind::link_gone), 0U);
 }
 
-TEST_F(MonitorTest, TellsOfListenersAndOfAnAlias) {
+TEST_F(MonitorTest, ReportsPromiscuityAndAlias) {
   test::veth("va", "vb");
   const int va = nl_->link("va")->index;
   watch();
@@ -123,7 +123,7 @@ TEST_F(MonitorTest, TellsOfListenersAndOfAnAlias) {
   EXPECT_TRUE(await([&](const auto& e) { return e.ifindex == va && e.link.alias == "port vm1"; }));
 }
 
-TEST_F(MonitorTest, UseNeighbourResolvesIt) {
+TEST_F(MonitorTest, UseNeighbourResolvesTheAddress) {
   const test::Netns far;
   test::veth("va", far, "vb");
   sh("ip addr add 192.0.2.1/24 dev va && ip addr add 2001:db8::1/64 dev va nodad");
@@ -142,7 +142,7 @@ TEST_F(MonitorTest, UseNeighbourResolvesIt) {
     })) << addr;
     EXPECT_EQ((*nl_->neighbour(va, ip(addr)))->mac, MacAddr::parse("02:00:00:00:00:0b"));
   }
-  // Asked again of an entry that is there: no error, nothing lost.
+  // A second call for an existing entry: no error, the entry stays.
   EXPECT_TRUE(nl_->use_neighbour(va, ip("192.0.2.2")));
   sh("ip neigh del 192.0.2.2 dev va");
   EXPECT_TRUE(await([&](const auto& e) {
@@ -151,7 +151,7 @@ TEST_F(MonitorTest, UseNeighbourResolvesIt) {
   }));
 }
 
-TEST_F(MonitorTest, TellsOfANeighbourThatDoesNotAnswer) {
+TEST_F(MonitorTest, ReportsANeighbourThatDoesNotReply) {
   test::veth("va", "vb");
   sh("ip addr add 192.0.2.1/24 dev va && echo 1 > /proc/sys/net/ipv4/neigh/va/mcast_solicit"
      " && echo 50 > /proc/sys/net/ipv4/neigh/va/retrans_time_ms");
@@ -164,7 +164,7 @@ TEST_F(MonitorTest, TellsOfANeighbourThatDoesNotAnswer) {
   }));
 }
 
-// Adds `count` routes in one go.
+// Adds `count` routes with one command.
 void many_routes(int count) {
   const std::string file = "/tmp/heddle-routes-" + std::to_string(::getpid());
   std::ofstream out(file);
@@ -175,7 +175,7 @@ void many_routes(int count) {
   std::remove(file.c_str());
 }
 
-TEST_F(MonitorTest, AStormOfRoutesIsOneEventAndHidesNothing) {
+TEST_F(MonitorTest, ManyRoutesAreOneEventAndDisplaceNoOther) {
   test::veth("va", "vb");
   sh("ip addr add 192.0.2.1/24 dev va");
   watch(65536);
@@ -189,10 +189,10 @@ TEST_F(MonitorTest, AStormOfRoutesIsOneEventAndHidesNothing) {
   EXPECT_EQ(seen_.back().kind, Kind::route);
   EXPECT_FALSE(readable(0));
   sh("ip route add 203.0.113.0/24 via 192.0.2.2");
-  EXPECT_TRUE(await([](const auto& e) { return e.kind == Kind::route; }));  // and it still listens
+  EXPECT_TRUE(await([](const auto& e) { return e.kind == Kind::route; }));  // the next change is reported too
 }
 
-TEST_F(MonitorTest, LossIsToldOnceAndThenItListensAgain) {
+TEST_F(MonitorTest, ALossIsReportedOnceAndLaterEventsFollow) {
   test::veth("va", "vb");
   watch(4096);
   const int va = nl_->link("va")->index;
@@ -201,7 +201,7 @@ TEST_F(MonitorTest, LossIsToldOnceAndThenItListensAgain) {
   monitor_->drain([&](const Monitor::Event& e) { seen_.push_back(e); });
   ASSERT_FALSE(seen_.empty());
   EXPECT_EQ(seen(Kind::overrun), 1U);
-  // Routes that the kernel makes by itself meanwhile are told last of all.
+  // The event for routes that the kernel itself added meanwhile comes last.
   const auto last = std::find_if(seen_.rbegin(), seen_.rend(), [](const auto& e) { return e.kind != Kind::route; });
   EXPECT_EQ(last->kind, Kind::overrun);
   EXPECT_EQ(monitor_->overruns(), 1U);

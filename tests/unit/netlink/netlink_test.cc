@@ -28,7 +28,7 @@ class NetlinkTest : public ::testing::Test {
   std::unique_ptr<Netlink> nl_;
 };
 
-TEST_F(NetlinkTest, SeesALinkByNameByIndexAndInTheList) {
+TEST_F(NetlinkTest, ReadsALinkByNameByIndexAndInTheList) {
   sh("ip link add va mtu 1400 address 02:00:00:00:00:0a numrxqueues 3 type veth peer name vb");
   const auto va = nl_->link("va");
   ASSERT_TRUE(va) << va.error().text;
@@ -50,7 +50,7 @@ TEST_F(NetlinkTest, SeesALinkByNameByIndexAndInTheList) {
   EXPECT_NE(std::find(all->begin(), all->end(), *va), all->end());
 }
 
-TEST_F(NetlinkTest, ChangesALinkAndRemovesIt) {
+TEST_F(NetlinkTest, ChangesAndRemovesALink) {
   test::veth("va", "vb");
   sh("ip link add br0 type bridge && ip link set va master br0");
   auto va = nl_->link("va");
@@ -72,13 +72,14 @@ TEST_F(NetlinkTest, ChangesALinkAndRemovesIt) {
   EXPECT_EQ(nl_->link("va").error().code, Errc::not_found);
 }
 
-TEST_F(NetlinkTest, NamesTheDeviceThatIsMissing) {
+TEST_F(NetlinkTest, ErrorNamesTheMissingDevice) {
   EXPECT_EQ(nl_->link("nope").error().code, Errc::not_found);
   EXPECT_NE(nl_->link("nope").error().text.find("\"nope\""), std::string::npos);
   EXPECT_EQ(nl_->link("").error().code, Errc::not_found);
   EXPECT_EQ(nl_->link("a-name-that-is-far-too-long-for-a-device").error().code, Errc::not_found);
   for (const int index : {-1, 0, 4711}) {
     EXPECT_EQ(nl_->link(index).error().code, Errc::not_found) << index;
+    EXPECT_EQ(nl_->statistics(index).error().code, Errc::not_found) << index;
     EXPECT_EQ(nl_->remove_link(index).error().code, Errc::not_found) << index;
   }
   EXPECT_EQ(nl_->set_up(4711, true).error().code, Errc::not_found);
@@ -86,7 +87,7 @@ TEST_F(NetlinkTest, NamesTheDeviceThatIsMissing) {
   const auto refused = nl_->set_mtu(nl_->link("lo")->index, 0xffffffffU);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::invalid) << refused.error().text;
-  EXPECT_TRUE(nl_->link("lo"));  // the socket is still good
+  EXPECT_TRUE(nl_->link("lo"));  // the socket stays usable
 }
 
 TEST_F(NetlinkTest, ListsAddresses) {
@@ -101,7 +102,7 @@ TEST_F(NetlinkTest, ListsAddresses) {
     return i == all->end() ? Address{} : *i;
   };
   EXPECT_EQ(find("192.0.2.1"), (Address{va, ip("192.0.2.1"), 24, false}));
-  EXPECT_EQ(find("198.51.100.1").ifindex, va);  // ours, not the peer's
+  EXPECT_EQ(find("198.51.100.1").ifindex, va);  // the local address, not the peer's
   EXPECT_EQ(find("198.51.100.2").ifindex, 0);
   EXPECT_EQ(find("2001:db8::1"), (Address{va, ip("2001:db8::1"), 64, false}));
   EXPECT_TRUE(find("2001:db8::2").tentative);  // duplicate address detection takes a second
@@ -147,7 +148,7 @@ TEST_F(NetlinkTest, LooksUpRoutes) {
   }
 }
 
-TEST_F(NetlinkTest, RefusesRouteQuestionsWithoutMeaning) {
+TEST_F(NetlinkTest, RefusesImpossibleRouteLookups) {
   test::veth("va", "vb");
   sh("ip addr add 192.0.2.1/24 dev va");
   EXPECT_EQ(nl_->route(ip("0.0.0.0"), std::nullopt).error().code, Errc::invalid);
@@ -159,14 +160,14 @@ TEST_F(NetlinkTest, RefusesRouteQuestionsWithoutMeaning) {
   EXPECT_EQ(nl_->route(ip("192.0.2.2"), std::nullopt, 4711).error().code, Errc::not_found);
 }
 
-TEST_F(NetlinkTest, FollowsAGatewayOfTheOtherFamily) {
+TEST_F(NetlinkTest, ReadsAGatewayOfTheOtherFamily) {
   test::veth("va", "vb");
   sh("ip addr add 192.0.2.1/24 dev va && ip addr add 2001:db8::1/64 dev va nodad"
      " && ip route add 203.0.113.0/24 via inet6 2001:db8::2");
   EXPECT_EQ(nl_->route(ip("203.0.113.1"), std::nullopt)->gateway, ip("2001:db8::2"));
 }
 
-TEST_F(NetlinkTest, NeighbourIsThereOrNot) {
+TEST_F(NetlinkTest, ReadsANeighbourOrItsAbsence) {
   test::veth("va", "vb");
   sh("ip addr add 192.0.2.1/24 dev va && ip neigh add 192.0.2.5 lladdr 02:00:00:00:00:05 dev va");
   const int va = nl_->link("va")->index;
@@ -181,7 +182,7 @@ TEST_F(NetlinkTest, NeighbourIsThereOrNot) {
   EXPECT_EQ(nl_->use_neighbour(4711, ip("192.0.2.5")).error().code, Errc::not_found);
 }
 
-TEST_F(NetlinkTest, EthtoolTellsDriverSpeedAndQueues) {
+TEST_F(NetlinkTest, EthtoolReadsDriverSpeedAndQueues) {
   sh("ip link add va numrxqueues 4 numtxqueues 4 type veth peer name vb numrxqueues 4 numtxqueues 4"
      " && ip link set va up && ip link set vb up");
   const auto info = ethtool_info("va");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shaping by HTB, on a real device of a namespace of the test's own. What the kernel has is read with tc, which is not
-// ours.
+// Shaping by HTB on a real device in a private namespace. The kernel's state is read with tc, independently of Netlink.
 #include <gtest/gtest.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
@@ -32,7 +31,7 @@ class QdiscTest : public ::testing::Test {
     test::veth("va", "vb");
     va_ = nl_->link("va")->index;
   }
-  // HTB with a class for everything, as narrow as `rate` (bytes a second).
+  // HTB with one class for all frames, limited to `rate` (bytes per second).
   void shape(std::uint64_t rate, std::uint32_t frames) {
     ASSERT_TRUE(nl_->add_htb(va_, kMajor, 1, 100));
     const auto top = nl_->put_htb_class(va_, kMajor, {0xfffe, 0, rate, rate, 2000, 2000, 1600, 0});
@@ -67,7 +66,7 @@ class QdiscTest : public ::testing::Test {
   int va_ = 0;
 };
 
-TEST_F(QdiscTest, HtbTakesThePlaceOfTheKernelsChoiceOnly) {
+TEST_F(QdiscTest, HtbReplacesOnlyTheKernelsDefault) {
   EXPECT_EQ(nl_->root_qdisc(va_)->value_or(Qdisc{7, ""}).major, 0);
   const auto added = nl_->add_htb(va_, kMajor, 1, 100);
   ASSERT_TRUE(added) << added.error().text;
@@ -91,7 +90,7 @@ TEST_F(QdiscTest, HtbTakesThePlaceOfTheKernelsChoiceOnly) {
   EXPECT_EQ(nl_->root_qdisc(4711).error().code, Errc::not_found);
 }
 
-TEST_F(QdiscTest, ClassesAreMadeAndChangedAsAsked) {
+TEST_F(QdiscTest, AddsAndChangesClassesAsSpecified) {
   ASSERT_TRUE(nl_->add_htb(va_, kMajor, 1, 100));
   const std::uint64_t wide = 12'500'000'000;  // 100 Gbit/s: more than 32 bits hold
   const auto top = nl_->put_htb_class(va_, kMajor, {0xfffe, 0, wide, wide, 1'000'000, 1'000'000, 60000, 0});
@@ -109,7 +108,7 @@ TEST_F(QdiscTest, ClassesAreMadeAndChangedAsAsked) {
   EXPECT_FALSE(nl_->remove_class(va_, kMajor, 0xfff1));
 }
 
-TEST_F(QdiscTest, RequestsThatCannotWork) {
+TEST_F(QdiscTest, RefusesImpossibleRequests) {
   ASSERT_TRUE(nl_->add_htb(va_, kMajor, 1, 100));
   EXPECT_EQ(nl_->put_htb_class(va_, kMajor, {1, 0, 0, 100, 100, 100, 0, 0}).error().code, Errc::invalid);
   EXPECT_EQ(nl_->put_htb_class(va_, kMajor, {1, 0, 100, 0, 100, 100, 0, 0}).error().code, Errc::invalid);
@@ -117,22 +116,22 @@ TEST_F(QdiscTest, RequestsThatCannotWork) {
   ASSERT_FALSE(far);
   EXPECT_EQ(far.error().code, Errc::not_found);
   EXPECT_NE(far.error().text.find("4844:0001"), std::string::npos) << far.error().text;
-  EXPECT_FALSE(nl_->put_htb_class(va_, 7, {1, 0, 1500, 1500, 100, 100, 0, 0})) << "there is no such discipline";
+  EXPECT_FALSE(nl_->put_htb_class(va_, 7, {1, 0, 1500, 1500, 100, 100, 0, 0})) << "the qdisc does not exist";
   EXPECT_FALSE(nl_->set_class_limit(va_, kMajor, 1, 10));
   EXPECT_TRUE(nl_->classes(va_, kMajor)->empty());
   EXPECT_TRUE(nl_->classes(va_, 7)->empty());
   EXPECT_EQ(nl_->classes(4711, kMajor).error().code, Errc::not_found);
 }
 
-TEST_F(QdiscTest, FramesAreCountedAndWaitThroughAChange) {
-  shape(1500, 10);  // 1000-byte frames: two at once, then one in two thirds of a second
+TEST_F(QdiscTest, FramesAreCountedAndSurviveAChange) {
+  shape(1500, 10);  // of 1000-byte frames two leave at once, the others every two thirds of a second
   send(20);
   const ClassStatistics before = of(1);
   EXPECT_GE(before.tx_packets, 1U);
   EXPECT_EQ(before.tx_bytes, before.tx_packets * 1000);
   EXPECT_GE(before.dropped, 1U);
   EXPECT_LE(before.dropped, 20 - 10U);
-  // Wider, with another limit: what waits goes out, nothing of it is lost.
+  // A higher rate and another limit: all waiting frames are sent.
   ASSERT_TRUE(nl_->put_htb_class(va_, kMajor, {0xfffe, 0, 125'000'000, 125'000'000, 100'000, 100'000, 1600, 0}));
   ASSERT_TRUE(nl_->put_htb_class(va_, kMajor, {1, 0xfffe, 125'000'000, 125'000'000, 100'000, 100'000, 1600, 0}));
   ASSERT_TRUE(nl_->set_class_limit(va_, kMajor, 1, 1000));

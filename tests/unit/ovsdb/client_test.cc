@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The client against a scripted peer: a thread that reads requests and writes bytes.
+// The client with a scripted peer: a thread that reads requests and writes bytes.
 #include "ovsdb/client.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ class ClientTest : public ::testing::Test {
     std::filesystem::remove_all(dir_);
   }
 
-  // Connects, with `script` at the other end; the connection closes when it returns.
+  // Connects a client to a peer that runs `script` and then closes the connection.
   Client connect(Script script) {
     auto client = Client::connect(path_, in(5000));
     EXPECT_TRUE(client.has_value());
@@ -72,7 +72,7 @@ class ClientTest : public ::testing::Test {
   std::thread peer_;
 };
 
-TEST_F(ClientTest, AnswersComeInPiecesAndAmongOtherMessages) {
+TEST_F(ClientTest, ReadsRepliesInPiecesAndAmongOtherMessages) {
   Json echo;
   auto client = connect([&](int fd) {
     const auto request = read(fd);
@@ -94,7 +94,7 @@ TEST_F(ClientTest, AnswersComeInPiecesAndAmongOtherMessages) {
   EXPECT_EQ((*update)["params"], Json::array({1}));
 }
 
-TEST_F(ClientTest, ErrorsAreInWords) {
+TEST_F(ClientTest, ErrorRepliesBecomeTexts) {
   auto client = connect([](int fd) {
     for (const char* error : {R"("no bridge br9")", R"({"error":"unknown database","details":"x"})", "[1]"}) {
       write(fd, R"({"id":)" + read(fd)["id"].dump() + R"(,"result":null,"error":)" + error + "}");
@@ -111,7 +111,7 @@ TEST_F(ClientTest, ErrorsAreInWords) {
 TEST_F(ClientTest, ASilentServerTimesOut) {
   auto client = connect([](int fd) {
     read(fd);
-    read(fd);  // until the client goes
+    read(fd);  // until the client closes the connection
   });
   const auto result = client.call("m", Json::array(), in(50));
   ASSERT_FALSE(result.has_value());
@@ -119,7 +119,7 @@ TEST_F(ClientTest, ASilentServerTimesOut) {
   client = std::move(*Client::connect(path_, in(1000)));  // closes the first connection, so that the peer ends
 }
 
-TEST_F(ClientTest, AnEndOrNonsenseIsAnError) {
+TEST_F(ClientTest, AClosedConnectionOrMalformedMessageIsAnError) {
   for (const auto& [bytes, text] : {std::pair{"", "connection closed"}, std::pair{"HTTP/1.0 400\r\n", ""}}) {
     auto client = connect([bytes = std::string(bytes)](int fd) {
       read(fd);
@@ -133,7 +133,7 @@ TEST_F(ClientTest, AnEndOrNonsenseIsAnError) {
   }
 }
 
-TEST_F(ClientTest, AnImpossiblePathIsRefused) {
+TEST_F(ClientTest, RefusesAnImpossiblePath) {
   for (const auto& path : {std::string(), std::string(200, 'x'), dir_ + "/none"}) {
     const auto client = Client::connect(path, in(1000));
     ASSERT_FALSE(client.has_value());

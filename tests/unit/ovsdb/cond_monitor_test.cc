@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// monitor_cond, monitor_cond_since and monitor_cond_change (ovsdb-server(7) sections 4.1.12 to 4.1.16). What is
-// expected here is what Open vSwitch's own ovsdb-server was seen to send.
+// monitor_cond, monitor_cond_since and monitor_cond_change (ovsdb-server(7) sections 4.1.12 to 4.1.16). The expected
+// messages were observed from Open vSwitch's ovsdb-server.
 #include "tests/unit/ovsdb/rpc_fixture.h"
 
 namespace heddle::ovsdb {
@@ -10,7 +10,7 @@ using CondMonitor = ServerFixture;
 using Client = TestClient;
 constexpr const char* kZero = "00000000-0000-0000-0000-000000000000";
 
-// The one row's update in the one table of an "update2", "update3" or result.
+// The only row's update in the only table of an "update2", "update3" or result.
 Json only(const Json& updates) {
   EXPECT_EQ(updates.size(), 1U) << updates;
   if (updates.size() != 1 || updates.begin()->size() != 1) return nullptr;
@@ -20,7 +20,7 @@ std::string since(const std::string& id, const std::string& requests, const std:
   return "['T','" + id + "'," + requests + ",'" + last + "']";
 }
 
-TEST_F(CondMonitor, TellsDifferencesOnly) {
+TEST_F(CondMonitor, UpdatesHaveDifferencesOnly) {
   Client c(io, path);
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1,'s':['set',[1,2]],'m':['map',[['a',1],['b',2]]]}}]");
   const Json initial =
@@ -37,7 +37,7 @@ TEST_F(CondMonitor, TellsDifferencesOnly) {
             parse("{'modify':{'opt':'o','s':['set',[1,3]],'m':['map',[['a',9],['b',2],['c',3]]]}}"));
 
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'opt':['set',[]],'n':2,'r':1.5}}]");
-  EXPECT_EQ(only(c.next()["params"][1]), parse("{'modify':{'opt':['set',[]],'n':2}}")) << "new values of single ones";
+  EXPECT_EQ(only(c.next()["params"][1]), parse("{'modify':{'opt':['set',[]],'n':2}}")) << "new values of scalars";
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'r':2.5}}]");
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'y','b':true}}]");
   EXPECT_EQ(only(c.next()["params"][1]), parse("{'insert':{'name':'y','b':true}}"));
@@ -45,7 +45,7 @@ TEST_F(CondMonitor, TellsDifferencesOnly) {
   EXPECT_EQ(only(c.next()["params"][1]), parse("{'delete':null}"));
 }
 
-TEST_F(CondMonitor, ConditionsBringRowsIntoViewAndOutOfIt) {
+TEST_F(CondMonitor, RowsEnterAndLeaveTheView) {
   Client c(io, path);
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1}}]");
   EXPECT_EQ(c.call(1, "monitor_cond",
@@ -53,7 +53,7 @@ TEST_F(CondMonitor, ConditionsBringRowsIntoViewAndOutOfIt) {
             Json::object());
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':2}}]");
   EXPECT_EQ(only(c.next()["params"][1]), parse("{'insert':{'name':'x'}}"));
-  run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':3}}]");  // in view, but nothing to see
+  run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':3}}]");  // in view, but not a monitored column
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':4}}]");
   EXPECT_EQ(only(c.next()["params"][1]), parse("{'delete':null}"));
 
@@ -85,12 +85,12 @@ TEST_F(CondMonitor, OptionalNumbersCanBeOrdered) {
   for (const char* function : {"<", "<=", ">", ">="}) {
     const Json rows =
         run(*other, std::string("[{'op':'select','table':'A','where':[['o','") + function + "',3]]}]")[0]["rows"];
-    EXPECT_EQ(rows.size(), std::string(function).size() == 2 ? 1U : 0U) << function << ": the empty one never";
+    EXPECT_EQ(rows.size(), std::string(function).size() == 2 ? 1U : 0U) << function << ": an empty value never matches";
   }
   EXPECT_EQ(error_of(run(*other, "[{'op':'select','table':'A','where':[['s','<','x']]}]")), "syntax error");
 }
 
-TEST_F(CondMonitor, AReconnectingClientGetsWhatItMissed) {
+TEST_F(CondMonitor, AReconnectingClientGetsTheMissedChanges) {
   constexpr const char* all = "{'Root':[{'columns':['name','n']}]}";
   run(*db,
       "[{'op':'insert','table':'Root','row':{'name':'x','n':1}},{'op':'insert','table':'Root','row':{'name':'y'}}]");
@@ -109,7 +109,7 @@ TEST_F(CondMonitor, AReconnectingClientGetsWhatItMissed) {
   Client c(io, path);
   const Json nothing = c.call(1, "monitor_cond_since", since("a", all, last))["result"];
   EXPECT_EQ(nothing, Json::array({true, last, Json::object()}));
-  // Changed twice, come and gone, gone: each row once, as the sum of what happened to it.
+  // A row changed twice, a row inserted and deleted, a row deleted: each row once, with the sum of its changes.
   run(*db, "[{'op':'update','table':'Root','where':[['name','==','x']],'row':{'n':3}}]");
   run(*db,
       "[{'op':'update','table':'Root','where':[['name','==','x']],'row':{'n':4}},"
@@ -161,7 +161,7 @@ TEST_F(CondMonitor, TheHistoryOfLargeRowsIsShorter) {
   EXPECT_EQ(c.call(3, "monitor_cond_since", since("c", all, later))["result"][0], true);
 }
 
-TEST_F(CondMonitor, ManySessionsWithOneShapeHearTheSame) {
+TEST_F(CondMonitor, SessionsWithEqualMonitorsGetEqualUpdates) {
   std::vector<std::unique_ptr<Client>> clients;
   for (int i = 0; i < 20; ++i) {
     clients.push_back(std::make_unique<Client>(io, path));
@@ -203,7 +203,7 @@ TEST_F(CondMonitor, TheServerDescribesItself) {
   const Json id = c.call(6, "get_server_id", "[]")["result"];
   EXPECT_TRUE(Uuid::parse(id.get<std::string>()));
   c.send(R"({"method":"get_server_id","params":null,"id":7})");
-  EXPECT_EQ(c.next()["result"], id) << "some write null for no parameters";
+  EXPECT_EQ(c.next()["result"], id) << "some clients send null for no parameters";
   EXPECT_EQ(c.call(8, "set_db_change_aware", "[true]")["result"], Json::object());
   EXPECT_EQ(c.call(9, "set_db_change_aware", "[5]")["error"]["error"], "syntax error");
   EXPECT_EQ(c.call(10, "convert", "['T',{}]")["error"]["error"], "not supported");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small database for the tests of the engine: a root table with every kind of column, and a table of kids that live
-// only as long as somebody refers to them.
+// A small database for the tests of the engine: a root table with every kind of column, and a non-root table Kid whose
+// unreferenced rows are deleted.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -42,7 +42,7 @@ inline std::unique_ptr<Database> open_test(const std::string& path = {}, const c
   return db ? std::move(*db) : nullptr;
 }
 
-// JSON with single quotes, for reading's sake.
+// Parses JSON with single quotes, which are easier to read in C++.
 inline Json parse(std::string text) {
   for (char& c : text)
     if (c == '\'') c = '"';
@@ -53,7 +53,7 @@ inline Json parse(std::string text) {
 
 inline Json run(Database& db, const std::string& operations) { return db.transact(parse(operations)); }
 
-// The error of the transaction's failed operation, or "" when it went through.
+// The error of the transaction's failed operation, or "".
 inline std::string error_of(const Json& reply) {
   for (const Json& one : reply)
     if (one.is_object() && one.contains("error")) return one["error"].get<std::string>();
@@ -65,14 +65,14 @@ inline std::string details_of(const Json& reply) {
   return "";
 }
 
-// One column of the Root row of that name.
+// A column of the Root row with this name.
 inline Json column(Database& db, const std::string& name, const std::string& column) {
   const Json reply =
       run(db, "[{'op':'select','table':'Root','where':[['name','==','" + name + "']],'columns':['" + column + "']}]");
   return reply[0]["rows"].empty() ? Json() : reply[0]["rows"][0][column];
 }
 
-// With a place for a file, which goes with what is in it.
+// A fixture with a temporary directory, which is removed at the end.
 struct Stored : testing::Test {
   std::filesystem::path dir;
   std::string path;

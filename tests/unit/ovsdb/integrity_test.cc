@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// References, garbage collection, observers, and what is on disk after a restart.
+// References, garbage collection, observers, and the rows after a restart.
 #include <fstream>
 
 #include "tests/unit/ovsdb/fixture.h"
@@ -29,11 +29,11 @@ TEST(References, NamesWorkBeforeAndAfterTheirInsert) {
             "duplicate uuid-name");
 }
 
-TEST(References, RowsThatNobodyRefersToGo) {
+TEST(References, UnreferencedRowsAreDeleted) {
   const auto db = open_test();
   run(*db, "[{'op':'insert','table':'Kid','row':{'name':'orphan'}}]");
   EXPECT_EQ(count(*db, "Kid"), 0U);
-  // A kid with a toy with a toy: all go when the root lets go of the first.
+  // A kid with a toy with a toy: all are deleted when the root drops its reference to the kid.
   run(*db,
       "[{'op':'insert','table':'Kid','row':{'name':'a','toy':['named-uuid','b']},'uuid-name':'a'},"
       "{'op':'insert','table':'Kid','row':{'name':'b','toy':['named-uuid','c']},'uuid-name':'b'},"
@@ -44,13 +44,13 @@ TEST(References, RowsThatNobodyRefersToGo) {
   EXPECT_EQ(count(*db, "Kid"), 0U);
 }
 
-TEST(References, ARowThatRefersToItselfIsStillAnOrphan) {
+TEST(References, AReferenceToItselfDoesNotKeepARow) {
   const auto db = open_test();
   run(*db, "[{'op':'insert','table':'Kid','row':{'name':'a','toy':['named-uuid','a']},'uuid-name':'a'}]");
   EXPECT_EQ(count(*db, "Kid"), 0U);
 }
 
-TEST(References, StrongOnesHoldTheirTarget) {
+TEST(References, StrongReferencesKeepTheirTarget) {
   const auto db = open_test();
   run(*db,
       "[{'op':'insert','table':'Kid','row':{'name':'a'},'uuid-name':'a'},"
@@ -66,13 +66,13 @@ TEST(References, StrongOnesHoldTheirTarget) {
   EXPECT_EQ(error_of(run(
                 *db, "[{'op':'insert','table':'Kid','row':{'toy':['uuid','01234567-89ab-4def-8123-456789abcdef']}}]")),
             "referential integrity violation")
-      << "though the row would go as an orphan";
+      << "though the row would be deleted as unreferenced";
   EXPECT_EQ(error_of(run(*db, "[{'op':'delete','table':'Kid','where':[]},{'op':'delete','table':'Root','where':[]}]")),
             "");
   EXPECT_EQ(count(*db, "Kid") + count(*db, "Root"), 0U);
 }
 
-TEST(References, WeakOnesDisappearWithTheirTarget) {
+TEST(References, WeakReferencesDisappearWithTheirTarget) {
   const auto db = open_test();
   run(*db,
       "[{'op':'insert','table':'Root','row':{'name':'a'},'uuid-name':'a'},"
@@ -80,16 +80,16 @@ TEST(References, WeakOnesDisappearWithTheirTarget) {
       "['uuid','01234567-89ab-4def-8123-456789abcdef']]]},'uuid-name':'b'},"
       "{'op':'insert','table':'Pair','row':{'must':['set',[['named-uuid','a'],['named-uuid','b']]]}}]");
   const RowRef b = db->find_by("Root", "name", Datum::of("b"));
-  EXPECT_EQ(b->get("weak").size(), 2U) << "the one that led nowhere is gone";
+  EXPECT_EQ(b->get("weak").size(), 2U) << "the dangling reference is removed";
   EXPECT_EQ(error_of(run(*db, "[{'op':'delete','table':'Root','where':[['name','==','a']]}]")), "");
   EXPECT_EQ(db->find("Root", b->uuid())->get("weak").uuids(), std::vector{b->uuid()});
   EXPECT_EQ(db->rows("Pair").front()->get("must").uuids(), std::vector{b->uuid()});
-  // Pair must keep one.
+  // `pair` needs one element.
   EXPECT_EQ(error_of(run(*db, "[{'op':'delete','table':'Root','where':[]}]")), "constraint violation");
   EXPECT_EQ(count(*db, "Root"), 1U);
 }
 
-TEST(Observers, HearEveryCommitInOrderEvenTheirOwn) {
+TEST(Observers, AreCalledForEveryCommitInOrder) {
   const auto db = open_test();
   std::vector<std::string> heard;
   const auto first = db->add_observer([&](const Change& change) {
@@ -113,7 +113,7 @@ TEST(Observers, HearEveryCommitInOrderEvenTheirOwn) {
   EXPECT_EQ(heard, std::vector<std::string>{"second -2"});
 }
 
-TEST(Update, WritesOnlyWhatDiffersAndChecksIt) {
+TEST(Update, ChecksValuesAndWritesOnlyDifferences) {
   const auto db = open_test();
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1}}]");
   int commits = 0;
@@ -128,7 +128,7 @@ TEST(Update, WritesOnlyWhatDiffersAndChecksIt) {
     return db->update({&one, 1});
   };
   EXPECT_EQ(*update({{"n", Datum::of(1)}, {"eph", Datum::of(0)}}, uuid), false);
-  EXPECT_EQ(*update({{"eph", Datum::of(3)}}, Uuid::random()), false) << "a row that has gone";
+  EXPECT_EQ(*update({{"eph", Datum::of(3)}}, Uuid::random()), false) << "a deleted row";
   EXPECT_EQ(commits, 0);
   EXPECT_EQ(*update({{"eph", Datum::of(3)}}, uuid), true);
   EXPECT_EQ(commits, 1);
@@ -164,19 +164,19 @@ TEST_F(Stored, RowsSurviveARestartAndEphemeralColumnsDoNot) {
   EXPECT_EQ(row->get("eph").integer(), 0);
   EXPECT_EQ(row->get("kids").uuid(), db->rows("Kid").front()->uuid());
   EXPECT_EQ(error_of(run(*db, "[{'op':'insert','table':'Root','row':{'name':'x'}}]")), "constraint violation")
-      << "indexes are there again";
+      << "indexes are restored";
   EXPECT_EQ(error_of(run(*db, "[{'op':'delete','table':'Kid','where':[]}]")), "referential integrity violation")
       << "and so are reference counts";
 }
 
-TEST_F(Stored, AnotherSchemaKeepsWhatStillHasAPlace) {
+TEST_F(Stored, AnotherSchemaKeepsFittingTablesAndColumns) {
   {
     const auto db = open_test(path);
     run(*db,
         "[{'op':'insert','table':'Kid','row':{'name':'k'},'uuid-name':'k'},{'op':'insert','table':'Root','row':"
         "{'name':'x','n':7,'mode':'b','opt':'o','s':['set',[1,2]],'kids':['named-uuid','k']}}]");
   }
-  // No Kid table, n has become a string, s takes one element, opt must be there, mode is unchanged.
+  // No Kid table, n is a string, s takes one element, opt is required, mode is unchanged.
   const auto db = open_test(path, R"({"name": "T", "version": "2.0.0", "tables": {"Root": {"isRoot": true, "columns": {
       "name": {"type": "string"}, "n": {"type": "string"}, "mode": {"type": {"key": "string", "min": 0, "max": 1}},
       "s": {"type": {"key": "integer", "min": 0, "max": 1}}, "opt": {"type": "string"}, "fresh": {"type": "integer"}}}}})");
@@ -190,7 +190,7 @@ TEST_F(Stored, AnotherSchemaKeepsWhatStillHasAPlace) {
   EXPECT_EQ(row->get("fresh").integer(), 0);
 }
 
-TEST_F(Stored, ASchemaThatTheRowsContradictIsRefusedAndTheyStay) {
+TEST_F(Stored, RefusesASchemaThatTheRowsContradict) {
   {
     const auto db = open_test(path);
     run(*db,
@@ -207,10 +207,10 @@ TEST_F(Stored, ASchemaThatTheRowsContradictIsRefusedAndTheyStay) {
   };
   EXPECT_NE(refused(R"("indexes": [["n"]], )").find("would both have n=1"), std::string::npos);
   EXPECT_NE(refused(R"("maxRows": 1, )").find("the schema allows 1"), std::string::npos);
-  EXPECT_EQ(count(*open_test(path), "Root"), 2U) << "under the old schema, as if nothing had been";
+  EXPECT_EQ(count(*open_test(path), "Root"), 2U) << "the file is unchanged";
 }
 
-TEST_F(Stored, AFileThatIsNoDatabaseIsLeftAlone) {
+TEST_F(Stored, RefusesAFileThatIsNoDatabase) {
   std::ofstream(path) << std::string(8192, 'x');
   const auto db = Database::open(kTestSchema, path);
   ASSERT_FALSE(db);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What commits leave in the file: a database on disk beside one in memory that is given the same, looked at as a kill
-// at that moment would have left it.
+// The file after commits: a database on disk is compared with one in memory that runs the same transactions. A copy of
+// the file stands for its state after a kill at that moment.
 #include "ovsdb/journal.h"
 
 #include <cstdlib>
@@ -20,7 +20,7 @@ std::uint64_t seed() {
   return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
 }
 
-// All that is stored, by table, in order.
+// All stored columns of all rows, by table, in order.
 std::string contents(const Database& db) {
   std::string out;
   for (const auto& [name, table] : db.schema().tables())
@@ -31,7 +31,7 @@ std::string contents(const Database& db) {
   return out;
 }
 
-// Transactions that make, change and drop rows of every kind, and sets and maps that grow and shrink.
+// Transactions that insert, change and delete rows of every kind, with sets and maps that grow and shrink.
 class Story {
  public:
   explicit Story(std::uint64_t seed) : random_(seed) {}
@@ -66,7 +66,7 @@ class Story {
     for (auto& byte : out.bytes) byte = static_cast<std::uint8_t>(random_());
     return out.to_string();
   }
-  // An operation on one of the roots, which may be none of them.
+  // An operation on one of the roots, or on none.
   std::string on_one(const Database& db, const std::string& what) {
     const auto rows = db.rows("Root");
     const auto uuid = rows.empty() ? Uuid{} : rows[below(rows.size())]->uuid();
@@ -78,7 +78,7 @@ class Story {
   }
   std::string integers() { return "['set',[" + std::to_string(below(5)) + (below(2) == 0 ? ",9]]" : "]]"); }
   std::string pair() { return "['map',[['k" + std::to_string(below(6)) + "'," + std::to_string(below(2)) + "]]]"; }
-  // Now and then a large one: the journal has to be folded.
+  // Sometimes a large row, so that the journal is folded.
   std::string kid() {
     const std::string name(below(3) > 0 ? 60000 + below(60000) : below(20), 'x');
     return "{'op':'insert','table':'Kid','uuid':'" + uuid() + "','uuid-name':'kid','row':{'name':'" + name + "'}}";
@@ -100,7 +100,7 @@ class Story {
 };
 
 struct Journal : Stored {
-  // The database as a kill would leave it now, opened again.
+  // Opens a copy of the file, as after a kill.
   std::string after_kill() {
     const fs::path other = dir / "copy";
     fs::remove_all(other);
@@ -109,7 +109,7 @@ struct Journal : Stored {
       if (fs::exists(path + end)) fs::copy(path + end, other / ("db" + end));
     return contents(*open_test((other / "db").string()));
   }
-  // How many rows the journal names.
+  // The number of rows in the journal.
   std::size_t names() {
     auto store = Store::open(path);
     EXPECT_TRUE(store);
@@ -119,14 +119,14 @@ struct Journal : Stored {
   }
 };
 
-TEST_F(Journal, EveryMomentIsWholeWhateverWasDone) {
+TEST_F(Journal, TheFileIsCompleteAfterEveryCommit) {
   const std::uint64_t number = seed();
   SCOPED_TRACE("HEDDLE_SEED=" + std::to_string(number));
   Story story(number);
   const auto memory = open_test();
   auto disk = open_test(path);
   std::size_t written = 0;
-  for (int i = 0; i < 200 || written < 2 * Store::kJournalBytes; ++i) {  // it is folded once and more
+  for (int i = 0; i < 200 || written < 2 * Store::kJournalBytes; ++i) {  // until at least one fold
     const Json operations = parse("[" + story.next(*memory) + "]");
     const std::string error = error_of(memory->transact(operations));
     ASSERT_EQ(error_of(disk->transact(operations)), error);
@@ -142,13 +142,13 @@ TEST_F(Journal, EveryMomentIsWholeWhateverWasDone) {
   }
 }
 
-TEST_F(Journal, AnOrderlyEndLeavesItEmpty) {
+TEST_F(Journal, IsEmptyAfterTheDestructor) {
   run(*open_test(path), "[{'op':'insert','table':'Root','row':{'name':'x'}}]");
   EXPECT_EQ(names(), 0U);
   EXPECT_EQ(open_test(path)->rows("Root").size(), 1U);
 }
 
-TEST_F(Journal, AnotherSchemaTakesOverWhatIsInIt) {
+TEST_F(Journal, AnotherSchemaLoadsItsEntries) {
   auto db = open_test(path);
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1,'s':['set',[1,2]]}}]");
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':2,'s':['set',[2,3]]}}]");
@@ -165,7 +165,7 @@ TEST_F(Journal, AnotherSchemaTakesOverWhatIsInIt) {
   EXPECT_EQ(db->rows("Root")[0]->get("nn"), Datum::of(0));
 }
 
-TEST(JournalReplay, EntriesAddUp) {
+TEST(JournalReplay, AppliesEntriesInOrder) {
   JournalReplay replay;
   for (const char* entry :
        {R"([["T","a","changed",{"s":{"insert":["set",[1,2]],"delete":["set",[]]},"x":5,"gone":null}]])",
@@ -187,7 +187,7 @@ TEST(JournalReplay, EntriesAddUp) {
   EXPECT_EQ(parse(*(*others)[1].columns), parse("{'y':['set',[]]}"));
 }
 
-TEST(JournalReplay, WhatIsNoEntryIsRefused) {
+TEST(JournalReplay, RefusesMalformedEntries) {
   for (const char* bad :
        {"", "{}", "[", "[[]]", R"([["T","a"]])", R"([["T","a","gone",{}]])", R"([["T","a","is"]])",
         R"([["T","a","is",5]])", R"([["T",1,"gone"]])", R"([["T","a","frob",{}]])", R"([["T","a","is",{"x":{}}]])",

@@ -10,7 +10,7 @@ namespace {
 using Server = ServerFixture;
 using Client = TestClient;
 
-TEST_F(Server, ALockIsHeldByOneAndAwaitedInTurn) {
+TEST_F(Server, ALockHasOneHolderAndAQueue) {
   Client a(io, path);
   Client b(io, path);
   Client c(io, path);
@@ -18,20 +18,20 @@ TEST_F(Server, ALockIsHeldByOneAndAwaitedInTurn) {
   EXPECT_EQ(b.call(1, "lock", "['L']")["result"], parse("{'locked':false}"));
   EXPECT_EQ(c.call(1, "lock", "['L']")["result"], parse("{'locked':false}"));
   EXPECT_EQ(a.call(2, "lock", "['L']")["error"]["error"], "syntax error");
-  EXPECT_EQ(b.call(2, "steal", "['L']")["error"]["error"], "syntax error") << "it waits for it already";
+  EXPECT_EQ(b.call(2, "steal", "['L']")["error"]["error"], "syntax error") << "the session waits for the lock already";
   constexpr const char* guarded = "['T',{'op':'assert','lock':'L'},{'op':'insert','table':'Root','row':{'name':'x'}}]";
   EXPECT_EQ(b.call(3, "transact", guarded)["result"][0]["error"], "not owner");
   EXPECT_EQ(error_of(a.call(3, "transact", guarded)["result"]), "");
   EXPECT_EQ(a.call(4, "unlock", "['L']")["result"], Json::object());
   EXPECT_EQ(b.next(), parse("{'id':null,'method':'locked','params':['L']}"));
   b.close();
-  EXPECT_EQ(c.next(), parse("{'id':null,'method':'locked','params':['L']}")) << "whoever goes leaves its locks";
+  EXPECT_EQ(c.next(), parse("{'id':null,'method':'locked','params':['L']}")) << "an ended session releases its locks";
   EXPECT_EQ(a.call(5, "unlock", "['L']")["error"]["error"], "syntax error");
   for (const char* bad : {"[]", "[5]", "['a b']", "['L','L']"})
     EXPECT_EQ(a.call(6, "lock", bad)["error"]["error"], "syntax error") << bad;
 }
 
-TEST_F(Server, AStolenLockReturnsToItsOwner) {
+TEST_F(Server, AStolenLockReturnsToItsHolder) {
   Client a(io, path);
   Client b(io, path);
   Client thief(io, path);
@@ -40,11 +40,11 @@ TEST_F(Server, AStolenLockReturnsToItsOwner) {
   EXPECT_EQ(thief.call(1, "steal", "['L']")["result"], parse("{'locked':true}"));
   EXPECT_EQ(a.next(), parse("{'id':null,'method':'stolen','params':['L']}"));
   thief.close();
-  EXPECT_EQ(a.next(), parse("{'id':null,'method':'locked','params':['L']}")) << "before those that wait";
+  EXPECT_EQ(a.next(), parse("{'id':null,'method':'locked','params':['L']}")) << "before the waiting sessions";
   EXPECT_EQ(b.call(2, "steal", "['free']")["result"], parse("{'locked':true}"));
 }
 
-TEST(Locks, WhoStoleALockDoesNotWaitForIt) {
+TEST(Locks, AThiefThatLosesTheLockDoesNotWaitForIt) {
   std::vector<std::string> told;
   Locks locks([&](SessionId who, std::string_view what, const std::string&) {
     told.push_back(std::to_string(who) + " " + std::string(what));
@@ -55,7 +55,7 @@ TEST(Locks, WhoStoleALockDoesNotWaitForIt) {
   EXPECT_TRUE(locks.steal(3, name));
   EXPECT_TRUE(locks.unlock(3, name));
   EXPECT_EQ(told, (std::vector<std::string>{"1 stolen", "2 stolen", "1 locked"}));
-  EXPECT_FALSE(locks.steal(2, name)) << "it has to unlock what it lost";
+  EXPECT_FALSE(locks.steal(2, name)) << "a lost lock must be unlocked first";
   EXPECT_TRUE(locks.unlock(2, name));
   EXPECT_TRUE(locks.holds(1, "L"));
   EXPECT_TRUE(locks.steal(2, name));
@@ -88,8 +88,8 @@ TEST(Locks, AreLimitedPerSession) {
   EXPECT_EQ(told, limits::kLocks);
 }
 
-// A transaction that waits is judged by the locks that its session has when it runs.
-TEST_F(Server, AnAssertBehindAWaitLooksAtTheLockInTheEnd) {
+// "assert" in a waiting transaction checks the session's locks at the time of the retry.
+TEST_F(Server, AnAssertAfterAWaitChecksTheLockAtTheRetry) {
   Client a(io, path);
   a.call(1, "lock", "['L']");
   a.request(2, "transact",

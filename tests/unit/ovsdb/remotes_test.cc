@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Listening on other places, and calling out. TLS has its tests with the real clients
-// (tests/conformance/test_ovsdb.py).
+// Passive and active remotes. TLS is tested with the real clients (tests/conformance/test_ovsdb.py).
 #include "ovsdb/remotes.h"
 
 #include "tests/unit/ovsdb/rpc_fixture.h"
@@ -10,7 +9,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-TEST(Target, ReadsWhatOpenVSwitchWrites) {
+TEST(Target, ParsesConnectionMethods) {
   const auto check = [](const char* text, bool passive, bool tls, const char* place, std::uint16_t port) {
     const auto target = Target::parse(text);
     ASSERT_TRUE(target) << text;
@@ -34,7 +33,7 @@ TEST(Target, ReadsWhatOpenVSwitchWrites) {
 }
 
 struct RemotesTest : ServerFixture {
-  std::unique_ptr<Remotes> remotes;
+  std::unique_ptr<RpcRemotes> remotes;
   std::map<std::string, std::pair<Target, RemoteOptions>> wanted;
 
   void TearDown() override {
@@ -43,7 +42,7 @@ struct RemotesTest : ServerFixture {
   }
   void add(const std::string& text, RemoteOptions options = {}) {
     wanted.insert_or_assign(text, std::pair(Target::parse(text).value(), options));
-    if (!remotes) remotes = std::make_unique<Remotes>(io, *ovsdb, Tls::make());
+    if (!remotes) remotes = std::make_unique<RpcRemotes>(io, *ovsdb, Tls::make());
     remotes->set(wanted);
   }
   template <typename Condition>
@@ -56,7 +55,7 @@ struct RemotesTest : ServerFixture {
   }
 };
 
-TEST_F(RemotesTest, ListensOnTcpAndFilesUntilToldOtherwise) {
+TEST_F(RemotesTest, ListensOnTcpAndFilesUntilRemoved) {
   add("ptcp:0:127.0.0.1");
   add("punix:" + dir + "/other");
   const auto port = remotes->status("ptcp:0:127.0.0.1")->port;
@@ -74,11 +73,11 @@ TEST_F(RemotesTest, ListensOnTcpAndFilesUntilToldOtherwise) {
   remotes->set(wanted);
   EXPECT_TRUE(b.next().is_null()) << "closed with its remote";
   EXPECT_NE(::access((dir + "/other").c_str(), F_OK), 0);
-  EXPECT_EQ(a.call(2, "echo", "[]")["id"], 2) << "the other one is not disturbed";
+  EXPECT_EQ(a.call(2, "echo", "[]")["id"], 2) << "the other session is not disturbed";
   EXPECT_FALSE(remotes->status("punix:" + dir + "/other"));
 }
 
-TEST_F(RemotesTest, WhatCannotBeHadIsTriedAgain) {
+TEST_F(RemotesTest, AFailedListenerTriesAgain) {
   const std::string text = "punix:" + path;
   RemoteOptions options;
   options.max_backoff = milliseconds(20);
@@ -93,7 +92,7 @@ TEST_F(RemotesTest, WhatCannotBeHadIsTriedAgain) {
   EXPECT_NE(remotes->status("pssl:0:127.0.0.1")->last_error.find("--private-key"), std::string::npos);
 }
 
-// A manager that listens: the switch calls it, and serves it.
+// A manager that listens for the switch to connect.
 struct Manager {
   Fd listener;
   std::uint16_t port = 0;
@@ -109,7 +108,7 @@ struct Manager {
   }
 };
 
-TEST_F(RemotesTest, CallsOutAndCallsAgain) {
+TEST_F(RemotesTest, ConnectsToAManagerAndReconnects) {
   Manager manager;
   const std::string text = "tcp:127.0.0.1:" + std::to_string(manager.port);
   RemoteOptions options;
@@ -130,7 +129,7 @@ TEST_F(RemotesTest, CallsOutAndCallsAgain) {
   }
 }
 
-TEST_F(RemotesTest, ASilentPeerIsProbedAndCutOff) {
+TEST_F(RemotesTest, ASilentPeerIsProbedAndDisconnected) {
   RemoteOptions options;
   options.probe = milliseconds(30);
   add("ptcp:0:127.0.0.1", options);

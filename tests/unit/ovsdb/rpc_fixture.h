@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients as plain sockets, read and written from the same thread as the server, which is stepped until what is awaited
-// has come; and a server of the test database for them.
+// A server of the test database, and clients as plain sockets. Server and clients share one thread: a client that waits
+// for a message runs the server's io_context step by step.
 #pragma once
 
 #include <fcntl.h>
@@ -45,7 +45,7 @@ class TestClient {
   void request(int id, const std::string& method, const std::string& params) {
     send(dump_json(Json{{"id", id}, {"method", method}, {"params", parse(params)}}));
   }
-  // The next message; null when the server has closed the connection.
+  // Waits for the next message; null when the server has closed the connection.
   Json next() {
     const auto deadline = Clock::now() + seconds(20);
     while (Clock::now() < deadline) {
@@ -54,14 +54,14 @@ class TestClient {
       if (message && *message) return std::move(**message);
       if (!read_some()) return nullptr;
     }
-    ADD_FAILURE() << "no message came";
+    ADD_FAILURE() << "no message arrived";
     return nullptr;
   }
   Json call(int id, const std::string& method, const std::string& params) {
     request(id, method, params);
     return next();
   }
-  // Whether anything has been sent to it that it has not read; lets nobody run.
+  // True when unread bytes wait; does not run the server.
   [[nodiscard]] bool has_mail() const {
     char first = 0;
     return ::recv(fd_.get(), &first, 1, MSG_PEEK) == 1;

@@ -12,7 +12,7 @@ namespace {
 using Server = ServerFixture;
 using Client = TestClient;
 
-TEST_F(Server, AnswersTheSimpleMethods) {
+TEST_F(Server, ServesTheSimpleMethods) {
   Client c(io, path);
   EXPECT_EQ(c.call(1, "list_dbs", "[]"), parse("{'id':1,'result':['T','_Server'],'error':null}"));
   EXPECT_EQ(c.call(2, "echo", "['x',1]"), parse("{'id':2,'result':['x',1],'error':null}"));
@@ -41,7 +41,7 @@ TEST_F(Server, MonitorsFollowOtherClients) {
   EXPECT_EQ(update["params"][0], "m");
   EXPECT_EQ(update["params"][1]["Root"][uuid], parse("{'old':{'n':1},'new':{'name':'old','n':2}}"));
 
-  // A column that is not followed is no news; the next message is the one for the delete.
+  // A change of an unmonitored column is not reported; the next message is for the delete.
   b.call(2, "transact", "['T',{'op':'update','table':'Root','where':[],'row':{'b':true}}]");
   b.call(3, "transact", "['T',{'op':'delete','table':'Root','where':[]}]");
   EXPECT_EQ(a.next()["params"][1]["Root"][uuid], parse("{'old':{'name':'old','n':2}}"));
@@ -51,7 +51,7 @@ TEST_F(Server, MonitorsFollowOtherClients) {
   EXPECT_EQ(a.call(5, "echo", "[]")["id"], 5) << "no update before it";
 }
 
-TEST_F(Server, AnUpdateComesBeforeTheReplyThatCausedIt) {
+TEST_F(Server, AnUpdateComesBeforeTheReplyToItsTransaction) {
   Client c(io, path);
   c.call(1, "monitor", "['T',null,{'Root':{'columns':['name']}}]");
   c.request(2, "transact", "['T',{'op':'insert','table':'Root','row':{'name':'x'}}]");
@@ -59,7 +59,7 @@ TEST_F(Server, AnUpdateComesBeforeTheReplyThatCausedIt) {
   EXPECT_EQ(c.next()["id"], 2);
 }
 
-// More clients than have their turn at once, who follow a table from now on.
+// Clients that monitor a table, more than one turn of the outbox serves.
 std::vector<std::unique_ptr<Client>> followers(boost::asio::io_context& io, const std::string& path) {
   std::vector<std::unique_ptr<Client>> out;
   for (std::size_t n = 0; n < 3 * RpcOutbox::kTurn; ++n) {
@@ -70,7 +70,7 @@ std::vector<std::unique_ptr<Client>> followers(boost::asio::io_context& io, cons
   return out;
 }
 
-TEST_F(Server, AnAnswerDoesNotWaitUntilAllWhoFollowAreTold) {
+TEST_F(Server, AReplyDoesNotWaitForAllUpdates) {
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x'}}]");
   const auto all = followers(io, path);
   Client writer(io, path);
@@ -89,7 +89,7 @@ TEST_F(Server, AnAnswerDoesNotWaitUntilAllWhoFollowAreTold) {
   }
 }
 
-TEST_F(Server, ClientsMayGoWhileTheyWaitForTheirTurn) {
+TEST_F(Server, SessionsMayEndWhileTheyWaitForTheirTurn) {
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x'}}]");
   auto all = followers(io, path);
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':2}}]");
@@ -97,11 +97,11 @@ TEST_F(Server, ClientsMayGoWhileTheyWaitForTheirTurn) {
   EXPECT_EQ(all[1]->next()["params"][1]["Root"].begin().value()["new"]["n"], 2);
   EXPECT_EQ(all.back()->next()["params"][1]["Root"].begin().value()["new"]["n"], 2);
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':3}}]");
-  rpc.reset();  // with all sessions, some of which wait
+  rpc.reset();  // with all sessions, some of which wait for their turn
   io.poll();
 }
 
-TEST_F(Server, MonitorSelectChoosesWhatIsTold) {
+TEST_F(Server, MonitorSelectLimitsTheUpdates) {
   Client c(io, path);
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1}}]");
   const Json initial =
@@ -124,12 +124,12 @@ constexpr const char* kWaitForY =
     "['T',{'op':'wait','table':'Root','where':[['name','==','y']],'columns':['n'],'until':'==','rows':[{'n':4}]},"
     "{'op':'insert','table':'Root','row':{'name':'waited'}}]";
 
-TEST_F(Server, AWaitEndsWhenAnotherClientMakesItTrue) {
+TEST_F(Server, AWaitEndsWhenAnotherClientSatisfiesIt) {
   Client a(io, path);
   Client b(io, path);
   a.request(1, "transact", kWaitForY);
   a.request(2, "echo", "[]");
-  EXPECT_EQ(a.next()["id"], 2) << "others are served meanwhile";
+  EXPECT_EQ(a.next()["id"], 2) << "other requests are served meanwhile";
   b.call(1, "transact", "['T',{'op':'insert','table':'Root','row':{'name':'y','n':3}}]");
   b.call(2, "transact", "['T',{'op':'update','table':'Root','where':[],'row':{'n':4}}]");
   const Json reply = a.next();
@@ -138,7 +138,7 @@ TEST_F(Server, AWaitEndsWhenAnotherClientMakesItTrue) {
   EXPECT_TRUE(db->find_by("Root", "name", Datum::of("waited")));
 }
 
-TEST_F(Server, AWaitTimesOutIsCanceledOrGoesWithItsClient) {
+TEST_F(Server, AWaitTimesOutIsCanceledOrEndsWithItsSession) {
   Client a(io, path);
   const Json timed_out = a.call(1, "transact",
                                 "['T',{'op':'wait','timeout':20,'table':'Root','where':[],'columns':['n'],"
@@ -157,10 +157,10 @@ TEST_F(Server, AWaitTimesOutIsCanceledOrGoesWithItsClient) {
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'y','n':4}}]");
   Client b(io, path);
   b.call(1, "echo", "[]");
-  EXPECT_EQ(db->rows("Root").size(), 1U) << "nobody's wait was run";
+  EXPECT_EQ(db->rows("Root").size(), 1U) << "no waiting transaction was run";
 }
 
-TEST_F(Server, WhatIsNotJsonRpcEndsTheConnectionOnly) {
+TEST_F(Server, AMalformedMessageEndsOnlyItsConnection) {
   Client bystander(io, path);
   std::uint64_t malformed = 0;
   for (const char* bad : {"hello", "[1,2]", "{\"a\":}", "{}", "{\"method\":\"echo\",\"id\":1}",
@@ -175,10 +175,10 @@ TEST_F(Server, WhatIsNotJsonRpcEndsTheConnectionOnly) {
   }
   EXPECT_EQ(bystander.call(1, "echo", "[]")["id"], 1);
   bystander.send(R"({"id":7,"result":[],"error":null})");
-  EXPECT_EQ(bystander.call(2, "echo", "[]")["id"], 2) << "a stray reply is not an offence";
+  EXPECT_EQ(bystander.call(2, "echo", "[]")["id"], 2) << "a stray reply is ignored";
 }
 
-TEST_F(Server, ASlowReaderIsCutOffAndOthersAreNot) {
+TEST_F(Server, ASlowReaderIsDisconnectedAlone) {
   rpc.reset();
   RpcLimits limits;
   limits.queue = 1 << 20;
@@ -199,7 +199,7 @@ TEST_F(Server, ASlowReaderIsCutOffAndOthersAreNot) {
   EXPECT_EQ(rpc->sessions(), 1U);
 }
 
-TEST_F(Server, WhoHoldsMostIsCutOffWhenAllTogetherHoldTooMuch) {
+TEST_F(Server, TheLargestHolderIsDisconnectedAtTheCommonLimit) {
   ovsdb->memory().set_limit(2 << 20);
   Client slow(io, path);
   Client sender(io, path);
@@ -209,15 +209,15 @@ TEST_F(Server, WhoHoldsMostIsCutOffWhenAllTogetherHoldTooMuch) {
   };
   const std::string filler(100'000, 'x');
   slow.call(1, "echo", "[]");
-  // Answers that are not read: about 1.2 MB of them remain when the socket's buffers are full.
+  // Unread replies: about 1.2 MB are held after the socket's buffers are full.
   for (int i = 0; i < 14; ++i) {
     slow.request(i, "echo", "['" + filler + "']");
     settle();
   }
   const std::size_t unread = ovsdb->memory().held();
   EXPECT_GT(unread, 1U << 20);
-  EXPECT_EQ(rpc->counters().greedy, 0U) << "not too much yet";
-  // A message that takes its time. It is smaller than what the slow one holds.
+  EXPECT_EQ(rpc->counters().greedy, 0U) << "below the limit";
+  // An incomplete message, smaller than the amount that the slow client holds.
   std::size_t sent = 0;
   sender.send(R"({"id":1,"method":"echo","params":[")");
   for (; rpc->counters().greedy == 0 && sent < unread; sent += filler.size()) {
@@ -226,9 +226,10 @@ TEST_F(Server, WhoHoldsMostIsCutOffWhenAllTogetherHoldTooMuch) {
   }
   EXPECT_EQ(rpc->counters().greedy, 1U);
   EXPECT_GT(sent, std::size_t{500'000});
-  EXPECT_LT(ovsdb->memory().held(), sent + filler.size()) << "what the slow one held is counted no more";
+  EXPECT_LT(ovsdb->memory().held(), sent + filler.size()) << "the slow client's memory no longer counts";
   sender.send(R"("]})");
-  EXPECT_EQ(sender.next()["result"][0].get_ref<const std::string&>().size(), sent) << "it was not the largest";
+  EXPECT_EQ(sender.next()["result"][0].get_ref<const std::string&>().size(), sent)
+      << "the sender was not the largest holder";
   EXPECT_EQ(quick.call(1, "echo", "[]")["id"], 1);
   EXPECT_EQ(rpc->sessions(), 2U);
   settle();
@@ -248,7 +249,7 @@ TEST_F(Server, RefusesMoreClientsThanItsLimit) {
   EXPECT_EQ(a.call(2, "echo", "[]")["id"], 2);
 }
 
-TEST_F(Server, TheSocketFileIsPrivateAndOnlyADeadOnesIsReplaced) {
+TEST_F(Server, TheSocketFileIsPrivateAndReplacesOnlyADeadServers) {
   struct stat info {};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777U, 0600U);
@@ -272,7 +273,7 @@ TEST_F(Server, TheSocketFileIsPrivateAndOnlyADeadOnesIsReplaced) {
   EXPECT_FALSE(JsonRpcServer::listen(io, dir + "/" + std::string(200, 'x'), *ovsdb)) << "too long";
 }
 
-TEST(RpcMethods, AnswerNowOrLater) {
+TEST(RpcMethods, ReplyNowOrLater) {
   std::string dir = (std::filesystem::temp_directory_path() / "heddle-rpc-XXXXXX").string();
   ASSERT_NE(::mkdtemp(dir.data()), nullptr);
   boost::asio::io_context io;
@@ -298,7 +299,7 @@ TEST(RpcMethods, AnswerNowOrLater) {
     c.call(7, "echo", "[]");
   }
   while ((*rpc)->sessions() > 0) ASSERT_GT(io.run_one_for(seconds(20)), 0U);
-  later(RpcReply::ok("too late"));  // must do nothing
+  later(RpcReply::ok("too late"));  // does nothing
   std::filesystem::remove_all(dir);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When the log is synced, and by whom. SQLite and the engine call the fdatasync() of this file, which counts and may
-// fail.
+// Syncs of the log: their time and their thread. SQLite and the engine call the fdatasync() of this file, which counts
+// the calls and can fail.
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,10 +16,10 @@
 
 namespace {
 
-std::atomic<int> all_syncs{0};         // of log files, by all threads
-thread_local int own_syncs = 0;        // by this one
-thread_local bool fails = false;       // this one's do
-std::atomic<bool> others_stop{false};  // those of other threads wait until this is over
+std::atomic<int> all_syncs{0};         // calls for log files by all threads
+thread_local int own_syncs = 0;        // calls by this thread
+thread_local bool fails = false;       // calls of this thread fail
+std::atomic<bool> others_stop{false};  // calls of other threads wait while this is true
 
 thread_local bool is_test_thread = false;
 
@@ -68,28 +68,28 @@ struct Synced : Stored {
   std::string transact(const std::string& operations) { return error_of(run(*db, "[" + operations + "]")); }
 };
 
-TEST_F(Synced, WhatDoesNotAskForTheDiskIsSyncedSoonBySomebodyElse) {
+TEST_F(Synced, ANonDurableTransactionIsSyncedSoonInTheBackground) {
   ASSERT_EQ(transact(kInsert), "");
   EXPECT_EQ(own_syncs, 0);
-  all_syncs.wait(0);  // ctest's limit ends this
+  all_syncs.wait(0);  // bounded by ctest's time limit
   EXPECT_EQ(own_syncs, 0);
 }
 
-TEST_F(Synced, WhatAsksForItIsOnDiskWhenItIsAnswered) {
+TEST_F(Synced, ADurableTransactionIsOnDiskAtItsReply) {
   ASSERT_EQ(transact(kInsert + std::string(",") + kDurable), "");
   EXPECT_EQ(own_syncs, 1);
 }
 
-TEST_F(Synced, DurableMeansAllThatWentBefore) {
+TEST_F(Synced, DurableIncludesAllEarlierTransactions) {
   others_stop = true;
   ASSERT_EQ(transact(kInsert), "");
   ASSERT_EQ(transact(kDurable), "") << "changes nothing itself";
   EXPECT_EQ(own_syncs, 1);
   ASSERT_EQ(transact("{'op':'update','table':'Root','where':[],'row':{'eph':5}}," + std::string(kDurable)), "");
-  EXPECT_EQ(own_syncs, 1) << "nothing of this is stored, and all else is on disk";
+  EXPECT_EQ(own_syncs, 1) << "only ephemeral columns changed, and all else is on disk";
 }
 
-TEST_F(Synced, WhatAsksForTheDiskOverwritesTheEndOfTheLog) {
+TEST_F(Synced, ADurableTransactionOverwritesTheExtendedLog) {
   const auto size = [&] { return std::filesystem::file_size(path + "-wal"); };
   ASSERT_EQ(transact(kInsert + std::string(",") + kDurable), "");
   EXPECT_GE(size(), LogSync::kAhead);
@@ -100,14 +100,14 @@ TEST_F(Synced, WhatAsksForTheDiskOverwritesTheEndOfTheLog) {
     ASSERT_EQ(transact(change + kDurable), "");
     grown += size() != before ? 1 : 0;
   }
-  EXPECT_LT(grown, 30) << "most found room";
-  // What a kill would leave: zeros are no commits.
+  EXPECT_LT(grown, 30) << "most commits fitted the extended log";
+  // After a kill: zeros are not taken for commits.
   std::filesystem::copy(path, path + "2");
   std::filesystem::copy(path + "-wal", path + "2-wal");
   EXPECT_EQ(column(*open_test(path + "2"), "x", "n"), 99);
 }
 
-TEST_F(Synced, ADiskThatFailsRefusesWhatAsksForIt) {
+TEST_F(Synced, AFailedSyncFailsADurableTransaction) {
   fails = true;
   EXPECT_EQ(transact(kInsert + std::string(",") + kDurable), "I/O error");
   EXPECT_TRUE(db->rows("Root").empty());
@@ -116,14 +116,14 @@ TEST_F(Synced, ADiskThatFailsRefusesWhatAsksForIt) {
   EXPECT_EQ(db->rows("Root").size(), 1U);
 }
 
-TEST_F(Synced, TheEndSyncsWhatIsLeft) {
+TEST_F(Synced, TheDestructorSyncsTheRest) {
   ASSERT_EQ(transact(kInsert), "");
   db.reset();
   EXPECT_GE(all_syncs, 1);
   EXPECT_EQ(open_test(path)->rows("Root").size(), 1U);
 }
 
-TEST_F(Synced, ThingsThatAreNotDurableAreNotSynced) {
+TEST_F(Synced, EphemeralColumnsAreNotSynced) {
   ASSERT_EQ(transact(kInsert + std::string(",{'op':'commit','durable':false}")), "");
   EXPECT_EQ(own_syncs, 0);
 }

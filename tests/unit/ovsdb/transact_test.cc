@@ -12,7 +12,7 @@ struct Transact : testing::Test {
   }
 };
 
-TEST_F(Transact, InsertAnswersTheUuidAndTheRowHasDefaults) {
+TEST_F(Transact, InsertReturnsTheUuidAndSetsDefaults) {
   const Json reply = run(*db, "[{'op':'insert','table':'Root','row':{'name':'y','mode':'b'}}]");
   const auto uuid = Uuid::parse(reply[0]["uuid"][1].get<std::string>());
   const RowRef row = db->find("Root", *uuid);
@@ -28,7 +28,7 @@ TEST_F(Transact, InsertAnswersTheUuidAndTheRowHasDefaults) {
   EXPECT_EQ(db->find_by("Root", "mode", Datum::of("b")), row);
 }
 
-TEST_F(Transact, ErrorsHaveTheWordsOfTheProtocol) {
+TEST_F(Transact, ErrorsHaveTheStringsOfTheProtocol) {
   struct Case {
     const char* operation;
     const char* error;
@@ -69,11 +69,11 @@ TEST_F(Transact, ErrorsHaveTheWordsOfTheProtocol) {
            {"{'op':'mutate','table':'Root','where':[],'mutations':[['_version','+=',1]]}", "constraint violation"},
            {"{'op':'mutate','table':'Root','where':[],'mutations':[['s','insert',['set',[1,2,3,4]]]]}",
             "constraint violation"},
-           // Every mutation leaves what the column may hold, not only the last.
+           // The result of every mutation is checked, not only of the last.
            {"{'op':'mutate','table':'Root','where':[],'mutations':[['s','insert',['set',[1,2,3]]],['s','insert',4],"
             "['s','delete',1]]}",
             "constraint violation"},
-           // A condition's value is one that the column may hold, but for the number of its elements.
+           // A condition's value must fit the column, except for the number of its elements.
            {"{'op':'select','table':'Root','where':[['n','==',101]]}", "constraint violation"},
            {"{'op':'select','table':'Root','where':[['mode','includes','c']]}", "constraint violation"},
            {"{'op':'select','table':'Root','where':[['s','==',['set',[1,2,3,4]]]]}", "constraint violation"},
@@ -95,7 +95,7 @@ TEST_F(Transact, ErrorsHaveTheWordsOfTheProtocol) {
   EXPECT_EQ(column(*db, "x", "n"), 5);
 }
 
-TEST_F(Transact, AFailureRollsBackAndLeavesTheRestUntried) {
+TEST_F(Transact, AFailureRollsBackAndSkipsTheRest) {
   const Json reply = run(*db,
                          "[{'op':'update','table':'Root','where':[],'row':{'n':9}},"
                          "{'op':'insert','table':'Root','row':{'name':'y'}},"
@@ -109,7 +109,7 @@ TEST_F(Transact, AFailureRollsBackAndLeavesTheRestUntried) {
   EXPECT_EQ(db->rows("Root").size(), 1U);
 }
 
-TEST_F(Transact, AFailureAtCommitIsOneMoreResult) {
+TEST_F(Transact, AFailureAtCommitIsAnAdditionalResult) {
   const Json reply = run(*db, "[{'op':'insert','table':'Root','row':{'name':'x'}}]");
   ASSERT_EQ(reply.size(), 2U);
   EXPECT_EQ(reply[1]["error"], "constraint violation");
@@ -196,7 +196,7 @@ TEST_F(Transact, MutationsChangeValues) {
             "constraint violation");
 }
 
-TEST_F(Transact, SelectSeesTheTransactionSoFar) {
+TEST_F(Transact, SelectSeesEarlierOperations) {
   const Json reply = run(*db,
                          "[{'op':'insert','table':'Root','row':{'name':'y','n':6}},"
                          "{'op':'mutate','table':'Root','where':[],'mutations':[['n','+=',1]]},"
@@ -208,7 +208,7 @@ TEST_F(Transact, SelectSeesTheTransactionSoFar) {
   EXPECT_EQ(reply[4]["rows"], parse("[]"));
 }
 
-TEST_F(Transact, AVersionChangesWithTheRowAndOnlyThen) {
+TEST_F(Transact, AVersionChangesOnlyWithTheRow) {
   const Json before = column(*db, "x", "_version");
   run(*db, "[{'op':'update','table':'Root','where':[],'row':{'n':5}}]");
   EXPECT_EQ(column(*db, "x", "_version"), before);
@@ -223,7 +223,7 @@ TEST_F(Transact, RowLimitAndUniqueNamesHoldAtCommit) {
         std::string(i > 0 ? "," : "") + "{'op':'insert','table':'Root','row':{'name':'r" + std::to_string(i) + "'}}";
   EXPECT_EQ(error_of(run(*db, "[" + operations + "]")), "constraint violation");
   EXPECT_EQ(error_of(run(*db, "[" + operations + ",{'op':'delete','table':'Root','where':[['name','==','x']]}]")), "");
-  // A name may pass from a row that goes to one that comes.
+  // A name may pass from a deleted row to a new one.
   EXPECT_EQ(error_of(run(*db,
                          "[{'op':'delete','table':'Root','where':[['name','==','r1']]},"
                          "{'op':'insert','table':'Root','row':{'name':'r1'}}]")),
@@ -243,7 +243,7 @@ TEST_F(Transact, WaitComparesRowsAsSets) {
   EXPECT_EQ(wait("'columns':['name'],'until':'==','rows':[{'name':'x'},{'name':'x'}]"), "");
   EXPECT_EQ(wait("'columns':['name'],'until':'!=','rows':[{'name':'x'}]"), "timed out");
   EXPECT_EQ(wait("'columns':['name'],'until':'!=','rows':[{'name':'q'}]"), "");
-  EXPECT_EQ(wait("'columns':['n','b'],'until':'==','rows':[{'n':5}]"), "") << "what a row leaves out is the default";
+  EXPECT_EQ(wait("'columns':['n','b'],'until':'==','rows':[{'n':5}]"), "") << "a missing column means the default";
 }
 
 TEST_F(Transact, WaitBlocksUntilItsTimeout) {
@@ -263,7 +263,7 @@ TEST_F(Transact, WaitBlocksUntilItsTimeout) {
   EXPECT_EQ(error_of(db->transact(operations)), "timed out") << "transact() does not wait";
 }
 
-TEST_F(Transact, TheOperationsThemselvesAreBounded) {
+TEST_F(Transact, TheNumberOfOperationsIsBounded) {
   EXPECT_EQ(error_of(db->transact(Json("text"))), "syntax error");
   EXPECT_EQ(db->transact(Json::array()), Json::array());
   const Json many(limits::kOperations + 1, parse("{'op':'comment','comment':''}"));
@@ -271,7 +271,7 @@ TEST_F(Transact, TheOperationsThemselvesAreBounded) {
 }
 
 // The extension of ovsdb-server(7) section 5.2.1.
-TEST(Extensions, AnInsertMayBringItsUuid) {
+TEST(Extensions, AnInsertMaySetItsUuid) {
   const auto db = open_test();
   constexpr const char* uuid = "11111111-1111-1111-1111-111111111111";
   const auto insert = [&](const std::string& name, const std::string& more = {}) {
@@ -289,7 +289,7 @@ TEST(Extensions, AnInsertMayBringItsUuid) {
   EXPECT_EQ(error_of(run(*db, "[{'op':'insert','table':'Root','uuid':'x','row':{'name':'z'}}]")), "syntax error");
 }
 
-TEST(Extensions, ColumnsWithWeakReferencesAreMutableWhateverTheSchemaSays) {
+TEST(Extensions, ColumnsWithWeakReferencesAreAlwaysMutable) {
   const auto db = open_test({}, R"({"name": "T", "version": "1.0.0", "tables": {"A": {"isRoot": true, "columns": {
       "w": {"type": {"key": {"type": "uuid", "refTable": "A", "refType": "weak"}, "min": 0, "max": 1},
             "mutable": false}}}}})");

@@ -7,7 +7,7 @@
 namespace heddle::ovsdb {
 namespace {
 
-TEST(Uuid, ParsesStrictlyAndPrintsTheSame) {
+TEST(Uuid, ParsesStrictlyAndPrintsTheParsedText) {
   const std::string text = "01234567-89ab-4def-8123-456789abcdef";
   EXPECT_EQ(Uuid::parse(text)->to_string(), text);
   for (const char* bad : {"", "0123456789ab4def8123456789abcdef", "01234567-89ab-4def-8123-456789abcdeg",
@@ -29,7 +29,7 @@ TEST(Datum, IsSortedAndUnique) {
   EXPECT_EQ(Datum::of(std::optional<std::string>()).size(), 0U);
 }
 
-TEST(Json, BoundsDepthAndRefusesWhatIsNotJson) {
+TEST(Json, BoundsDepthAndRefusesMalformedText) {
   EXPECT_TRUE(parse_json(std::string(limits::kJsonDepth, '[') + std::string(limits::kJsonDepth, ']')));
   EXPECT_FALSE(parse_json(std::string(limits::kJsonDepth + 1, '[') + std::string(limits::kJsonDepth + 1, ']')));
   for (const char* bad : {"", "{", "[1,]", "nul", "\"\xff\"", "1e999", "{}{}", "\"\\ud800\""})
@@ -37,7 +37,7 @@ TEST(Json, BoundsDepthAndRefusesWhatIsNotJson) {
   EXPECT_TRUE(parse_json("\"[[[[\\\"[[\"")) << "brackets in strings do not count";
 }
 
-TEST(JsonFramer, CutsAStreamAtAnyByte) {
+TEST(JsonFramer, FramesAStreamReadInPieces) {
   const std::string stream = " {\"a\":\"}\\\"{\"}[1,[2]]\n{\"b\":{}}";
   for (std::size_t step = 1; step <= stream.size(); ++step) {
     JsonFramer framer;
@@ -55,7 +55,7 @@ TEST(JsonFramer, CutsAStreamAtAnyByte) {
   }
 }
 
-TEST(JsonFramer, GivesUpOnWhatCannotBeFollowed) {
+TEST(JsonFramer, FailsForAMalformedStream) {
   for (const char* bad : {"x", "\"text\"", "}", "{]}", "12"}) {
     JsonFramer framer;
     framer.append(bad);
@@ -70,7 +70,7 @@ TEST(Value, RoundTripsEveryForm) {
   struct Case {
     const char* column;
     const char* json;
-    const char* printed;  // null: the same
+    const char* printed;  // null: like the input
   };
   const auto db = open_test();
   const TableSchema& root = *db->schema().find("Root");
@@ -101,7 +101,7 @@ TEST(Value, RoundTripsEveryForm) {
   }
 }
 
-TEST(Value, RefusesWhatDoesNotFit) {
+TEST(Value, RefusesUnfittingValues) {
   struct Case {
     const char* column;
     const char* json;
@@ -141,7 +141,7 @@ TEST(Value, RefusesWhatDoesNotFit) {
   EXPECT_TRUE(db->rows("Root").empty());
 }
 
-TEST(Schema, SaysWhatIsWrongAndWhere) {
+TEST(Schema, ErrorsHaveTheReasonAndThePlace) {
   struct Case {
     const char* schema;
     const char* expect;

@@ -59,7 +59,7 @@ TEST(Checksum, ChainsMayBeCutAnywhere) {
   EXPECT_EQ(host(csum_chain(one, 90, 1000)), naive_sum(Bytes(all.begin() + 90, all.end())));
 }
 
-TEST(Checksum, AdjustIsTheSameAsAnew) {
+TEST(Checksum, AdjustAgreesWithRecomputing) {
   Bytes header = ipv4(kProtoUdp, {});
   for (unsigned value = 0; value < 0x10000; value += 251) {
     const Be16 before = load<Be16>(header.data());
@@ -72,7 +72,7 @@ TEST(Checksum, AdjustIsTheSameAsAnew) {
   }
 }
 
-// A datagram as it leaves a guest whose device is to finish the checksum.
+// A datagram with a partial checksum, as a guest sends it when its device has to finish the checksum.
 struct Partial {
   std::string name;
   Bytes frame;
@@ -95,7 +95,7 @@ std::vector<Partial> partial_frames() {
           Partial p;
           p.name = std::string(v6 ? "v6 " : "v4 ") + (proto == kProtoTcp ? "tcp " : "udp ") +
                    std::to_string(tags.size()) + " tags" + (more ? " long header" : "");
-          p.frame = cat({eth(v6 ? kEthIpv6 : kEthIpv4, ip, tags), filler(7)});  // padding that must not count
+          p.frame = cat({eth(v6 ? kEthIpv6 : kEthIpv4, ip, tags), filler(7)});  // padding outside the checksum
           p.l4_len = l4.size();
           p.l4 = p.frame.size() - 7 - l4.size();
           p.field = p.l4 + (proto == kProtoTcp ? 16U : 6U);
@@ -109,7 +109,7 @@ std::vector<Partial> partial_frames() {
   return all;
 }
 
-// What the finished checksum must be, by the naive sum.
+// The finished checksum by the naive sum.
 std::uint16_t expected(const Partial& p) {
   Bytes frame = p.frame;
   put16(frame, p.field, 0);
@@ -118,7 +118,7 @@ std::uint16_t expected(const Partial& p) {
       ~naive_sum(cat({p.pseudo, Bytes(from, from + static_cast<std::ptrdiff_t>(p.l4_len))})));
 }
 
-TEST(Partial, IsSeenCompletedAndThenGood) {
+TEST(Partial, IsDetectedAndCompleted) {
   for (const Partial& p : partial_frames()) {
     SCOPED_TRACE(p.name);
     Bytes frame = p.frame;
@@ -132,11 +132,11 @@ TEST(Partial, IsSeenCompletedAndThenGood) {
     EXPECT_TRUE(verify_l4(frame.data(), frame.size(), l));
     EXPECT_FALSE(looks_partial(frame.data(), l));
     frame[p.l4 + p.l4_len - 1] ^= 1;
-    EXPECT_FALSE(verify_l4(frame.data(), frame.size(), l)) << "the last byte does not count";
+    EXPECT_FALSE(verify_l4(frame.data(), frame.size(), l)) << "the last byte is not summed";
   }
 }
 
-TEST(Partial, IsCompletedInChainsToo) {
+TEST(Partial, IsCompletedInAChainOfBuffers) {
   for (const Partial& p : partial_frames()) {
     for (std::size_t cut = p.field + 2; cut < p.frame.size(); cut += 3) {
       SCOPED_TRACE(p.name + " cut at " + std::to_string(cut));
@@ -154,7 +154,7 @@ TEST(Partial, IsCompletedInChainsToo) {
   }
 }
 
-TEST(Partial, CompletingAFinishedOneChangesNothing) {
+TEST(Partial, CompletingAFinishedChecksumChangesNothing) {
   for (const Partial& p : partial_frames()) {
     Bytes frame = p.frame;
     L2 l2;
@@ -167,7 +167,7 @@ TEST(Partial, CompletingAFinishedOneChangesNothing) {
   }
 }
 
-TEST(Partial, UdpZeroMeansNone) {
+TEST(Partial, UdpZeroMeansNoChecksum) {
   Bytes frame = eth(kEthIpv4, ipv4(kProtoUdp, udp(filler(8))));
   L2 l2;
   L3L4 l;
@@ -189,7 +189,7 @@ TEST(Partial, UdpSumOfZeroIsWrittenAsOnes) {
   EXPECT_TRUE(verify_l4(frame.data(), frame.size(), l));
 }
 
-TEST(Partial, OthersAreLeftAlone) {
+TEST(Partial, FragmentsAndOtherProtocolsStayUnchanged) {
   const Bytes half = tcp(filler(12));
   const std::vector<Bytes> frames{eth(kEthIpv4, ipv4(kProtoTcp, half, {.frag = kIpv4Mf})),
                                   eth(kEthIpv4, ipv4(kProtoTcp, half, {.frag = 4})),
@@ -201,7 +201,7 @@ TEST(Partial, OthersAreLeftAlone) {
     L2 l2;
     L3L4 l;
     ASSERT_FALSE(parse_all(frame, l2, l));
-    // Put the tell-tale value where a TCP checksum would be.
+    // The sum of the pseudo-header at the place of a TCP checksum.
     if (frame.size() >= 52) put16(frame, 50, naive_sum(pseudo(kSrc4, kDst4, kProtoTcp, half.size())));
     const Bytes before = frame;
     EXPECT_FALSE(looks_partial(frame.data(), l));
@@ -210,7 +210,7 @@ TEST(Partial, OthersAreLeftAlone) {
   }
 }
 
-TEST(Partial, GoesByTheFinalDestinationOfARoutingHeader) {
+TEST(Partial, UsesTheFinalDestinationOfARoutingHeader) {
   Bytes routing = extension(kProtoTcp, 2);
   routing[2] = 4;
   routing[3] = 1;
@@ -225,7 +225,7 @@ TEST(Partial, GoesByTheFinalDestinationOfARoutingHeader) {
   EXPECT_TRUE(looks_partial(frame.data(), l));
 }
 
-TEST(VerifyL4, KnowsIcmp) {
+TEST(VerifyL4, ChecksIcmp) {
   Bytes v4 = eth(kEthIpv4, ipv4(kProtoIcmp, icmp(8, filler(21))));
   put16(v4, 36, static_cast<std::uint16_t>(~naive_sum(Bytes(v4.begin() + 34, v4.end()))));
   Bytes v6 = eth(kEthIpv6, ipv6(kProtoIcmp6, icmp(128, filler(21))));

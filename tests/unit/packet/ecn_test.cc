@@ -14,11 +14,11 @@ using namespace test;
 TEST(Ecn, EncapCopiesTheInnerMark) {
   for (int ecn = 0; ecn < 4; ++ecn) {
     EXPECT_EQ(ecn_encap(0xb8, static_cast<std::uint8_t>(0x28 | ecn)), 0xb8 | ecn);
-    EXPECT_EQ(ecn_encap(0xbb, static_cast<std::uint8_t>(ecn)), 0xb8 | ecn) << "the configured TOS has no say";
+    EXPECT_EQ(ecn_encap(0xbb, static_cast<std::uint8_t>(ecn)), 0xb8 | ecn) << "the configured TOS must not set ECN";
   }
 }
 
-// RFC 6040 figure 4, [inner][outer], in the numbers of the field: Not-ECT, ECT(1), ECT(0), CE.
+// RFC 6040 figure 4 as [inner][outer], indexed by the ECN field: Not-ECT, ECT(1), ECT(0), CE.
 constexpr int kDrop = -1;
 constexpr int kFigure4[4][4] = {
     {0, 0, 0, kDrop},

@@ -19,7 +19,7 @@ std::uint32_t hash(const Bytes& frame) {
   return inner_hash(frame.data(), frame.size(), l2);
 }
 
-TEST(FlowHash, FollowsTheFlowAndNothingElse) {
+TEST(FlowHash, DependsOnTheFlowAlone) {
   const Bytes a = eth(kEthIpv4, ipv4(kProtoUdp, udp(filler(20, 1), 1000, 2000)));
   EXPECT_EQ(hash(a), hash(eth(kEthIpv4, ipv4(kProtoUdp, udp(filler(30, 2), 1000, 2000), {.tos = 8, .options = 8}))));
   const std::vector<Bytes> others{
@@ -56,7 +56,7 @@ TEST(FlowHash, OneValueForAllFragments) {
   EXPECT_EQ(first6, hash(eth(kEthIpv6, ipv6(kProtoFragment, cat({fragment_header(kProtoUdp, 32), filler(7)})))));
 }
 
-// With 65,536 flows, each of 256 buckets expects 256 with a deviation of 16; seven deviations away is not chance.
+// Of 65,536 flows each of 256 buckets gets 256 with a deviation of 16; seven deviations are no accident.
 TEST(FlowHash, SpreadsNeighbouringFlowsEvenly) {
   for (const bool by_port : {false, true}) {
     std::array<int, 256> buckets{};
@@ -69,7 +69,7 @@ TEST(FlowHash, SpreadsNeighbouringFlowsEvenly) {
   }
 }
 
-TEST(FlowHash, ReadsNoFurtherThanItMay) {
+TEST(FlowHash, ReadsOnlyTheContiguousBytes) {
   for (const Bytes& frame : {eth(kEthIpv4, ipv4(kProtoTcp, tcp({}), {.options = 40}), {kEthVlan, kEthVlan}),
                              eth(kEthIpv6, ipv6(kProtoTcp, tcp({})))}) {
     for (std::size_t cut = 14; cut <= frame.size(); ++cut) {
@@ -77,7 +77,7 @@ TEST(FlowHash, ReadsNoFurtherThanItMay) {
       L2 l2;
       if (!parse_l2(head.data(), head.size(), l2)) static_cast<void>(inner_hash(head.data(), head.size(), l2));
     }
-    EXPECT_NE(hash(frame), hash(Bytes(frame.begin(), frame.end() - 20))) << "ports were there and did not count";
+    EXPECT_NE(hash(frame), hash(Bytes(frame.begin(), frame.end() - 20))) << "the ports were not hashed";
   }
 }
 

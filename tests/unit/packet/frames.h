@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames for tests, put together from parts. The checksums here are computed byte by byte, on purpose in another way
-// than packet/checksum.cc does it.
+// Builds frames for tests from parts. Checksums are computed byte by byte, independently of packet/checksum.cc.
 #pragma once
 
 #include <algorithm>
@@ -31,14 +30,14 @@ Bytes bytes_of(const T& value) {
 inline Bytes be16_bytes(std::uint16_t v) { return {static_cast<std::uint8_t>(v >> 8), static_cast<std::uint8_t>(v)}; }
 inline void put16(Bytes& bytes, std::size_t at, std::uint16_t v) { store(bytes.data() + at, be16(v)); }
 
-// `n` bytes that differ from each other and from call to call by `seed`.
+// `n` pseudo-random bytes, determined by `seed`.
 inline Bytes filler(std::size_t n, unsigned seed = 1) {
   Bytes out(n);
   for (auto& b : out) b = static_cast<std::uint8_t>((seed = seed * 1103515245U + 12345U) >> 16);
   return out;
 }
 
-// RFC 1071 by the book, 16-bit words from single bytes; not complemented, host order.
+// RFC 1071 in its plainest form, 16-bit words from single bytes; not complemented, host order.
 inline std::uint16_t naive_sum(const Bytes& bytes) {
   std::uint32_t sum = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -133,13 +132,13 @@ inline Bytes icmp(std::uint8_t type, const Bytes& payload = Bytes(8, 0)) {
   return cat({bytes_of(IcmpHeader{type, 0, be16(0), be32(0x00010001)}), payload});
 }
 
-// The pseudo-header's bytes, spelled out.
+// The bytes of the pseudo-header.
 inline Bytes pseudo(const IpAddr& src, const IpAddr& dst, std::uint8_t proto, std::size_t len) {
   const Be32 length = be32(static_cast<std::uint32_t>(len));
   return cat({addr_bytes(src), addr_bytes(dst), bytes_of(length), Bytes{0, 0, 0, proto}});
 }
 
-// Parses a whole frame in one piece; nullopt is success.
+// Parses a whole frame in one buffer; nullopt is success.
 inline std::optional<Drop> parse_all(const Bytes& frame, L2& l2, L3L4& l) {
   if (auto drop = parse_l2(frame.data(), frame.size(), l2)) return drop;
   return parse_l3(frame.data(), frame.size(), frame.size(), l2, l);

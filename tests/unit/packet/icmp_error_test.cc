@@ -32,7 +32,7 @@ Bytes big(bool v6, const std::vector<std::uint16_t>& tags = {}) {
              tags);
 }
 
-TEST(TooBig, AnswersInTheNameOfTheDestination) {
+TEST(TooBig, ErrorComesFromTheDestination) {
   for (const bool v6 : {false, true}) {
     for (const std::vector<std::uint16_t>& tags : {std::vector<std::uint16_t>{}, {kEthVlan}, {kEthQinq, kEthVlan}}) {
       SCOPED_TRACE(testing::Message() << (v6 ? "v6 " : "v4 ") << tags.size() << " tags");
@@ -65,7 +65,7 @@ TEST(TooBig, AnswersInTheNameOfTheDestination) {
   }
 }
 
-TEST(TooBig, QuotesNoMoreThanThereIs) {
+TEST(TooBig, QuoteFitsTheReadableBytesAndTheOutput) {
   EXPECT_EQ(answer_to(big(false), 100).size(), 14U + 20 + 8 + 86) << "the rest lies in another buffer";
   EXPECT_EQ(answer_to(big(true), 100, 200).size(), 14U + 40 + 8 + 86);
   EXPECT_EQ(answer_to(big(true), 1000, 200).size(), 200U) << "a small output buffer";
@@ -85,7 +85,7 @@ TEST(TooBig, EchoIsAnswered) {
   EXPECT_FALSE(answer_to(eth(kEthIpv6, ipv6(kProtoIcmp6, icmp(128, filler(1444))))).empty());
 }
 
-TEST(TooBig, NoAnswerIsDue) {
+TEST(TooBig, NoErrorIsDue) {
   const Bytes u = udp(filler(1464));
   const auto v4 = [&](const IpAddr& src, const IpAddr& dst) {
     return eth(kEthIpv4, ipv4(kProtoUdp, u, {.frag = kIpv4Df, .src = src, .dst = dst}));
@@ -112,16 +112,16 @@ TEST(TooBig, NoAnswerIsDue) {
       {"from a group MAC", with(big(true), 6, 0x03)},
       {"to a group", v4(kSrc4, ip("239.1.1.1"))},
       {"to broadcast", v4(kSrc4, ip("255.255.255.255"))},
-      {"to nobody", v4(kSrc4, ip("0.0.0.0"))},
-      {"from nobody", v4(ip("0.0.0.0"), kDst4)},
+      {"to 0.0.0.0", v4(kSrc4, ip("0.0.0.0"))},
+      {"from 0.0.0.0", v4(ip("0.0.0.0"), kDst4)},
       {"from a group", v4(ip("224.0.0.1"), kDst4)},
       {"from loopback", v4(ip("127.0.0.1"), kDst4)},
       {"to a group, v6", v6(kSrc6, ip("ff02::1"))},
-      {"from nobody, v6", v6(ip("::"), kDst6)},
+      {"from ::", v6(ip("::"), kDst6)},
       {"from loopback, v6", v6(ip("::1"), kDst6)},
       {"from a group, v6", v6(ip("ff02::1"), kDst6)},
       {"header checksum", with(big(false), 24, static_cast<std::uint8_t>(big(false)[24] ^ 1))},
-      {"lying length", with(big(false), 16, 0x60)},
+      {"total length beyond the frame", with(big(false), 16, 0x60)},
       {"not IP", eth(0x88cc, filler(1600))},
   };
   for (const std::uint8_t type : {3, 4, 5, 11, 12}) {

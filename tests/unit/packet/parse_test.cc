@@ -36,7 +36,7 @@ TEST(ParseL2, ReadsAddressesAndOuterTag) {
   EXPECT_EQ(l2.vlan_tci, 0);
 }
 
-TEST(ParseL2, RefusesWhatDoesNotFit) {
+TEST(ParseL2, RefusesTruncatedHeaders) {
   L2 l2;
   const Bytes tagged = eth(kEthIpv4, {}, {kEthVlan});
   for (std::size_t len = 0; len < 18; ++len) EXPECT_EQ(parse_l2(tagged.data(), len, l2), Drop::truncated) << len;
@@ -73,7 +73,7 @@ std::vector<Good> good_frames() {
   const Bytes i = icmp(8);
   Bytes short_udp = udp(filler(10));
   put16(short_udp, 4, 12);
-  const Bytes ah = cat({Bytes{kProtoUdp, 1}, Bytes(10, 0)});  // counts in fours, less two
+  const Bytes ah = cat({Bytes{kProtoUdp, 1}, Bytes(10, 0)});  // length field: 4-byte units less two
   const auto v4 = [](const Bytes& ip) { return eth(kEthIpv4, ip); };
   const auto v6 = [](const Bytes& ip) { return eth(kEthIpv6, ip); };
   return {
@@ -146,8 +146,8 @@ TEST(ParseL3, ReadsTosTtlAndDf) {
   EXPECT_EQ(l.l3_total_len, 60U);
 }
 
-// Whatever is cut off, the answer is a reason or offsets within what is left. The vector is exactly as long as what may
-// be read, so that the address sanitizer sees a byte too many.
+// A frame cut at any byte gives a drop reason or offsets within the remaining bytes. The vector holds no more than the
+// readable bytes, so that the address sanitizer reports a read beyond them.
 TEST(ParseL3, CutAnywhereStaysInBounds) {
   for (const Good& good : good_frames()) {
     for (std::size_t cut = 0; cut < good.frame.size(); ++cut) {
@@ -160,7 +160,7 @@ TEST(ParseL3, CutAnywhereStaysInBounds) {
         EXPECT_LE(l.l3_offset + l.l3_total_len, cut);
         EXPECT_LE(l.l4_offset + l.l4_len, cut);
       }
-      // The rest of the frame lies in further buffers: the answer is the same, or "truncated" while a header is cut.
+      // The rest of the frame is in further buffers: the result is the same, or "truncated" while a header is cut.
       const auto drop = parse_l3(head.data(), head.size(), good.frame.size(), l2, l);
       if (drop) {
         EXPECT_EQ(*drop, Drop::truncated);

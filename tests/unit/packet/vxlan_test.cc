@@ -32,7 +32,7 @@ std::optional<Drop> open(const Bytes& frame, VxlanOuter& out) {
   return parse_vxlan(frame.data(), frame.size(), frame.size(), out);
 }
 
-TEST(Vxlan, ComesBackAsItWent) {
+TEST(Vxlan, ParsingReversesEncapsulation) {
   for (const bool v6 : {false, true}) {
     for (const bool checksum : {false, true}) {
       SCOPED_TRACE(std::string(v6 ? "v6" : "v4") + (checksum ? " with checksum" : ""));
@@ -62,7 +62,7 @@ TEST(Vxlan, ComesBackAsItWent) {
   }
 }
 
-TEST(Vxlan, Ipv4HeaderIsRightForAllVariables) {
+TEST(Vxlan, Ipv4ChecksumIsRightForAllVariableFields) {
   const EncapTemplate t = make(false, false);
   Bytes frame(t.len + std::size_t{2000});
   for (unsigned i = 0; i < 5000; ++i) {
@@ -124,7 +124,7 @@ TEST(Vxlan, AcceptsATagPaddingAndReservedBits) {
   frame.insert(frame.begin() + 12, {0x81, 0x00, 0x00, 0x64});
   frame[46] = 0xff;  // flags
   frame[47] = 0xff;
-  frame[53] = 0xff;  // the byte behind the VNI
+  frame[53] = 0xff;  // the reserved byte after the VNI
   VxlanOuter outer;
   ASSERT_EQ(open(frame, outer), std::nullopt);
   EXPECT_EQ(outer.l2.vlan_tci, 100);
@@ -133,7 +133,7 @@ TEST(Vxlan, AcceptsATagPaddingAndReservedBits) {
   EXPECT_EQ(outer.vni, kVni);
 }
 
-// A new IPv4 header checksum after the header was changed.
+// Recomputes the IPv4 header checksum of a changed header.
 Bytes reseal(Bytes frame) {
   put16(frame, 24, 0);
   put16(frame, 24, static_cast<std::uint16_t>(~naive_sum(Bytes(frame.begin() + 14, frame.begin() + 34))));
