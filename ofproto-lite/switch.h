@@ -9,7 +9,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,24 +22,9 @@
 #include "datapath/datapath.h"
 #include "ofproto-lite/fdb.h"
 #include "ofproto-lite/handler.h"
+#include "ofproto-lite/of_port_numbers.h"
 
 namespace heddle::ofproto {
-
-using OfPort = std::uint16_t;
-
-// The OpenFlow port numbers of one bridge. A freed number rests until kOfportRest others were freed after it, so that a
-// flow or a script that still names the old port does not hit a new one.
-class OfPortNumbers {
- public:
-  // `wish` when it is free, else the lowest number that is free and does not rest. None: all are in use.
-  std::optional<OfPort> take(std::optional<OfPort> wish);
-  void give_back(OfPort number);
-
- private:
-  std::set<OfPort> used_;
-  std::deque<OfPort> resting_;
-  OfPort lowest_ = 1;  // all below it are used or rest
-};
 
 // A mirror (dp::MirrorSpec) with its ports by name. Ports that are not in the bridge (yet) are passed over.
 struct MirrorConfig {
