@@ -1,163 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-// A switch: bridges and ports by name over one datapath, which numbers them. It hands out OpenFlow numbers, keeps the
-// handler's FDB in step with ports that come and go, and gives names to what the FDB knows by number.
+// A switch: the bridges over one datapath. It keeps names of bridges and ports unique, finds a port by its name or by
+// its number in the datapath, and leaves everything within a bridge to its Bridge.
 //
-// Threads: control only. What concerns the FDB runs on the handler thread through Handler::call(), so a function here
-// may wait for one batch of handler work. Datapath and Handler must outlive the Switch.
+// Threads: control only. FDB work runs on the handler thread, so a function here may wait for one batch of handler
+// work. Datapath and Handler must outlive the Switch.
 //
 // Failures leave everything as it was before the call, and the text names the object.
 #pragma once
 
-#include <chrono>
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
-#include "base/limits.h"
 #include "base/result.h"
 #include "datapath/datapath.h"
-#include "ofproto-lite/fdb.h"
+#include "ofproto-lite/bridge.h"
 #include "ofproto-lite/handler.h"
+#include "ofproto-lite/switch_port.h"
 
 namespace heddle::ofproto {
-
-using OfPort = std::uint16_t;
-
-// The OpenFlow port numbers of one bridge. A freed number rests until kOfportRest others were freed after it, so that a
-// flow or a script that still names the old port does not hit a new one.
-class OfPortNumbers {
- public:
-  // `wish` when it is free, else the lowest number that is free and does not rest. None: all are in use.
-  std::optional<OfPort> take(std::optional<OfPort> wish);
-  void give_back(OfPort number);
-
- private:
-  std::set<OfPort> used_;
-  std::deque<OfPort> resting_;
-  OfPort lowest_ = 1;  // all below it are used or rest
-};
-
-// A mirror (dp::MirrorSpec) with its ports by name. Ports that are not in the bridge (yet) are passed over.
-struct MirrorConfig {
-  std::string name;  // unique in the bridge
-  bool all = false;
-  std::set<std::string> from, to;
-  dp::VlanSet vlans;
-  std::string output;  // empty: output_vlan
-  std::optional<dp::VlanId> output_vlan;
-  bool operator==(const MirrorConfig&) const = default;
-};
-
-struct BridgeConfig {
-  std::chrono::seconds aging{limits::kAgingDefault};
-  std::size_t fdb_capacity = limits::kFdbDefault;
-  bool secure = false;                  // see dp::BridgePolicy, and the next
-  dp::VlanSet flood_vlans{};            //
-  std::vector<MirrorConfig> mirrors{};  // at most limits::kMirrors
-  bool operator==(const BridgeConfig&) const = default;
-};
-
-// spec.name is the port's name; policy.bridge is filled in by the Switch.
-struct PortConfig : dp::PortConfig {
-  std::optional<OfPort> ofport_request;
-  bool operator==(const PortConfig&) const = default;
-};
-
-struct SwitchPort {
-  std::string bridge;
-  PortConfig config;
-  dp::PortNo number = dp::PortNo::none;
-  OfPort ofport = 0;
-};
-
-// A line of fdb-show.
-struct FdbLine {
-  std::string port;
-  FdbRow row;
-};
 
 class Switch {
  public:
   Switch(dp::Datapath& datapath, Handler& handler);
-  ~Switch();
   Switch(const Switch&) = delete;
   Switch& operator=(const Switch&) = delete;
 
+  // --- bridges ---
   Result<> add_bridge(const std::string& name, const BridgeConfig& config);
   Result<> set_bridge(const std::string& name, const BridgeConfig& config);
   // Removes its ports first.
   void remove_bridge(const std::string& name);
-
-  // For a dp::Ports::Batch around many calls in a row, and for the kinds of port that there are.
-  [[nodiscard]] dp::Ports& datapath_ports() { return ports_facet_; }
-
-  // The internal port that bears the bridge's name gets the OpenFlow number LOCAL.
-  Result<> add_port(const std::string& bridge, const PortConfig& config);
-  // Everything but the kind, the name, the peer and the tunnel changes in place (dp::may_become()); MAC and MTU of a
-  // device are noted, and set by the caller.
-  Result<> set_port(const PortConfig& config);
-  Result<> remove_port(const std::string& name);
-
-  [[nodiscard]] const SwitchPort* port(const std::string& name) const;
-  [[nodiscard]] const std::string* port_name(dp::PortNo number) const;
-  [[nodiscard]] bool has_bridge(const std::string& name) const { return bridges_.contains(name); }
-  [[nodiscard]] const BridgeConfig* bridge(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> bridges() const;
-  [[nodiscard]] std::vector<std::string> ports() const;
-  [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return ports_facet_.state(port.number); }
-  [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const { return ports_facet_.counters(port.number); }
-  [[nodiscard]] std::map<std::uint32_t, dp::QueueCounters> queue_counters(const SwitchPort& port) const {
-    return ports_facet_.queue_counters(port.number);
-  }
+  [[nodiscard]] bool has_bridge(const std::string& name) const { return bridges_.contains(name); }
+  // Null when there is no such bridge.
+  [[nodiscard]] const BridgeConfig* bridge(const std::string& name) const;
+  // Errc::not_found. The pointer is good while the bridge is there.
+  [[nodiscard]] Result<Bridge*> find_bridge(const std::string& name);
   // Nothing when the bridge has no such mirror.
   [[nodiscard]] std::optional<dp::MirrorCounters> mirror_counters(const std::string& bridge,
                                                                   const std::string& mirror) const;
-  [[nodiscard]] std::vector<dp::UnderlayCounters> underlay_counters() const { return ports_facet_.underlay_counters(); }
 
-  // A device came, went or changed: what was learned on one that is gone is forgotten, and the bridge's own address
-  // followed.
+  // --- ports; Bridge says more ---
+  Result<> add_port(const std::string& bridge, const PortConfig& config);
+  Result<> set_port(const PortConfig& config);
+  Result<> remove_port(const std::string& name);
+  [[nodiscard]] std::vector<std::string> ports() const;
+  // Null when there is no such port.
+  [[nodiscard]] const SwitchPort* port(const std::string& name) const;
+  [[nodiscard]] const std::string* port_name(dp::PortNo number) const;
+  // To be called when the port's device came, went or changed.
   void refresh(dp::PortNo number);
 
-  // Sorted by VLAN, then MAC.
-  Result<std::vector<FdbLine>> fdb_lines(const std::string& bridge) const;
-  Result<FdbStats> fdb_stats(const std::string& bridge) const;
-  // Learned entries of one bridge, or of all when `bridge` is empty; returns how many went.
-  Result<std::size_t> fdb_flush(const std::string& bridge);
-  Result<> fdb_add(const std::string& bridge, const std::string& port, dp::VlanId vlan, MacAddr mac);
-  Result<> fdb_remove(const std::string& bridge, dp::VlanId vlan, MacAddr mac);
+  // --- the datapath's ports ---
+  // For a dp::Ports::Batch around many calls in a row, and for the kinds of port that there are.
+  [[nodiscard]] dp::Ports& datapath_ports() { return provider_.ports; }
+  [[nodiscard]] dp::PortState state(const SwitchPort& port) const { return provider_.ports.state(port.number); }
+  [[nodiscard]] dp::PortCounters counters(const SwitchPort& port) const {
+    return provider_.ports.counters(port.number);
+  }
+  [[nodiscard]] std::map<std::uint32_t, dp::QueueCounters> queue_counters(const SwitchPort& port) const {
+    return provider_.ports.queue_counters(port.number);
+  }
+  [[nodiscard]] std::vector<dp::UnderlayCounters> underlay_counters() const {
+    return provider_.ports.underlay_counters();
+  }
 
  private:
-  struct Bridge {
-    dp::BridgeId id = dp::BridgeId::none;
-    BridgeConfig config;
-    MacAddr mac;  // of its internal port; zero when there is none
-    OfPortNumbers numbers;
-    dp::BridgePolicy policy;                  // as the datapath has it
-    std::map<std::string, unsigned> slots{};  // of mirrors, by name: a mirror that stays keeps its counters
-  };
-
-  Result<Bridge*> find(const std::string& name);
-  Result<const Bridge*> find(const std::string& name) const;
-  Result<> push_bridge(const std::string& name, const Bridge& bridge);
-  Result<> push_policy(const std::string& name, Bridge& bridge);
-  dp::BridgePolicy resolve(const std::string& name, Bridge& bridge) const;
-  void assign_slots(Bridge& bridge) const;
-  void forget_stations(dp::BridgeId bridge, const dp::BridgePolicy& old, const dp::BridgePolicy& now);
-  void drop_port(const std::string& name);
-  void forget_bridge(const std::string& name);
-  [[nodiscard]] std::string known_bridges() const;
-
-  dp::Ports& ports_facet_;
-  dp::Bridges& bridges_facet_;
-  Handler& handler_;
-  std::map<std::string, Bridge> bridges_;
-  std::map<std::string, SwitchPort> ports_;
-  std::map<dp::PortNo, std::string> names_;
+  Provider provider_;
+  std::map<std::string, std::unique_ptr<Bridge>> bridges_;
+  std::map<std::string, const SwitchPort*> ports_;  // of all bridges
+  std::map<dp::PortNo, const SwitchPort*> numbers_;
 };
 
 }  // namespace heddle::ofproto

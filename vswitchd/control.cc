@@ -16,6 +16,7 @@
 namespace heddle::vswitchd {
 namespace {
 
+using ofproto::Bridge;
 using ofproto::Switch;
 
 Result<dp::VlanId> read_vlan(const std::string& text) {
@@ -37,9 +38,9 @@ ovsdb::RpcReply reply(const Result<std::string>& result) {
 }
 
 // The VTEP behind an entry: learned at a multipoint port, else the tunnel's own remote.
-std::string remote_of(const Switch& sw, const std::string& name, const dp::FdbTarget& target) {
+std::string remote_of(const Bridge& bridge, const std::string& name, const dp::FdbTarget& target) {
   if (target.remote) return target.remote->to_string();
-  const ofproto::SwitchPort* port = sw.port(name);
+  const ofproto::SwitchPort* port = bridge.port(name);
   const bool tunnel = port != nullptr && port->config.spec.is_tunnel();
   return tunnel && port->config.spec.tunnel.remote ? port->config.spec.tunnel.remote->to_string() : std::string{};
 }
@@ -160,84 +161,83 @@ Result<std::string> Control::clients_show(const Args& /*args*/) { return show_cl
 
 // --- forwarding database ---
 
-Result<Switch*> Control::switch_of_bridge(const std::string& bridge) const {
+Result<Bridge*> Control::find_bridge(const std::string& name) const {
   std::vector<std::string> known;
   for (const auto& [type, sw] : switches_) {
-    if (sw->has_bridge(bridge)) return sw;
-    for (std::string& name : sw->bridges()) known.push_back(std::move(name));
+    if (sw->has_bridge(name)) return sw->find_bridge(name);
+    for (std::string& other : sw->bridges()) known.push_back(std::move(other));
   }
-  if (known.empty()) return fail(Errc::not_found, "bridge " + bridge + " does not exist; there are no bridges");
-  return fail(Errc::not_found, fmt::format("bridge {} does not exist; bridges: {}", bridge, fmt::join(known, ", ")));
+  if (known.empty()) return fail(Errc::not_found, "bridge " + name + " does not exist; there are no bridges");
+  return fail(Errc::not_found, fmt::format("bridge {} does not exist; bridges: {}", name, fmt::join(known, ", ")));
 }
 
 Result<std::string> Control::fdb_show(const Args& args) {
-  const auto sw = switch_of_bridge(args[0]);
-  if (!sw) return std::unexpected(sw.error());
-  const auto lines = (*sw)->fdb_lines(args[0]);
-  if (!lines) return std::unexpected(lines.error());
+  const auto bridge = find_bridge(args[0]);
+  if (!bridge) return std::unexpected(bridge.error());
+  const auto lines = (*bridge)->fdb().lines();
   Grid grid({"port", "VLAN", "MAC", "Age", "remote"}, "rrlrl");
-  for (const auto& [port, row] : *lines | std::views::take(limits::kShownRows))
+  for (const auto& [port, row] : lines | std::views::take(limits::kShownRows))
     grid.add({port, std::to_string(row.key.vlan), row.key.mac.to_string(),
-              row.is_static ? "static" : std::to_string(row.age), remote_of(**sw, port, row.target)});
-  if (lines->size() <= limits::kShownRows) return grid.text();
-  return grid.text() + fmt::format("... and {} more\n", lines->size() - limits::kShownRows);
+              row.is_static ? "static" : std::to_string(row.age), remote_of(**bridge, port, row.target)});
+  if (lines.size() <= limits::kShownRows) return grid.text();
+  return grid.text() + fmt::format("... and {} more\n", lines.size() - limits::kShownRows);
 }
 
 Result<std::string> Control::fdb_stats(const Args& args) {
-  const auto sw = switch_of_bridge(args[0]);
-  if (!sw) return std::unexpected(sw.error());
-  const auto stats = (*sw)->fdb_stats(args[0]);
-  if (!stats) return std::unexpected(stats.error());
-  const auto* config = (*sw)->bridge(args[0]);
+  const auto bridge = find_bridge(args[0]);
+  if (!bridge) return std::unexpected(bridge.error());
+  const auto stats = (*bridge)->fdb().stats();
+  const auto& config = (*bridge)->config();
   Grid grid({"bridge " + args[0], ""}, "lr");
   const auto line = [&](const char* what, std::uint64_t n) { grid.add({what, std::to_string(n)}); };
-  line("entries", stats->entries);
-  line("of them static", stats->statics);
-  line("room for", config->fdb_capacity);
-  line("aging time, seconds", static_cast<std::uint64_t>(config->aging.count()));
-  line("learned", stats->learned);
-  line("moved", stats->moved);
-  line("expired", stats->expired);
-  line("evicted to make room", stats->evicted);
-  line("refused: source of a static entry on another port", stats->static_refused);
-  line("refused: the bridge's own address on another port", stats->own_mac);
-  line("refused: group or zero address as source", stats->bad_source);
-  line("refused: table full of static entries", stats->full);
-  line("refused by the datapath", stats->datapath_refused);
+  line("entries", stats.entries);
+  line("of them static", stats.statics);
+  line("room for", config.fdb_capacity);
+  line("aging time, seconds", static_cast<std::uint64_t>(config.aging.count()));
+  line("learned", stats.learned);
+  line("moved", stats.moved);
+  line("expired", stats.expired);
+  line("evicted to make room", stats.evicted);
+  line("refused: source of a static entry on another port", stats.static_refused);
+  line("refused: the bridge's own address on another port", stats.own_mac);
+  line("refused: group or zero address as source", stats.bad_source);
+  line("refused: table full of static entries", stats.full);
+  line("refused by the datapath", stats.datapath_refused);
   return grid.text();
 }
 
 Result<std::string> Control::fdb_flush(const Args& args) {
   std::size_t flushed = 0;
   if (args.empty()) {
-    for (const auto& [type, sw] : switches_) flushed += sw->fdb_flush("").value_or(0);
+    for (const auto& [type, sw] : switches_)
+      for (const std::string& name : sw->bridges()) flushed += (*sw->find_bridge(name))->fdb().flush();
   } else {
-    const auto sw = switch_of_bridge(args[0]);
-    if (!sw) return std::unexpected(sw.error());
-    flushed = (*sw)->fdb_flush(args[0]).value_or(0);
+    const auto bridge = find_bridge(args[0]);
+    if (!bridge) return std::unexpected(bridge.error());
+    flushed = (*bridge)->fdb().flush();
   }
   return fmt::format("{} {} flushed\n", flushed, flushed == 1 ? "entry" : "entries");
 }
 
 Result<std::string> Control::fdb_add(const Args& args) {
-  const auto sw = switch_of_bridge(args[0]);
-  if (!sw) return std::unexpected(sw.error());
+  const auto bridge = find_bridge(args[0]);
+  if (!bridge) return std::unexpected(bridge.error());
   const auto vlan = read_vlan(args[2]);
   if (!vlan) return std::unexpected(vlan.error());
   const auto mac = read_mac(args[3]);
   if (!mac) return std::unexpected(mac.error());
-  if (auto r = (*sw)->fdb_add(args[0], args[1], *vlan, *mac); !r) return std::unexpected(r.error());
+  if (auto r = (*bridge)->fdb().add(args[1], *vlan, *mac); !r) return std::unexpected(r.error());
   return std::string{};
 }
 
 Result<std::string> Control::fdb_del(const Args& args) {
-  const auto sw = switch_of_bridge(args[0]);
-  if (!sw) return std::unexpected(sw.error());
+  const auto bridge = find_bridge(args[0]);
+  if (!bridge) return std::unexpected(bridge.error());
   const auto vlan = read_vlan(args[1]);
   if (!vlan) return std::unexpected(vlan.error());
   const auto mac = read_mac(args[2]);
   if (!mac) return std::unexpected(mac.error());
-  if (auto r = (*sw)->fdb_remove(args[0], *vlan, *mac); !r) return std::unexpected(r.error());
+  if (auto r = (*bridge)->fdb().remove(*vlan, *mac); !r) return std::unexpected(r.error());
   return std::string{};
 }
 

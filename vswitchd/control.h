@@ -65,7 +65,7 @@ class Control {
   Result<std::string> port_stats(const Args& args);
   Result<std::string> qos_show(const Args& args);
 
-  Result<ofproto::Switch*> switch_of_bridge(const std::string& bridge) const;
+  Result<ofproto::Bridge*> find_bridge(const std::string& name) const;
   struct Found {
     ofproto::Switch* sw;
     const ofproto::SwitchPort* port;

@@ -23,6 +23,7 @@ struct World {
     EXPECT_TRUE(sw.add_port("br0", config));
     return dp.number(name);
   }
+  BridgeFdb& fdb() { return sw.find_bridge("br0").value()->fdb(); }
 };
 
 // Every command is answered after the events that were there before it, since both are served in one round.
@@ -72,7 +73,7 @@ TEST(Handler, TakesUpWhatAFormerLifeHadLearned) {
   while (w.handler.work()) continue;
   w.handler.work();
   EXPECT_EQ(w.dp.fdb().size(), many);
-  EXPECT_EQ(w.sw.fdb_lines("br0")->size(), many);
+  EXPECT_EQ(w.fdb().lines().size(), many);
 }
 
 // Control adds and removes ports while sources appear on them. For the thread sanitizer; and at the end nothing may be
@@ -97,17 +98,17 @@ TEST(Handler, ControlAndEventsInterleave) {
   running.wait();
   for (int round = 0; round < 50; ++round) {
     w.add("comes");
-    EXPECT_TRUE(w.sw.fdb_lines("br0"));
-    EXPECT_TRUE(w.sw.fdb_flush("br0"));
+    EXPECT_LE(w.fdb().lines().size(), 64U);
+    w.fdb().flush();
     EXPECT_TRUE(w.sw.remove_port("comes"));
   }
   done = true;
   world.join();
   w.handler.stop();
-  const auto left = w.sw.fdb_lines("br0").value();
+  const auto left = w.fdb().lines();
   for (const FdbLine& line : left) EXPECT_EQ(line.port, "stays");
   EXPECT_LE(w.dp.fdb().size(), 64U);
-  EXPECT_EQ(w.dp.fdb().size(), w.sw.fdb_stats("br0")->entries);
+  EXPECT_EQ(w.dp.fdb().size(), w.fdb().stats().entries);
 }
 
 }  // namespace

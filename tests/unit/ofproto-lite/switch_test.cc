@@ -31,44 +31,13 @@ struct World {
     local.spec.mac = mac;
     ASSERT_TRUE(sw.add_port(name, local));
   }
+  BridgeFdb& fdb(const std::string& bridge) { return sw.find_bridge(bridge).value()->fdb(); }
   void seen(const std::string& port, std::uint64_t mac, dp::VlanId vlan = 0) {
     const dp::PortNo number = dp.number(port);
     dp.source_seen({dp.all_ports().at(port).policy.bridge, vlan, MacAddr::from_u64(mac)}, {number, std::nullopt});
     handler.work();
   }
 };
-
-TEST(OfPortNumbers, LowestFreeAndRested) {
-  OfPortNumbers numbers;
-  EXPECT_EQ(numbers.take({}), 1);
-  EXPECT_EQ(numbers.take({}), 2);
-  EXPECT_EQ(numbers.take(7), 7);
-  EXPECT_EQ(numbers.take(7), 3) << "a wish that is taken gets the lowest";
-  numbers.give_back(1);
-  EXPECT_EQ(numbers.take({}), 4) << "a freed number rests";
-  EXPECT_EQ(numbers.take(1), 1) << "unless it is asked for";
-  EXPECT_EQ(numbers.take(0), 5);
-  EXPECT_EQ(numbers.take(0xfff0), 6) << "reserved numbers are not given";
-}
-
-TEST(OfPortNumbers, RestedNumbersComeBackFirst) {
-  OfPortNumbers numbers;
-  constexpr auto many = static_cast<OfPort>(limits::kOfportRest + 10);
-  for (OfPort n = 1; n <= many; ++n) ASSERT_EQ(numbers.take({}), n);
-  for (OfPort n = 2; n <= limits::kOfportRest + 3; ++n) numbers.give_back(n);
-  EXPECT_EQ(numbers.take({}), 2) << "it was freed before kOfportRest others";
-  EXPECT_EQ(numbers.take({}), 3);
-  EXPECT_EQ(numbers.take({}), many + 1) << "the others rest";
-}
-
-TEST(OfPortNumbers, RestedNumbersServeWhenAllElseIsUsed) {
-  OfPortNumbers numbers;
-  for (unsigned n = 1; n <= limits::kOfportMax; ++n) ASSERT_EQ(numbers.take(static_cast<OfPort>(n)), n);
-  EXPECT_EQ(numbers.take({}), std::nullopt);
-  numbers.give_back(500);
-  numbers.give_back(400);
-  EXPECT_EQ(numbers.take({}), 500);
-}
 
 TEST(Switch, GivesNumbersAndTellsThemApart) {
   World w;
@@ -83,6 +52,25 @@ TEST(Switch, GivesNumbersAndTellsThemApart) {
   const auto twice = w.sw.add_port("br1", w.port("vm1"));
   EXPECT_THAT(twice.error().text, HasSubstr("already in bridge br0"));
   EXPECT_THAT(w.sw.add_port("br9", w.port("vm9")).error().text, HasSubstr("bridges: br0, br1"));
+}
+
+TEST(Switch, FindsPortsByNameAndByNumber) {
+  World w;
+  w.bridge("br0");
+  w.bridge("br1");
+  ASSERT_TRUE(w.sw.add_port("br1", w.port("vm1")));
+  const SwitchPort* vm1 = w.sw.port("vm1");
+  EXPECT_EQ(vm1->bridge, "br1");
+  EXPECT_EQ(*w.sw.port_name(w.dp.number("vm1")), "vm1");
+  EXPECT_EQ(w.sw.find_bridge("br1").value()->port("vm1"), vm1);
+  EXPECT_EQ(w.sw.find_bridge("br0").value()->port("vm1"), nullptr);
+  const dp::PortNo number = vm1->number;
+  ASSERT_TRUE(w.sw.remove_port("vm1"));
+  EXPECT_EQ(w.sw.port("vm1"), nullptr);
+  EXPECT_EQ(w.sw.port_name(number), nullptr);
+  EXPECT_THAT(w.sw.remove_port("vm1").error().text, HasSubstr("port vm1 does not exist"));
+  w.sw.remove_bridge("br1");
+  EXPECT_THAT(w.sw.ports(), ElementsAre("br0"));
 }
 
 TEST(Switch, RemovingABridgeTakesItsPortsAndEntries) {
@@ -113,8 +101,8 @@ TEST(Switch, ABridgeGetsBackTheNumberThatTheDatapathRemembers) {
   EXPECT_EQ(w.dp.all_ports().at("vm1").policy.bridge, dp::BridgeId{0});
   EXPECT_EQ(w.dp.all_ports().at("vm0").policy.bridge, dp::BridgeId{2}) << "0 and 1 are other bridges'";
   w.seen("vm1", 0x020000000001);
-  EXPECT_EQ(w.sw.fdb_lines("br1")->size(), 1U);
-  EXPECT_EQ(w.sw.fdb_lines("br0")->size(), 0U);
+  EXPECT_EQ(w.fdb("br1").lines().size(), 1U);
+  EXPECT_EQ(w.fdb("br0").lines().size(), 0U);
 }
 
 TEST(Switch, ABridgeThatCannotBeHadLeavesNothing) {
@@ -168,18 +156,18 @@ TEST(Switch, FdbByName) {
   w.seen("vm1", 0x020000000002, 5);
   w.seen("vm1", 0x020000000003);
   w.seen("vm1", own.to_u64());
-  ASSERT_TRUE(w.sw.fdb_add("br0", "br0", 0, *MacAddr::parse("02:00:00:00:00:01")));
-  const auto lines = w.sw.fdb_lines("br0").value();
+  ASSERT_TRUE(w.fdb("br0").add("br0", 0, *MacAddr::parse("02:00:00:00:00:01")));
+  const auto lines = w.fdb("br0").lines();
   ASSERT_EQ(lines.size(), 3U) << "the bridge's own address is not learned elsewhere";
   EXPECT_EQ(lines[0].port, "br0");
   EXPECT_TRUE(lines[0].row.is_static);
   EXPECT_EQ(lines[1].port, "vm1");
   EXPECT_EQ(lines[2].row.key.vlan, 5);
-  EXPECT_EQ(w.sw.fdb_stats("br0")->own_mac, 1U);
-  EXPECT_EQ(w.sw.fdb_flush(""), 2U);
-  EXPECT_THAT(w.sw.fdb_add("br0", "vm7", 0, {}).error().text, HasSubstr("its ports: br0, vm1"));
-  EXPECT_THAT(w.sw.fdb_remove("br0", 0, MacAddr::from_u64(7)).error().text, HasSubstr("bridge br0: there is no entry"));
-  EXPECT_THAT(w.sw.fdb_lines("br7").error().text, HasSubstr("bridge br7 does not exist; bridges: br0"));
+  EXPECT_EQ(w.fdb("br0").stats().own_mac, 1U);
+  EXPECT_EQ(w.fdb("br0").flush(), 2U);
+  EXPECT_THAT(w.fdb("br0").add("vm7", 0, {}).error().text, HasSubstr("its ports: br0, vm1"));
+  EXPECT_THAT(w.fdb("br0").remove(0, MacAddr::from_u64(7)).error().text, HasSubstr("bridge br0: there is no entry"));
+  EXPECT_THAT(w.sw.find_bridge("br7").error().text, HasSubstr("bridge br7 does not exist; bridges: br0"));
 }
 
 TEST(Switch, ADeviceThatGoesTakesItsEntries) {
