@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reasons for dropping a frame. Counted per port; shown by `vsctl drops`. Scripts read the names, so a name is never
-// reused for another meaning. A function that may drop returns std::optional<Drop>, which is empty when the frame passes.
+// reused for another meaning. A function that may drop returns std::optional<Drop>, which is empty when the frame
+// passes.
 #pragma once
 
 #include <array>
@@ -17,9 +18,15 @@ enum class Drop : std::uint8_t {
   HEDDLE_DROP_REASONS(X)
 #undef X
 };
-#define X(name, text) +1
-inline constexpr std::size_t kDropCount = 0 HEDDLE_DROP_REASONS(X);
+namespace detail {
+enum DropIndex : std::size_t {
+#define X(name, text) index_of_##name,
+  HEDDLE_DROP_REASONS(X)
 #undef X
+      drop_count
+};
+}  // namespace detail
+inline constexpr std::size_t kDropCount = detail::drop_count;
 
 // The name as in Drop, and a short explanation. Both throw std::out_of_range for a value that is no Drop.
 std::string_view drop_name(Drop reason);

@@ -95,6 +95,7 @@ std::optional<std::uint16_t> VxlanDevices::on_link_gone(const netlink::Link& lin
 
 std::vector<netlink::Link> VxlanDevices::links() const {
   std::vector<netlink::Link> out;
+  out.reserve(devices_.size());
   for (const auto& [udp_port, device] : devices_) out.push_back(device.link);
   return out;
 }
