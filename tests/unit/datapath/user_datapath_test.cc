@@ -45,10 +45,12 @@ TEST_F(UserDatapathTest, MissingDeviceIsTakenUpWhenItAppearsAndAgainWhenItComesB
   }
 }
 
-TEST_F(UserDatapathTest, NamesAreTakenOnce) {
-  add("a0");
+TEST_F(UserDatapathTest, ANameIsOnePort) {
+  const PortNo a = add("a0");
   PortSpec spec;
   spec.name = "a0";
+  EXPECT_EQ(add_port(spec), a) << "the same port once more";
+  spec.kind = PortKind::tap;
   const auto again = add_port(spec);
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Errc::exists);
