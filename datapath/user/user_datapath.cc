@@ -42,8 +42,8 @@ Result<> UserDatapath::start() {
 
   control_.reset(epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (auto ok = taken_.open(); !ok) return ok;
-  for (const int fd : {monitor_->fd(), timer_.get(), taken_.fd(), patched_.fd()}) {
+  if (auto ok = retry_.open(); !ok) return ok;
+  for (const int fd : {monitor_->fd(), timer_.get(), retry_.fd(), patched_.fd()}) {
     epoll_event e{};
     e.events = EPOLLIN;
     if (epoll_ctl(control_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");

@@ -9,7 +9,7 @@
 #include "datapath/user/afxdp_port.h"
 #include "datapath/user/config_draft.h"
 #include "datapath/user/fdb_table.h"
-#include "datapath/user/taken.h"
+#include "datapath/user/device_retry.h"
 #include "datapath/user/tunnels.h"
 #include "datapath/user/user_datapath.h"
 #include "datapath/user/worker.h"
@@ -142,7 +142,7 @@ class UserDatapath final : public Datapath, private Ports, private Bridges, priv
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of tunnels_
   std::unique_ptr<netlink::Monitor> monitor_;
   Fd control_, timer_;
-  Taken taken_;
+  DeviceRetry retry_;
   Signal patched_;            // raised when `met_` has something
   std::set<PortNo> met_;      // patch ports whose peer came or went
   bool paths_dirty_ = false;  // a route or address changed; the timer runs

@@ -269,7 +269,7 @@ void UserDatapath::open_device(PortEntry& p) {
     p.link = {};
     p.error = opened ? slot.error().text : opened.error().text;
     if (p.error != before) spdlog::warn("port {}: {}", p.spec.name, p.error);
-    if (!opened && opened.error().code == Errc::exists) taken_.add_port(p.no);
+    if (!opened && opened.error().code == Errc::exists) retry_.add_port(p.no);
     return;
   }
   p.slot = *slot;
@@ -299,7 +299,7 @@ void UserDatapath::take_again(std::set<PortNo>& changed) {
     draft_->publish_addition(batching());
     changed.insert(no);
   };
-  taken_.retry(port, [&](int ifindex) {
+  retry_.retry(port, [&](int ifindex) {
     if (!underlays_.contains(ifindex) && tunnels_->egress_devices().contains(ifindex)) open_underlay(ifindex);
   });
 }

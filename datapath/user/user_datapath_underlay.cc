@@ -170,7 +170,7 @@ void UserDatapath::open_underlay(int ifindex) {
     if (std::exchange(no_afxdp_[ifindex], io.error().text) != io.error().text)
       spdlog::warn("underlay {}: {}; tunnels through it take the slower way through the host", link->name,
                    io.error().text);
-    if (io.error().code == Errc::exists) taken_.add_underlay(ifindex);
+    if (io.error().code == Errc::exists) retry_.add_underlay(ifindex);
     return;
   }
   no_afxdp_.erase(ifindex);
