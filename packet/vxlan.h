@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// VXLAN (RFC 7348) as seen by a tunnel end point: checks and opens a received packet, and writes the outer headers of a
-// sent one from a template that is made once per remote. Nothing keeps state; any thread. What fails is said by the
-// Drop that comes back.
+// VXLAN (RFC 7348) as seen by a tunnel end point: checks and opens a received packet, and makes the template of a sent
+// one's outer headers (encap.h). No state; any thread. A refused packet comes back with its Drop reason.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -14,11 +12,12 @@
 #include "base/drop_reason.h"
 #include "packet/checksum.h"
 #include "packet/ecn.h"
+#include "packet/encap.h"
 #include "packet/parse.h"
 
 namespace heddle::packet {
 
-// UDP and VXLAN header: what lies between the outer IP header and the inner frame.
+// UDP and VXLAN header, which lie between the outer IP header and the inner frame.
 inline constexpr std::size_t kVxlanUdpOverhead = sizeof(UdpHeader) + sizeof(VxlanHeader);
 // Outer headers of an untagged frame.
 inline constexpr std::size_t kVxlanOverheadV4 = sizeof(EthHeader) + sizeof(Ipv4Header) + kVxlanUdpOverhead;
@@ -56,17 +55,6 @@ std::optional<Drop> parse_vxlan_payload(const std::uint8_t* data, std::size_t co
 // partial one, which a virtual link may carry (see looks_partial()); any other must be right.
 [[nodiscard]] bool udp_checksum_ok(std::span<const Segment> chain, const VxlanOuter& outer);
 
-// The outer headers for one remote, complete but for what differs between packets.
-struct EncapTemplate {
-  std::array<std::uint8_t, kVxlanOverheadV6> bytes{};
-  std::uint8_t len = 0;        // of `bytes` in use
-  std::uint8_t ip_offset = 0;  //
-  bool v6 = false;
-  std::uint8_t tos = 0;  // as configured; write_encap() is told the one to use
-  std::uint8_t ttl = 0;
-  std::uint16_t ip_sum = 0;  // IPv4: folded sum of the header's constant fields
-};
-
 // Both addresses of one family. `df`: IPv4's "don't fragment".
 [[nodiscard]] EncapTemplate make_encap_template(const MacAddr& dst_mac, const MacAddr& src_mac, const IpAddr& src_ip,
                                                 const IpAddr& dst_ip, std::uint16_t dst_port, std::uint32_t vni,
@@ -75,13 +63,5 @@ struct EncapTemplate {
 [[nodiscard]] constexpr std::size_t max_inner_len(bool v6) {
   return 0xffff - kVxlanUdpOverhead - (v6 ? 0 : sizeof(Ipv4Header));
 }
-// Writes t.len bytes at `at`, right before an inner frame of `inner_len` bytes (at most max_inner_len()). The UDP
-// checksum is left zero. IPv6: the flow label repeats `src_port`, so that routers spread flows (RFC 6438).
-void write_encap(std::uint8_t* at, const EncapTemplate& t, std::size_t inner_len, std::uint16_t src_port,
-                 std::uint8_t tos, std::uint8_t ttl, std::uint16_t ip_id);
-// The UDP checksum of a frame that starts with what write_encap() wrote; store it with write_outer_udp_checksum().
-// RFC 8200 8.1 wants one over IPv6 unless zero is configured (RFC 6935).
-[[nodiscard]] Be16 outer_udp_checksum(std::span<const Segment> chain, const EncapTemplate& t);
-void write_outer_udp_checksum(std::span<const Segment> chain, const EncapTemplate& t);
 
 }  // namespace heddle::packet
