@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// VXLAN (RFC 7348) at a tunnel end point: parses a received packet, and writes the outer headers of a sent packet from
-// a template that is made once per remote. Pure functions; any thread. A function fails by returning the Drop to count.
+// VXLAN (RFC 7348) at a tunnel end point: parses a received packet, and makes the template of the outer headers of a
+// sent packet (encap.h). Pure functions; any thread. A function fails by returning the Drop to count.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,6 +12,7 @@
 #include "base/drop_reason.h"
 #include "packet/checksum.h"
 #include "packet/ecn.h"
+#include "packet/encap.h"
 #include "packet/parse.h"
 
 namespace heddle::packet {
@@ -55,17 +55,6 @@ std::optional<Drop> parse_vxlan_payload(const std::uint8_t* data, std::size_t co
 // partial, which a virtual link may carry (see looks_partial()).
 [[nodiscard]] bool udp_checksum_ok(std::span<const Segment> chain, const VxlanOuter& outer);
 
-// The outer headers for one remote; write_encap() adds the fields that differ between packets.
-struct EncapTemplate {
-  std::array<std::uint8_t, kVxlanOverheadV6> bytes{};
-  std::uint8_t len = 0;  // bytes in use
-  std::uint8_t ip_offset = 0;
-  bool v6 = false;
-  std::uint8_t tos = 0;  // as configured; the caller of write_encap() derives each packet's own
-  std::uint8_t ttl = 0;
-  std::uint16_t ip_sum = 0;  // IPv4: folded sum of the header's constant fields
-};
-
 // Both addresses must be of one family. `df`: IPv4's "don't fragment".
 [[nodiscard]] EncapTemplate make_encap_template(const MacAddr& dst_mac, const MacAddr& src_mac, const IpAddr& src_ip,
                                                 const IpAddr& dst_ip, std::uint16_t dst_port, std::uint32_t vni,
@@ -74,14 +63,5 @@ struct EncapTemplate {
 [[nodiscard]] constexpr std::size_t max_inner_len(bool v6) {
   return 0xffff - kVxlanUdpOverhead - (v6 ? 0 : sizeof(Ipv4Header));
 }
-// Writes t.len bytes of outer headers at `at`, directly before an inner frame of `inner_len` bytes (at most
-// max_inner_len()). The UDP checksum is zero. IPv6: the flow label repeats `src_port`, so that routers spread flows
-// (RFC 6438).
-void write_encap(std::uint8_t* at, const EncapTemplate& t, std::size_t inner_len, std::uint16_t src_port,
-                 std::uint8_t tos, std::uint8_t ttl, std::uint16_t ip_id);
-// The outer UDP checksum of a frame that starts with the headers of write_encap(); write_outer_udp_checksum() also
-// stores it. RFC 8200 8.1 requires a checksum over IPv6 unless zero is configured (RFC 6935).
-[[nodiscard]] Be16 outer_udp_checksum(std::span<const Segment> chain, const EncapTemplate& t);
-void write_outer_udp_checksum(std::span<const Segment> chain, const EncapTemplate& t);
 
 }  // namespace heddle::packet

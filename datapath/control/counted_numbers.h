@@ -5,6 +5,7 @@
 // Not synchronised: the owner has a mutex where two threads use it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <utility>

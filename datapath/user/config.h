@@ -79,7 +79,7 @@ inline constexpr std::uint32_t kNoIo = 0xffffffff;
 
 struct PortConf {
   PortNo no = PortNo::none;
-  PortKind kind = PortKind::netdev;
+  PortKind kind{};
   std::uint32_t io = kNoIo;  // netdev, tap, internal: slot of its PortIo; kNoIo while there is no device
   PortPolicy policy;
   TunnelSpec tunnel_spec;

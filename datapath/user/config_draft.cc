@@ -67,6 +67,14 @@ void ConfigDraft::set_port(std::shared_ptr<const PortConf> port) {
   draft_.ports[static_cast<std::size_t>(port->no)] = std::move(port);
 }
 
+void ConfigDraft::set_slot(PortNo no, std::uint32_t slot) {
+  const auto& port = draft_.ports[static_cast<std::size_t>(no)];
+  if (!port) return;
+  auto conf = std::make_shared<PortConf>(*port);
+  conf->io = slot;
+  set_port(std::move(conf));
+}
+
 void ConfigDraft::remove_port(PortNo no) {
   auto& place = draft_.ports[static_cast<std::size_t>(no)];
   if (!place) return;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The workers' configuration, as the control thread edits it: slots of PortIo, ports, bridges, tunnel keys. publish()
-// turns the draft into the snapshot that workers read. Control thread only.
+// turns the draft into the snapshot that workers read.
+//
+// Owner: WorkerGroup. Control thread. publish() waits until every worker has taken the snapshot up.
 #pragma once
 
 #include <memory>
@@ -17,16 +19,16 @@ class ConfigDraft {
   ConfigDraft(RcuPtr<Config>& live, std::vector<std::unique_ptr<Worker>>& workers);
 
   // Puts a device's PortIo into a free slot and its queues on the workers, least loaded first. The workers see it after
-  // publish(). `port` none: an underlay.
+  // publish(). `port` none: an underlay. Errc::limit; or the system has no descriptors left.
   Result<std::uint32_t> add_io(std::shared_ptr<PortIo> io, PortNo port, PortShared* shared);
-  // Takes it out and publishes; when this returns no worker uses it, and the caller may destroy it.
+  // Takes the PortIo out and publishes; when this returns no worker uses it, and the caller may destroy it.
   void remove_io(std::uint32_t slot);
   void set_qos(std::uint32_t slot, std::shared_ptr<const QosConf> qos);
-  [[nodiscard]] const IoConf* io(std::uint32_t slot) const { return draft_.ios.at(slot).get(); }
 
   void set_port(std::shared_ptr<const PortConf> port);
+  // The slot of a port's device is another now. Nothing when the draft has no such port.
+  void set_slot(PortNo port, std::uint32_t slot);
   void remove_port(PortNo port);
-  // Returns when every worker has taken it up.
   void publish();
   // For changes that only add. With `defer` the addition is published by the next publish() or publish_deferred(): a
   // snapshot names every port, so a snapshot for each of many new ports would cost their square.

@@ -1,209 +1,138 @@
 // SPDX-License-Identifier: Apache-2.0
-// Start and end of the user-space datapath, and the forwarding database's writer.
+// The user datapath's parts, wired together, and the kernel's news handed to those that they concern.
 #include "datapath/user/user_datapath.h"
 
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
+#include <memory>
+#include <set>
+#include <utility>
 
-#include <cerrno>
-
-#include "base/log.h"
-#include "datapath/user/user_datapath_impl.h"
+#include "datapath/control/kernel_news.h"
+#include "datapath/user/device_retry.h"
+#include "datapath/user/patch_peers.h"
+#include "datapath/user/path_resolver.h"
+#include "datapath/user/port_kinds.h"
+#include "datapath/user/underlay_devices.h"
+#include "datapath/user/user_bridges.h"
+#include "datapath/user/user_port_devices.h"
+#include "datapath/user/user_ports.h"
+#include "datapath/user/user_stations.h"
+#include "datapath/user/user_tunnels.h"
+#include "datapath/user/worker_group.h"
+#include "datapath/user/xdp_programs.h"
 
 namespace heddle::dp {
+namespace {
 
-UserDatapath::UserDatapath(const UserDatapathOptions& options) : options_(options), start_(Clock::now()) {
-  for (auto& b : bridges_) b.fdb.store(new FdbTable(0), std::memory_order_relaxed);
-}
+// How often the kernel is made to check neighbours; its own timer for reachable ones is about as long.
+constexpr auto kProbe = std::chrono::seconds(30);
 
-UserDatapath::~UserDatapath() {
-  workers_.clear();  // threads end before what they use goes
-  draft_.reset();
-  ports_.clear();
-  underlays_.clear();
-  sockets_.clear();
-  for (auto& b : bridges_) delete b.fdb.load(std::memory_order_relaxed);
-}
+struct KernelAccess {
+  std::unique_ptr<netlink::Netlink> control;
+  std::unique_ptr<netlink::Netlink> paths;  // under the mutex of PathResolver
+  std::unique_ptr<KernelNews> news;
+};
 
-Result<> UserDatapath::start() {
-  if (options_.workers < 1 || options_.workers > limits::kWorkers)
-    return fail(Errc::invalid, "number of workers must be 1 to " + std::to_string(limits::kWorkers));
-  if (auto ok = FramePool::check(options_.frames); !ok) return ok;
-  auto kernel = netlink::Netlink::open();
-  auto routes = netlink::Netlink::open();
-  auto monitor = netlink::Monitor::open();
-  if (!kernel) return std::unexpected(kernel.error());
-  if (!routes) return std::unexpected(routes.error());
-  if (!monitor) return std::unexpected(monitor.error());
-  kernel_ = std::move(*kernel);
-  kernel_routes_ = std::move(*routes);
-  monitor_ = std::move(*monitor);
-  tunnels_ = std::make_unique<Tunnels>(*kernel_routes_);
+class UserDatapath final : public Datapath, private NewsListener {
+ public:
+  UserDatapath(const UserDatapathOptions& options, KernelAccess kernel, TimePoint epoch);
+  ~UserDatapath() override { workers_.stop(); }  // before the objects that they use go
+  UserDatapath(const UserDatapath&) = delete;
+  UserDatapath& operator=(const UserDatapath&) = delete;
+  // Before any other call.
+  Result<> watch();
 
-  control_.reset(epoll_create1(EPOLL_CLOEXEC));
-  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (auto ok = taken_.open(); !ok) return ok;
-  for (const int fd : {monitor_->fd(), timer_.get(), taken_.fd(), patched_.fd()}) {
-    epoll_event e{};
-    e.events = EPOLLIN;
-    if (epoll_ctl(control_.get(), EPOLL_CTL_ADD, fd, &e) != 0) return fail_errno(errno, "epoll");
-  }
+  Ports& ports() override { return ports_; }
+  Bridges& bridges() override { return bridges_; }
+  Stations& stations() override { return stations_; }
+  [[nodiscard]] int control_fd() const override { return kernel_.news->fd(); }
+  void run_control(const std::function<void(PortNo)>& changed) override;
+  void clean_up() override { ports_.remove_all(); }
+
+ private:
+  void on_link(const netlink::Link& link) override;
+  void on_link_gone(const netlink::Link& link) override;
+  void on_neighbour(const netlink::Neighbour& neighbour) override { paths_.refresh(neighbour); }
+  [[nodiscard]] std::vector<netlink::Link> held_links() const override;
+
+  KernelAccess kernel_;
+  DeviceRetry retry_;
+  PathResolver paths_;
+  UserStations stations_;
+  WorkerGroup workers_;
+  XdpPrograms programs_;
+  UnderlayDevices underlays_;
+  PortKinds kinds_;
+  UserPortDevices devices_;
+  UserTunnels tunnels_;
+  PatchPeers peers_;
+  UserBridges bridges_;
+  UserPorts ports_;
+  std::set<PortNo> touched_;  // ports whose state is another: for run_control() to tell
+};
+
+UserDatapath::UserDatapath(const UserDatapathOptions& options, KernelAccess kernel, TimePoint epoch)
+    : kernel_(std::move(kernel)),
+      paths_(*kernel_.paths),
+      stations_(paths_, epoch),
+      workers_({options.workers, options.frames}, paths_.paths(), stations_.learned(), epoch),
+      underlays_(*kernel_.control, workers_, paths_, programs_, retry_,
+                 [this](const std::string& device) { return devices_.has(device); }),
+      kinds_(*kernel_.control, workers_, programs_, underlays_, options.owner),
+      devices_(workers_, kinds_, retry_),
+      tunnels_(*kernel_.control, *kernel_.news, paths_, underlays_),
+      bridges_(workers_, stations_, [this](BridgeId bridge) { ports_.take_rules(bridge); }),
+      ports_({workers_, stations_, bridges_, devices_, tunnels_, peers_, underlays_}) {}
+
+Result<> UserDatapath::watch() {
+  if (auto ok = retry_.open(); !ok) return ok;
+  for (const int fd : {retry_.fd(), peers_.fd()})
+    if (auto ok = kernel_.news->add(fd); !ok) return ok;
   return {};
 }
 
-// What packets need. Not before somebody has a bridge here: a host may have all of them in another datapath.
-Result<> UserDatapath::begin() {
-  if (draft_) return {};
-  auto pool = FramePool::create(options_.frames);
-  if (!pool) return std::unexpected(pool.error());
-  xsks_.reset();
-  pool_ = std::move(*pool);
-  xsks_ = std::make_unique<XskFactory>(*pool_);
-  mail_ = std::make_unique<Mailboxes>(options_.workers);
-  for (unsigned i = 0; i < options_.workers; ++i) {
-    workers_.push_back(std::make_unique<Worker>(i, *pool_, config_, tunnels_->paths(), *mail_, learned_, start_));
+void UserDatapath::on_link(const netlink::Link& link) {
+  devices_.on_link(link, touched_);
+  underlays_.on_link(link);
+}
+
+void UserDatapath::on_link_gone(const netlink::Link& link) {
+  devices_.on_link_gone(link, touched_);
+  underlays_.on_link_gone(link.index);
+}
+
+std::vector<netlink::Link> UserDatapath::held_links() const {
+  std::vector<netlink::Link> links = devices_.held_links();
+  for (netlink::Link& link : underlays_.held_links()) links.push_back(std::move(link));
+  return links;
+}
+
+void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
+  {
+    const Ports::Batch batch(ports_);
+    const bool tunnels = !paths_.empty();
+    const KernelNews::Due due = kernel_.news->take(*kernel_.control, *this, tunnels, tunnels);
+    if (due.routes) tunnels_.refresh(touched_);
+    if (due.check) paths_.probe_stale();
+    retry_.retry([this](PortNo no) { devices_.try_again(no, touched_); },
+                 [this](int ifindex) { underlays_.try_again(ifindex); });
   }
-  draft_ = std::make_unique<ConfigDraft>(config_, workers_);
-  for (auto& w : workers_) {
-    if (auto ok = w->start(); !ok) {
-      workers_.clear();
-      draft_.reset();
-      return ok;
-    }
-  }
-  return {};
+  touched_.merge(peers_.take_changed());
+  for (const PortNo no : std::exchange(touched_, {})) changed(no);
 }
 
-std::uint32_t UserDatapath::now() const {
-  return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - start_).count());
-}
-
-FdbTable* UserDatapath::fdb(BridgeId bridge) const {
-  const auto i = static_cast<std::size_t>(bridge);
-  return i < bridges_.size() ? bridges_[i].fdb.load(std::memory_order_relaxed) : nullptr;
-}
-
-void UserDatapath::replace_fdb(BridgeId bridge, std::unique_ptr<FdbTable> next) {
-  const std::unique_ptr<FdbTable> old(
-      bridges_[static_cast<std::size_t>(bridge)].fdb.exchange(next.release(), std::memory_order_acq_rel));
-  rcu_synchronize();
-}
-
-Result<BridgeId> UserDatapath::add(const std::string& name) {
-  if (bridge_ids_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
-  if (auto ok = begin(); !ok) return std::unexpected(ok.error());
-  std::set<BridgeId> used;
-  for (const auto& [other, id] : bridge_ids_) used.insert(id);
-  for (std::uint16_t n = 0; n < limits::kBridges; ++n) {
-    const auto id = static_cast<BridgeId>(n);
-    if (used.contains(id)) continue;
-    bridge_ids_[name] = id;
-    return id;
-  }
-  return fail(Errc::limit, "a switch has at most " + std::to_string(limits::kBridges) + " bridges");
-}
-
-void UserDatapath::remove(BridgeId bridge) {
-  if (std::erase_if(bridge_ids_, [&](const auto& item) { return item.second == bridge; }) == 0) return;
-  (void)set(bridge, {});
-  const std::lock_guard lock(fdb_mutex_);
-  fdb(bridge)->for_each([this](std::uint64_t /*key*/, FdbValue value) { release_path(value); });
-  replace_fdb(bridge, std::make_unique<FdbTable>(0));
-}
-
-Result<> UserDatapath::set_capacity(BridgeId bridge, std::size_t entries) {
-  const std::lock_guard lock(fdb_mutex_);
-  const FdbTable* table = fdb(bridge);
-  if (table == nullptr) return fail(Errc::invalid, "bridge number out of range");
-  if (entries > limits::kFdbMax)
-    return fail(Errc::limit,
-                "MAC table of " + std::to_string(entries) + " entries: at most " + std::to_string(limits::kFdbMax));
-  if (table->capacity() != entries) replace_fdb(bridge, table->rebuilt(entries));
-  return {};
-}
-
-Result<> UserDatapath::put(const FdbKey& key, const FdbTarget& target) {
-  const std::lock_guard lock(fdb_mutex_);
-  FdbTable* table = fdb(key.bridge);
-  if (table == nullptr) return fail(Errc::invalid, "bridge number out of range");
-  const auto known = known_ports_.find(target.port);
-  if (known == known_ports_.end())
-    return fail(Errc::not_found, "no port " + std::to_string(static_cast<int>(target.port)));
-  if (table->capacity() == 0) {  // a bridge's first entry
-    replace_fdb(key.bridge, table->rebuilt(limits::kFdbDefault));
-    table = fdb(key.bridge);
-  }
-  std::uint32_t path = known->second.path;
-  if (known->second.multipoint != target.remote.has_value())
-    return fail(Errc::invalid, "an entry needs a remote VTEP exactly when its port is a multipoint tunnel");
-  if (target.remote) {
-    auto acquired = tunnels_->acquire(target.port, *target.remote);
-    if (!acquired) return std::unexpected(acquired.error());
-    path = *acquired;
-  }
-  const auto before = table->put(fdb_key(key.vlan, key.mac), fdb_value(target.port, path), now());
-  if (!before) {
-    if (target.remote) tunnels_->release(path);
-    return std::unexpected(before.error());
-  }
-  release_path(*before);
-  if (table->worn()) replace_fdb(key.bridge, table->rebuilt(table->capacity()));
-  return {};
-}
-
-// Only a multipoint port's entries hold a reference to their path.
-void UserDatapath::release_path(FdbValue value) {
-  const auto port = known_ports_.find(fdb_port(value));
-  if (port != known_ports_.end() && port->second.multipoint) tunnels_->release(fdb_path(value));
-}
-
-void UserDatapath::remove(const FdbKey& key) {
-  const std::lock_guard lock(fdb_mutex_);
-  if (FdbTable* table = fdb(key.bridge)) release_path(table->remove(fdb_key(key.vlan, key.mac)));
-}
-
-void UserDatapath::usage(std::span<FdbUse> rows) const {
-  const std::uint32_t seconds = now();
-  const std::lock_guard lock(fdb_mutex_);  // control may be removing a bridge with its table
-  for (FdbUse& row : rows) {
-    std::uint32_t when = 0;
-    const FdbTable* table = fdb(row.key.bridge);
-    const bool there = table != nullptr && table->used_at(fdb_key(row.key.vlan, row.key.mac), when);
-    row.idle_seconds = there ? seconds - std::min(when, seconds) : UINT32_MAX;
-  }
-}
-
-std::size_t UserDatapath::poll(std::span<LearnEvent> events) {
-  constexpr std::size_t kTurn = 16;  // events one port may bring before the next has its turn
-  // The handler also looks after each of its commands, one of which comes with every port: not through all ports then.
-  if (!learned_.clear()) return 0;
-  const std::lock_guard lock(fdb_mutex_);
-  std::vector<std::pair<PortNo, PortShared*>> ports(learners_.begin(), learners_.end());
-  std::size_t n = 0;
-  bool more = !ports.empty();
-  while (more && n < events.size()) {
-    more = false;
-    for (std::size_t i = 0; i < ports.size() && n < events.size(); ++i) {
-      const auto& [no, shared] = ports[event_cursor_++ % ports.size()];
-      for (auto& worker : shared->worker) {
-        LearnRecord r;
-        std::size_t turn = 0;
-        for (; turn < kTurn && n < events.size() && worker.learned.pop(r); ++turn) {
-          LearnEvent& e = events[n++];
-          e.key = {r.bridge, static_cast<VlanId>(r.key >> 48 & 0xfff), MacAddr::from_u64(r.key & 0xffffffffffffULL)};
-          e.target = {no, r.tunnelled ? std::optional(r.remote) : std::nullopt};
-        }
-        more = more || turn == kTurn;
-      }
-    }
-  }
-  if (n == events.size() && n > 0) learned_.raise();  // there may be more
-  return n;
-}
+}  // namespace
 
 Result<std::unique_ptr<Datapath>> make_user_datapath(const UserDatapathOptions& options) {
-  auto dp = std::make_unique<UserDatapath>(options);
-  if (auto ok = dp->start(); !ok) return std::unexpected(ok.error());
+  if (auto ok = WorkerGroup::check({options.workers, options.frames}); !ok) return std::unexpected(ok.error());
+  auto control = netlink::Netlink::open();
+  if (!control) return std::unexpected(control.error());
+  auto paths = netlink::Netlink::open();
+  if (!paths) return std::unexpected(paths.error());
+  auto news = KernelNews::open(kProbe);
+  if (!news) return std::unexpected(news.error());
+  auto dp = std::make_unique<UserDatapath>(
+      options, KernelAccess{std::move(*control), std::move(*paths), std::move(*news)}, Clock::now());
+  if (auto ok = dp->watch(); !ok) return std::unexpected(ok.error());
   return dp;
 }
 

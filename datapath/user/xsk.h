@@ -18,9 +18,9 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "datapath/user/closer.h"
 #include "datapath/user/counters.h"
 #include "datapath/user/frames.h"
+#include "datapath/user/socket_reaper.h"
 
 namespace heddle::dp {
 
@@ -60,7 +60,7 @@ class XskFactory {
   std::vector<Xsk*> live_;
   std::uint16_t last_owner_ = 0;
   XskFeatures features_;  // of the shared memory
-  Closer closer_;         // of sockets that do not share it
+  SocketReaper reaper_;   // of sockets that do not share it
 };
 
 class Xsk {

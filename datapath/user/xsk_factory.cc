@@ -66,7 +66,7 @@ Result<std::uint16_t> XskFactory::free_owner() {
 }
 
 Result<std::unique_ptr<Xsk>> XskFactory::open(const Place& place, std::size_t fill) {
-  closer_.finish(place.ifindex);
+  reaper_.finish(place.ifindex);
   Fd fd(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno(errno, "AF_XDP socket");
   const auto owner = free_owner();
@@ -122,7 +122,7 @@ Xsk::~Xsk() {
   }
   if (own_ != nullptr) {
     munmap(own_, own_bytes());  // the kernel holds the pages as long as it needs them
-    factory_.closer_.close(std::move(fd_), ifindex_);
+    factory_.reaper_.close(std::move(fd_), ifindex_);
   }
   fd_.reset();
   for (FrameRef f = chain_first_; f != kNoFrame; f = factory_.pool_.meta(f).next) factory_.pool_.set_owner(f, owner_);

@@ -36,8 +36,8 @@ class Station {
   void send(const Bytes& frame) const {
     EXPECT_EQ(::send(fd_.get(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()));
   }
-  // Waits for this frame; others are passed over.
-  [[nodiscard]] bool awaits(const Bytes& frame) const {
+  // Waits for this frame; others are passed over, but for `unwanted`.
+  [[nodiscard]] bool awaits(const Bytes& frame, const Bytes& unwanted = {}) const {
     const auto deadline = Clock::now() + kPatience;
     while (Clock::now() < deadline) {
       pollfd p{fd_.get(), POLLIN, 0};
@@ -46,6 +46,7 @@ class Station {
       const ssize_t n = recv(fd_.get(), got.data(), got.size(), 0);
       got.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
       if (got == frame) return true;
+      if (!unwanted.empty() && got == unwanted) return false;
     }
     return false;
   }

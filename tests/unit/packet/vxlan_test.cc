@@ -77,6 +77,25 @@ TEST(Vxlan, Ipv4ChecksumIsRightForAllVariableFields) {
   EXPECT_EQ(load_be16(encapsulate(t, inner_frame()).data() + 18), 4242);
 }
 
+// As another tunnel protocol makes them: options behind the eight bytes that all have.
+TEST(Encap, LongerHeadersAreWrittenWhole) {
+  for (const bool v6 : {false, true}) {
+    EncapTemplate t = make(v6);
+    const std::size_t least = t.len;
+    for (std::uint8_t i = 0; t.len < kOuterHeaderMax; ++i) t.append(i);
+    const Bytes inner = inner_frame();
+    Bytes frame = encapsulate(t, inner, true);
+    EXPECT_EQ(Bytes(frame.begin() + static_cast<std::ptrdiff_t>(least), frame.begin() + kOuterHeaderMax),
+              Bytes(t.bytes.begin() + static_cast<std::ptrdiff_t>(least), t.bytes.end()));
+    EXPECT_EQ(load_be16(frame.data() + t.l4_offset + 4), frame.size() - t.l4_offset) << "UDP length";
+    VxlanOuter outer;
+    ASSERT_EQ(open(frame, outer), std::nullopt);
+    EXPECT_EQ(outer.inner_len, inner.size() + kOuterHeaderMax - least);
+    const Segment chain[] = {{frame.data(), frame.size()}};
+    EXPECT_TRUE(udp_checksum_ok(chain, outer));
+  }
+}
+
 TEST(Vxlan, Ipv6FlowLabelSpreadsFlows) {
   const Bytes frame = encapsulate(make(true), inner_frame());
   EXPECT_EQ(load_be32(frame.data() + 14), 6U << 28 | 0x21U << 20 | 50001U);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "datapath/user/closer.h"
+#include "datapath/user/socket_reaper.h"
 
 #include <pthread.h>
 
@@ -9,7 +9,7 @@
 
 namespace heddle::dp {
 
-Closer::~Closer() {
+SocketReaper::~SocketReaper() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
@@ -18,7 +18,7 @@ Closer::~Closer() {
   for (auto& thread : threads_) thread.join();
 }
 
-void Closer::close(Fd socket, int ifindex) {
+void SocketReaper::close(Fd socket, int ifindex) {
   const std::lock_guard lock(mutex_);
   if (waiting_.size() >= idle_ && threads_.size() < kThreads) start_thread();
   if (threads_.empty() || waiting_.size() == kWaiting) return;  // closed as it goes out of the caller's scope
@@ -27,22 +27,22 @@ void Closer::close(Fd socket, int ifindex) {
   more_.notify_one();
 }
 
-void Closer::start_thread() {
+void SocketReaper::start_thread() {
   try {
     threads_.emplace_back([this] { run(); });
-    pthread_setname_np(threads_.back().native_handle(), "closer");
+    pthread_setname_np(threads_.back().native_handle(), "socket-reaper");
   } catch (const std::system_error&) {
-    // Those that there are do it.
+    // The threads that run already do it.
   }
 }
 
-void Closer::finish(int ifindex) {
+void SocketReaper::finish(int ifindex) {
   std::unique_lock lock(mutex_);
   std::stable_partition(waiting_.begin(), waiting_.end(), [&](const Item& item) { return item.ifindex == ifindex; });
   done_.wait(lock, [&] { return !open_.contains(ifindex); });
 }
 
-void Closer::run() {
+void SocketReaper::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     ++idle_;

@@ -1,53 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 // The paths to remote VTEPs: for each (tunnel port, remote address) the outer headers and the way out, kept as routes,
-// neighbours and devices change. The kernel decides both; we ask it and follow its news.
+// neighbours and devices change. The kernel decides both: it is asked, and its news are followed.
 //
-// A path leaves by AF_XDP when its device can do that and the neighbour is known, by the host's stack (SocketUnderlay)
-// otherwise: then the kernel resolves the neighbour and holds back the packets meanwhile, bounded.
+// A path leaves by AF_XDP when its device does that and the neighbour is known, else by the host's stack
+// (SocketUnderlay): there the kernel resolves the neighbour and holds back the packets meanwhile, bounded.
 //
-// Threads: control and handler, serialised by a mutex inside; workers read through paths().
+// Owner: UserDatapath; it owns the TunnelPaths that workers read. Threads: control and handler, serialised by a mutex
+// inside, under which the Netlink is used; a call may wait for a grace period. Errors: too many remotes.
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "datapath/control/counted_numbers.h"
+#include "datapath/control/route.h"
 #include "datapath/user/config.h"
 #include "netlink/netlink.h"
 
 namespace heddle::dp {
 
-class Tunnels {
+class PathResolver {
  public:
-  explicit Tunnels(netlink::Netlink& kernel) : kernel_(kernel) {}
-  ~Tunnels();
+  explicit PathResolver(netlink::Netlink& kernel) : kernel_(kernel) {}
+  ~PathResolver();
+  PathResolver(const PathResolver&) = delete;
+  PathResolver& operator=(const PathResolver&) = delete;
   [[nodiscard]] const TunnelPaths& paths() const { return paths_; }
 
   // --- control ---
-  // A way into the host's stack for a UDP port and family; before the first port that uses it.
+  // The slot of the socket for a UDP port and family; before the first port that uses it.
   void set_socket(std::uint16_t udp_port, bool v6, std::uint32_t io);
   // A device that takes frames by AF_XDP; kNoIo: no longer.
   void set_device(int ifindex, std::uint32_t io, const MacAddr& mac);
   void add_port(PortNo port, const TunnelSpec& spec);
-  void remove_port(PortNo port);  // and all its paths. No FDB entry or configuration may lead to them any more
+  // With all its paths. No FDB entry and no configuration leads to them any more.
+  void remove_port(PortNo port);
   // Asks the kernel again about every path, or those that go through one neighbour. True when any changed.
   bool refresh();
   bool refresh(const netlink::Neighbour& neighbour);
-  // Lets the kernel check neighbours that it has not heard of for long: our frames do not pass through it.
+  // Lets the kernel check neighbours that it has not heard of for long: frames sent by AF_XDP do not pass through it.
   void probe_stale();
   // Devices that paths leave by, AF_XDP or not.
   [[nodiscard]] std::set<int> egress_devices() const;
   [[nodiscard]] bool empty() const;
 
   struct View {
-    bool usable = false;
-    unsigned mtu = 0;  // outer IP packet
-    IpAddr local;
-    int ifindex = 0;
+    Route route;
     bool afxdp = false;
-    std::string problem;
   };
   [[nodiscard]] View view(std::uint32_t path) const;
 
@@ -58,34 +62,30 @@ class Tunnels {
   void release(std::uint32_t path);
 
  private:
+  using Key = std::pair<PortNo, IpAddr>;
   struct Entry {
-    PortNo port = PortNo::none;
+    Key key;
     TunnelSpec spec;
-    IpAddr remote;
-    unsigned refs = 0;
     View view;
-    IpAddr next_hop;
-    bool stale = false;
+    bool stale = false;  // the neighbour
   };
   struct Device {
     std::uint32_t io = kNoIo;
     MacAddr mac;
   };
+  using Removed = std::vector<std::unique_ptr<const TunnelPath>>;
+  void forget(std::uint32_t number, Removed& removed);
   bool resolve(std::uint32_t number, Entry& e);
+  void choose_way_out(Entry& e, TunnelPath& path);
   bool publish(std::uint32_t number, std::unique_ptr<TunnelPath> next);
-  void purge();
-  void forget(std::uint32_t number);
 
   netlink::Netlink& kernel_;
   mutable std::mutex mutex_;
   TunnelPaths paths_;
-  std::map<std::uint32_t, Entry> entries_;
-  std::map<std::pair<PortNo, IpAddr>, std::uint32_t> numbers_;
+  CountedNumbers<Key, Entry> entries_;
   std::map<PortNo, TunnelSpec> ports_;
   std::map<std::pair<std::uint16_t, bool>, std::uint32_t> sockets_;
   std::map<int, Device> devices_;
-  std::vector<std::uint32_t> free_;
-  std::uint32_t next_ = 1;
 };
 
 }  // namespace heddle::dp

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sockets closed in the background, with pipes in their place: the other end tells when one is closed.
-#include "datapath/user/closer.h"
+#include "datapath/user/socket_reaper.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -32,27 +32,27 @@ struct Pair {
   Fd closed;
 };
 
-TEST(Closer, ClosesEverything) {
+TEST(SocketReaper, ClosesEverything) {
   std::vector<Pair> pairs(200);
-  Closer closer;
-  for (auto& pair : pairs) closer.close(std::move(pair.closed), 1);
+  SocketReaper reaper;
+  for (auto& pair : pairs) reaper.close(std::move(pair.closed), 1);
   for (const auto& pair : pairs) EXPECT_TRUE(pair.is_closed(kPatienceMs));
 }
 
-TEST(Closer, FinishesOneDevice) {
+TEST(SocketReaper, FinishesOneDevice) {
   std::vector<Pair> pairs(200);
-  Closer closer;
-  closer.finish(7);  // never heard of
-  for (std::size_t i = 0; i < pairs.size(); ++i) closer.close(std::move(pairs[i].closed), static_cast<int>(i % 10));
-  closer.finish(7);
+  SocketReaper reaper;
+  reaper.finish(7);  // never heard of
+  for (std::size_t i = 0; i < pairs.size(); ++i) reaper.close(std::move(pairs[i].closed), static_cast<int>(i % 10));
+  reaper.finish(7);
   for (std::size_t i = 7; i < pairs.size(); i += 10) EXPECT_TRUE(pairs[i].is_closed(0));
 }
 
-TEST(Closer, EndsWhenAllAreClosed) {
+TEST(SocketReaper, EndsWhenAllAreClosed) {
   std::vector<Pair> pairs(200);
   {
-    Closer closer;
-    for (auto& pair : pairs) closer.close(std::move(pair.closed), 1);
+    SocketReaper reaper;
+    for (auto& pair : pairs) reaper.close(std::move(pair.closed), 1);
   }
   for (const auto& pair : pairs) EXPECT_TRUE(pair.is_closed(0));
 }

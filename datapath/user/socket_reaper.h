@@ -3,8 +3,9 @@
 // device, some 14 ms (net/xdp/xsk.c, xsk_unbind_dev()), and the control thread would wait as long for each of a
 // thousand ports. Several threads do it, since those that wait at the same time wait for the same grace period.
 //
-// Threads: close() and finish() on control. Threads are started as they are needed and stay; the destructor returns
-// when everything is closed. Bounded: when kWaiting sockets wait, or no thread can be had, close() does it itself.
+// Owner: XskFactory. Threads: close() and finish() on control. Its own threads are started as they are needed and stay;
+// the destructor returns when every socket is closed. Nothing fails: when kWaiting sockets wait, or no thread can be
+// had, close() closes the socket itself.
 #pragma once
 
 #include <condition_variable>
@@ -20,19 +21,19 @@
 
 namespace heddle::dp {
 
-class Closer {
+class SocketReaper {
  public:
   static constexpr std::size_t kThreads = 16;
   static constexpr std::size_t kWaiting = limits::kPorts;
 
-  Closer() = default;
-  ~Closer();
-  Closer(const Closer&) = delete;
-  Closer& operator=(const Closer&) = delete;
+  SocketReaper() = default;
+  ~SocketReaper();
+  SocketReaper(const SocketReaper&) = delete;
+  SocketReaper& operator=(const SocketReaper&) = delete;
 
-  // The socket is of this device.
+  // `ifindex`: the device that the socket is bound to.
   void close(Fd socket, int ifindex);
-  // Returns when no socket of the device is left: before it is bound to again. These go before all others.
+  // Returns when no socket of the device is left, so that it can be bound to again. Its sockets go before all others.
   void finish(int ifindex);
 
  private:
@@ -44,10 +45,10 @@ class Closer {
   void run();
 
   std::mutex mutex_;
-  std::condition_variable more_;  // an item waits, or it is time to end
-  std::condition_variable done_;  // one was closed
+  std::condition_variable more_;  // an item waits, or the threads are to end
+  std::condition_variable done_;  // a socket was closed
   std::deque<Item> waiting_;
-  std::multiset<int> open_;  // devices of those that wait and those that are being closed
+  std::multiset<int> open_;  // devices of the sockets that wait or are being closed
   std::size_t idle_ = 0;     // threads that wait for an item
   bool ending_ = false;
   std::vector<std::thread> threads_;

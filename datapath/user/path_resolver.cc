@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/user/path_resolver.h"
+
+#include "base/log.h"
+#include "base/rcu.h"
+
+namespace heddle::dp {
+namespace {
+
+bool same(const TunnelPath& a, const TunnelPath& b) {
+  return a.port == b.port && a.remote == b.remote && a.usable == b.usable && a.mtu == b.mtu && a.io == b.io &&
+         a.head.bytes == b.head.bytes && a.head.len == b.head.len;
+}
+
+using State = netlink::Neighbour::State;
+bool known(const netlink::Neighbour& n) {
+  return n.mac && n.state != State::failed && n.state != State::incomplete && n.state != State::none;
+}
+
+struct OuterMacs {
+  MacAddr to;
+  MacAddr from;
+};
+
+// One for each protocol of a TunnelSpec.
+packet::EncapTemplate outer_headers(const Vxlan& vxlan, const OuterMacs& macs, const TunnelSpec& tunnel,
+                                    const IpAddr& local, const IpAddr& remote) {
+  return packet::make_encap_template(macs.to, macs.from, local, remote, vxlan.dst_port, vxlan.vni, tunnel.tos,
+                                     tunnel.ttl, tunnel.df);
+}
+
+}  // namespace
+
+PathResolver::~PathResolver() {
+  entries_.for_each(
+      [this](std::uint32_t number, const Entry& /*e*/, unsigned /*users*/) { delete paths_.replace(number, nullptr); });
+}
+
+void PathResolver::set_socket(std::uint16_t udp_port, bool v6, std::uint32_t io) {
+  const std::lock_guard lock(mutex_);
+  sockets_[{udp_port, v6}] = io;
+}
+
+void PathResolver::set_device(int ifindex, std::uint32_t io, const MacAddr& mac) {
+  const std::lock_guard lock(mutex_);
+  if (io == kNoIo) {
+    devices_.erase(ifindex);
+  } else {
+    devices_[ifindex] = {io, mac};
+  }
+  entries_.for_each([&](std::uint32_t number, Entry& e, unsigned /*users*/) {
+    if (e.view.route.ifindex == ifindex) resolve(number, e);
+  });
+}
+
+void PathResolver::add_port(PortNo port, const TunnelSpec& spec) {
+  const std::lock_guard lock(mutex_);
+  ports_[port] = spec;
+}
+
+void PathResolver::remove_port(PortNo port) {
+  const std::lock_guard lock(mutex_);
+  ports_.erase(port);
+  Removed removed;
+  entries_.drop([&](const Entry& e) { return e.key.first == port; },
+                [&](std::uint32_t number, const Entry& /*e*/) { forget(number, removed); });
+  if (!removed.empty()) rcu_synchronize();
+}
+
+// Takes the path out of the workers' sight. They may still use it until the next grace period, before which the number
+// must not become another path's.
+void PathResolver::forget(std::uint32_t number, Removed& removed) {
+  if (const TunnelPath* path = paths_.replace(number, nullptr)) removed.emplace_back(path);
+}
+
+Result<std::uint32_t> PathResolver::acquire(PortNo port, const IpAddr& remote) {
+  const std::lock_guard lock(mutex_);
+  const auto spec = ports_.find(port);
+  if (spec == ports_.end()) return fail(Errc::not_found, "no tunnel port " + std::to_string(static_cast<int>(port)));
+  Removed removed;
+  const auto acquired =
+      entries_.acquire({port, remote}, [&](std::uint32_t number, const Entry& /*e*/) { forget(number, removed); });
+  if (!removed.empty()) rcu_synchronize();
+  if (!acquired) return std::unexpected(acquired.error());
+  if (acquired->fresh) {
+    acquired->entry->spec = spec->second;
+    resolve(acquired->number, *acquired->entry);
+  }
+  return acquired->number;
+}
+
+void PathResolver::release(std::uint32_t path) {
+  const std::lock_guard lock(mutex_);
+  entries_.release(path);
+}
+
+bool PathResolver::resolve(std::uint32_t number, Entry& e) {
+  auto next = std::make_unique<TunnelPath>();
+  next->port = e.key.first;
+  next->remote = e.key.second;
+  e.stale = false;
+  e.view = {ask_route(kernel_, next->remote, e.spec.local), false};
+  if (e.view.route.usable) {
+    next->usable = true;
+    next->mtu = e.view.route.mtu;
+    choose_way_out(e, *next);
+  }
+  return publish(number, std::move(next));
+}
+
+void PathResolver::choose_way_out(Entry& e, TunnelPath& path) {
+  const Route& route = e.view.route;
+  OuterMacs macs;
+  path.io = sockets_.at({e.spec.vxlan().dst_port, path.remote.is_v6()});
+  if (const auto device = devices_.find(route.ifindex); device != devices_.end()) {
+    const auto neighbour = kernel_.neighbour(route.ifindex, route.next_hop);
+    if (neighbour && *neighbour && known(**neighbour)) {
+      macs = {*(*neighbour)->mac, device->second.mac};
+      path.io = device->second.io;
+      e.view.afxdp = true;
+      e.stale = (*neighbour)->state == State::stale;
+    } else {
+      // The answer comes as news; until then the socket serves.
+      (void)kernel_.use_neighbour(route.ifindex, route.next_hop);
+    }
+  }
+  path.head =
+      std::visit([&](const auto& protocol) { return outer_headers(protocol, macs, e.spec, route.local, path.remote); },
+                 e.spec.protocol);
+}
+
+bool PathResolver::publish(std::uint32_t number, std::unique_ptr<TunnelPath> next) {
+  const TunnelPath* now = paths_.at(number);
+  if (now != nullptr && same(*now, *next)) return false;
+  spdlog::debug("tunnel path {} to {}: {}", number, next->remote.to_string(),
+                next->usable ? "by slot " + std::to_string(next->io) : "unusable");
+  const std::unique_ptr<const TunnelPath> old(paths_.replace(number, next.release()));
+  if (old) rcu_synchronize();
+  return true;
+}
+
+bool PathResolver::refresh() {
+  const std::lock_guard lock(mutex_);
+  bool changed = false;
+  entries_.for_each([&](std::uint32_t number, Entry& e, unsigned /*users*/) { changed |= resolve(number, e); });
+  return changed;
+}
+
+bool PathResolver::refresh(const netlink::Neighbour& neighbour) {
+  const std::lock_guard lock(mutex_);
+  bool changed = false;
+  entries_.for_each([&](std::uint32_t number, Entry& e, unsigned /*users*/) {
+    if (e.view.route.ifindex == neighbour.ifindex && e.view.route.next_hop == neighbour.addr)
+      changed |= resolve(number, e);
+  });
+  return changed;
+}
+
+void PathResolver::probe_stale() {
+  const std::lock_guard lock(mutex_);
+  entries_.for_each([this](std::uint32_t /*number*/, const Entry& e, unsigned users) {
+    if (e.stale && users > 0) (void)kernel_.use_neighbour(e.view.route.ifindex, e.view.route.next_hop);
+  });
+}
+
+std::set<int> PathResolver::egress_devices() const {
+  const std::lock_guard lock(mutex_);
+  std::set<int> out;
+  entries_.for_each([&](std::uint32_t /*number*/, const Entry& e, unsigned /*users*/) {
+    if (e.view.route.ifindex != 0) out.insert(e.view.route.ifindex);
+  });
+  return out;
+}
+
+bool PathResolver::empty() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.empty();
+}
+
+PathResolver::View PathResolver::view(std::uint32_t path) const {
+  const std::lock_guard lock(mutex_);
+  const Entry* e = entries_.find(path);
+  return e == nullptr ? View{} : e->view;
+}
+
+}  // namespace heddle::dp

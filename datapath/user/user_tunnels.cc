@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "datapath/user/user_tunnels.h"
+
+#include <utility>
+
+#include "datapath/control/route.h"
+
+namespace heddle::dp {
+
+Result<> UserTunnels::add(PortNo no, const PortSpec& spec) {
+  const TunnelSpec& tunnel = spec.tunnel;
+  if (auto ok = underlays_.add_user(tunnel.vxlan().dst_port, tunnel.v6); !ok) return ok;
+  paths_.add_port(no, tunnel);
+  Tunnel& added = tunnels_[no] = {spec, 0, {}};
+  if (tunnel.remote) {
+    const auto path = paths_.acquire(no, *tunnel.remote);
+    if (!path) {
+      remove(no);
+      return std::unexpected(path.error());
+    }
+    added.path = *path;
+  }
+  underlays_.serve();
+  underlays_.update_filters();
+  news_.start_checks();
+  return {};
+}
+
+void UserTunnels::remove(PortNo no) {
+  const auto it = tunnels_.find(no);
+  if (it == tunnels_.end()) return;
+  const TunnelSpec tunnel = it->second.spec.tunnel;
+  tunnels_.erase(it);
+  paths_.remove_port(no);
+  underlays_.drop_user(tunnel.vxlan().dst_port, tunnel.v6);
+  underlays_.serve();
+  underlays_.update_filters();
+}
+
+Result<std::vector<std::uint32_t>> UserTunnels::set_flood(PortNo no, std::span<const IpAddr> remotes) {
+  const auto it = tunnels_.find(no);
+  if (it == tunnels_.end() || !it->second.spec.multipoint())
+    return fail(Errc::invalid, "a flood list needs a multipoint tunnel port (options:remote_ip=flow)");
+  if (remotes.size() > limits::kFloodList)
+    return fail(Errc::limit, "flood list of " + std::to_string(remotes.size()) + " remotes: at most " +
+                                 std::to_string(limits::kFloodList));
+  auto next = acquire_all(
+      remotes, [&](const IpAddr& remote) { return paths_.acquire(no, remote); },
+      [this](std::uint32_t path) { paths_.release(path); });
+  if (!next) return next;
+  return std::exchange(it->second.flood, std::move(*next));
+}
+
+void UserTunnels::release(const std::vector<std::uint32_t>& paths) {
+  for (const std::uint32_t path : paths) paths_.release(path);
+  underlays_.serve();
+}
+
+const UserTunnels::Tunnel* UserTunnels::find(PortNo no) const {
+  const auto it = tunnels_.find(no);
+  return it == tunnels_.end() ? nullptr : &it->second;
+}
+
+void UserTunnels::add_state(PortNo no, PortState& state) const {
+  const Tunnel* tunnel = find(no);
+  if (tunnel == nullptr) return;
+  state.admin_up = true;
+  state.details.emplace_back("tunnel", tunnel->spec.traits().type);
+  state.present = tunnel->spec.multipoint();
+  std::vector<std::uint32_t> paths = tunnel->flood;
+  if (tunnel->path != 0) paths = {tunnel->path};
+  for (const std::uint32_t number : paths) {
+    const PathResolver::View view = paths_.view(number);
+    const bool first = number == paths.front();
+    add_route_state(state, kernel_, tunnel->spec, view.route, first);
+    if (!first || !view.route.usable) continue;
+    state.details.emplace_back("underlay_io", view.afxdp ? "afxdp" : "socket");
+    if (std::string why = underlays_.why_not(view.route.ifindex); !why.empty())
+      state.details.emplace_back("underlay_note", std::move(why));
+  }
+  state.link_up = state.present;
+}
+
+void UserTunnels::refresh(std::set<PortNo>& changed) {
+  underlays_.update_filters();
+  const bool different = paths_.refresh();
+  underlays_.serve();
+  if (!different) return;
+  for (const auto& [no, tunnel] : tunnels_) changed.insert(no);
+}
+
+}  // namespace heddle::dp
