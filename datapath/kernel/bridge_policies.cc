@@ -22,7 +22,8 @@ hd_mirror_key mirror_key(BridgeId bridge, unsigned slot) {
 }
 
 bool same_copies(const hd_mirror& a, const hd_mirror& b) {
-  return a.output == b.output && a.output_vlan == b.output_vlan && std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
+  return a.output == b.output && a.output_vlan == b.output_vlan && is_unused(a.reserved) && is_unused(b.reserved) &&
+         std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
 }
 
 hd_mirror element_of(const MirrorSpec& spec) {

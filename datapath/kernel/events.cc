@@ -71,7 +71,10 @@ Result<std::unique_ptr<Events>> Events::open(const Programs& programs, DeviceOf 
   if (!e->packets_) return fail_errno(errno, "packet socket");
   // Nothing of what waits is lost for good: whoever is still there will be reported again.
   ring_buffer__consume(e->ring_);
-  for (std::size_t i = 0; i < HD_PORTS; ++i) std::atomic_ref(e->learning_[i].pending).store(0);
+  for (std::size_t i = 0; i < HD_PORTS; ++i) {
+    std::atomic_ref(e->learning_[i].pending).store(0);
+    for (__u32& word : e->learning_[i].reserved) std::atomic_ref(word).store(0);  // a newer version's: see layout.h
+  }
   return e;
 }
 

@@ -163,7 +163,7 @@ Result<> FdbTables::put(const FdbKey& key, const FdbTarget& target) {
     remotes_.adopt(remote);
   }
   const hd_station s = station(key);
-  const hd_entry entry{static_cast<__u32>(target.port) | remote << 16, station_time()};
+  const hd_entry entry{static_cast<__u32>(target.port) | remote << 16, station_time(), {}};
   const auto before = table->map().get(s);
   if (auto ok = table->map().put(s, entry); !ok) {
     if (remote != 0) remotes_.release(remote);

@@ -16,7 +16,8 @@ FloodSets::FloodSets(const Programs& programs, const TimeSource& time)
   sets_.for_each([&](const hd_flood_key& key, const hd_flood& chunk) {
     if (key.chunk != 0) return others.push_back(key);
     size_[key.set] = chunk.total;
-    by_content_[read(key.set, chunk.total)] = key.set;
+    // Sets in which a newer version used reserved fields serve until they are replaced: no further VLAN gets them.
+    if (const auto content = read(key.set, chunk.total)) by_content_[*content] = key.set;
     next_ = std::max(next_, key.set + 1);
   });
   for (const hd_flood_key& key : others)  // of sets that were being written or erased when a daemon was killed
@@ -24,11 +25,12 @@ FloodSets::FloodSets(const Programs& programs, const TimeSource& time)
   vlans_.for_each([this](const hd_vlan& key, __u32 set) { now_[{key.bridge, key.vlan}] = set; });
 }
 
-FloodSets::Targets FloodSets::read(__u32 set, __u32 total) const {
+std::optional<FloodSets::Targets> FloodSets::read(__u32 set, __u32 total) const {
   Targets out;
   for (__u32 c = 0; c < chunks(total); ++c) {
     const auto chunk = sets_.get({set, c});
     if (!chunk) break;
+    if (!is_unused(chunk->reserved)) return std::nullopt;
     for (std::size_t i = 0; i < HD_CHUNK && out.size() < total; ++i) out.push_back(chunk->target[i]);
   }
   return out;

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -47,7 +48,8 @@ class FloodSets {
   Result<__u32> set_for(const Targets& targets);
   void erase(__u32 set, std::size_t targets);
   void drop_fresh();
-  [[nodiscard]] Targets read(__u32 set, __u32 total) const;
+  // Nothing when the set has more to it than this version knows.
+  [[nodiscard]] std::optional<Targets> read(__u32 set, __u32 total) const;
 
   static constexpr auto kRest = std::chrono::seconds(1);
 

@@ -4,8 +4,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "base/log.h"
 
@@ -57,35 +61,73 @@ void remove_filter(const Pins& pins, int ifindex, netlink::Netlink& kernel, bool
   bpf_tc_hook_destroy(&hook);
 }
 
-// The device that a pinned link is on; 0 when that is gone.
-int device_of(int link) {
+bpf_link_info info_of(const Fd& link) {
   bpf_link_info info{};
   __u32 size = sizeof info;
-  if (bpf_obj_get_info_by_fd(link, &info, &size) != 0) return 0;
-  return static_cast<int>(info.xdp.ifindex);  // tcx has it at the same place
+  return link && bpf_obj_get_info_by_fd(link.get(), &info, &size) == 0 ? info : bpf_link_info{};
+}
+
+// The device that a pinned link is on; 0 when that is gone.
+int device_of(const Fd& link) { return static_cast<int>(info_of(link).xdp.ifindex); }  // tcx has it at the same place
+
+// The number of the owner's filter's program; 0 when there is no filter.
+__u32 filter_program(const Pins& pins, int ifindex) {
+  const Quiet quiet;
+  const bpf_tc_hook hook = ingress(ifindex);
+  bpf_tc_opts opts = our_filter(pins);
+  return bpf_tc_query(&hook, &opts) == 0 ? opts.prog_id : 0;
+}
+
+std::set<__u32> maps_of(int program) {
+  bpf_prog_info info{};
+  __u32 size = sizeof info;
+  if (bpf_obj_get_info_by_fd(program, &info, &size) != 0) return {};
+  std::vector<__u32> maps(info.nr_map_ids);
+  info = {};
+  info.nr_map_ids = static_cast<__u32>(maps.size());
+  info.map_ids = reinterpret_cast<__u64>(maps.data());
+  if (bpf_obj_get_info_by_fd(program, &info, &size) != 0) return {};
+  return {maps.begin(), maps.end()};
+}
+
+// Whether the program of number `id` works on other maps than `program`. Programs of one layout share the pinned ones.
+bool works_on_other_maps(__u32 id, int program) {
+  const Fd other(bpf_prog_get_fd_by_id(id));
+  const auto theirs = maps_of(other.get());
+  const auto ours = maps_of(program);
+  return !theirs.empty() && std::ranges::none_of(theirs, [&](__u32 map) { return ours.contains(map); });
 }
 
 }  // namespace
 
+// The link that an earlier daemon left on the device, of this layout or of another.
+void Hook::find_link(const Pins& pins) {
+  link_ = pins.open(pin_name(ifindex_));
+  pinned_ = device_of(link_) == ifindex_;
+  if (pinned_) return;
+  link_.reset();
+  for (Fd& link : pins.open_in_other_layouts(pin_name(ifindex_)))
+    if (device_of(link) == ifindex_) link_ = std::move(link);
+}
+
+// A link of another layout is pinned here before it is updated: if the daemon is killed in between, its successor finds
+// it.
 Result<> Hook::attach_tcx(const Pins& pins, int program) {
-  Fd old = pins.open(pin_name(ifindex_));
-  if (old && device_of(old.get()) == ifindex_ && bpf_link_update(old.get(), program, nullptr) == 0) {
-    link_ = std::move(old);
-    return {};
+  if (link_) {
+    if (!pinned_)
+      if (auto ok = pins.pin(link_.get(), pin_name(ifindex_)); !ok) return ok;
+    pinned_ = true;
+    if (bpf_link_update(link_.get(), program, nullptr) == 0) return {};
   }
   Fd link(bpf_link_create(program, ifindex_, kTcxIngress, nullptr));
   if (!link) return fail_errno(errno, "tcx");
   if (auto ok = pins.pin(link.get(), pin_name(ifindex_)); !ok) return ok;
   link_ = std::move(link);
+  pinned_ = true;
   return {};
 }
 
-bool Hook::has_filter(const Pins& pins, int ifindex) {
-  const Quiet quiet;
-  const bpf_tc_hook hook = ingress(ifindex);
-  bpf_tc_opts opts = our_filter(pins);
-  return bpf_tc_query(&hook, &opts) == 0;
-}
+bool Hook::has_filter(const Pins& pins, int ifindex) { return filter_program(pins, ifindex) != 0; }
 
 Result<> Hook::attach_filter(const Pins& pins, int program) {
   const Quiet quiet;
@@ -105,22 +147,38 @@ Result<Hook> Hook::attach(const Pins& pins, netlink::Netlink& kernel, const Targ
   Hook hook;
   hook.ifindex_ = target.ifindex;
   hook.made_clsact_ = target.made_clsact;
-  const bool had_filter = has_filter(pins, target.ifindex);
-  const bool had_link = static_cast<bool>(pins.open(pin_name(target.ifindex)));
+  hook.find_link(pins);
+  const bool had_link = static_cast<bool>(hook.link_);
+  const __u32 old_filter = filter_program(pins, target.ifindex);
+  const __u32 left = had_link ? info_of(hook.link_).prog_id : old_filter;
+  if (target.leave_other && left != 0 && works_on_other_maps(left, program)) {
+    hook.waiting_ = program;
+    return hook;
+  }
   const bool must_stay = (target.ours && pins.path().empty()) || (target.one_of_many && !had_link);
   Result<> tcx = fail(Errc::unsupported, "the device has filters, or many ports came at once");
-  if (!had_filter && !must_stay) {
-    const auto foreign = had_link ? Result<bool>(false) : kernel.ingress_filters(target.ifindex);
+  if (had_link) {
+    tcx = hook.attach_tcx(pins, program);
+  } else if (old_filter == 0 && !must_stay) {
+    const auto foreign = kernel.ingress_filters(target.ifindex);
     if (foreign && !*foreign) tcx = hook.attach_tcx(pins, program);
   }
   if (tcx) return hook;
+  hook.link_.reset();
   if (auto filter = hook.attach_filter(pins, program); !filter)
     return fail(filter.error().code, "network device " + target.name + ": cannot attach a TC program: " +
                                          filter.error().text + "; tcx: " + tcx.error().text);
   return hook;
 }
 
+Result<> Hook::take_over(const Pins& pins) {
+  const int program = std::exchange(waiting_, -1);
+  if (program < 0) return {};
+  return link_ ? attach_tcx(pins, program) : attach_filter(pins, program);
+}
+
 void Hook::detach(const Pins& pins, netlink::Netlink& kernel) {
+  waiting_ = -1;
   if (ifindex_ == 0) return;
   if (link_) {
     bpf_link_detach(link_.get());

@@ -36,6 +36,8 @@ class KernelDatapath final : public Datapath {
   void clean_up() override;
 
  private:
+  void take_over_hooks();
+
   KernelDatapathOptions options_;
   std::unique_ptr<netlink::Netlink> kernel_;         // control
   std::unique_ptr<netlink::Netlink> kernel_routes_;  // under the mutex of remotes_
@@ -71,8 +73,9 @@ Result<> KernelDatapath::start() {
   programs_ = std::move(*programs);
   if (!pins_->other_layouts().empty())
     spdlog::warn(
-        "kernel datapath: the maps that an earlier version left have another layout: they are replaced, which "
-        "interrupts forwarding for a moment and forgets what was learned");
+        "kernel datapath: the maps that an earlier version left have another layout: its programs go on with them "
+        "until "
+        "new ones stand beside; learned addresses are forgotten then");
   former_ = std::make_unique<TakeOver>(*programs_);
   remotes_ = std::make_unique<Remotes>(programs_->remotes, *kernel_routes_);
   fdb_ = std::make_unique<FdbTables>(*programs_, *pins_, *remotes_);
@@ -98,11 +101,19 @@ void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
   for (const PortNo no : port_news_->take_changed()) changed(no);
 }
 
+// The maps have everything that the programs read: those of another layout go. See Hook::take_over().
+void KernelDatapath::take_over_hooks() {
+  for (auto& [no, p] : ports_->registry())
+    if (auto ok = p.device.hook.take_over(*pins_); !ok) spdlog::error("port {}: {}", p.name(), ok.error().text);
+  ports_->tunnels().take_over_hooks();
+}
+
 void KernelDatapath::settle() {
   if (former_->ended()) return;
   former_->end();
   ports_->settle();
   bridges_->settle();
+  take_over_hooks();
   auto known = fdb_->settle();
   remotes_->drop_unused();
   if (!known.empty()) spdlog::info("kernel datapath: {} stations are known from before", known.size());

@@ -88,6 +88,13 @@ Fd Pins::open(const std::string& name) const {
   return Fd(bpf_obj_get((dir_ + "/" + name).c_str()));
 }
 
+std::vector<Fd> Pins::open_in_other_layouts(const std::string& name) const {
+  std::vector<Fd> out;
+  for (const std::string& dir : other_layouts())
+    if (Fd fd(bpf_obj_get((dir + "/" + name).c_str())); fd) out.push_back(std::move(fd));
+  return out;
+}
+
 Result<> Pins::pin(int fd, const std::string& name) const {
   if (dir_.empty()) return {};
   const std::string at = dir_ + "/" + name;
@@ -120,6 +127,17 @@ std::vector<std::string> Pins::other_layouts() const {
   for (const auto& entry : fs::directory_iterator(owner_dir_, error))
     if (entry.path() != dir_) out.push_back(entry.path().string());
   return out;
+}
+
+Result<> Pins::set_aside() const {
+  if (dir_.empty()) return {};
+  std::error_code error;
+  int number = 1;
+  while (fs::exists(fmt::format("{}-aside-{}", dir_, number), error)) ++number;
+  const std::string aside = fmt::format("{}-aside-{}", dir_, number);
+  if (std::rename(dir_.c_str(), aside.c_str()) != 0) return fail_errno(errno, "renaming " + dir_ + " to " + aside);
+  if (::mkdir(dir_.c_str(), 0777) != 0) return fail_errno(errno, "making " + dir_);
+  return {};
 }
 
 void Pins::remove_other_layouts() const {

@@ -182,7 +182,8 @@ Result<> PortDevices::attach(PortEntry& p, const netlink::Link& hooked, bool mad
                             .name = hooked.name,
                             .made_clsact = made_clsact,
                             .ours = p.is_pair() || p.is_patch(),
-                            .one_of_many = one_of_many()};
+                            .one_of_many = one_of_many(),
+                            .leave_other = !former_.ended()};
   auto hook = Hook::attach(pins_, own_.kernel(), target, programs_.port_ingress());
   if (!hook) {
     programs_.devices.erase(ifindex);

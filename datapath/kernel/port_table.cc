@@ -27,6 +27,15 @@ hd_bucket bucket(std::uint64_t rate, std::uint64_t burst, double unit, double mo
   return b;
 }
 
+// Without what a newer version may have set: see layout.h.
+hd_port known_part(hd_port conf) {
+  conf.flags &= HD_PORT_FLAGS;
+  conf.reserved1 = 0;
+  std::fill_n(conf.reserved2, sizeof conf.reserved2, __u8{0});
+  std::fill(std::begin(conf.reserved), std::end(conf.reserved), 0U);
+  return conf;
+}
+
 bool same_vlans(const hd_port& a, const hd_port& b) {
   return a.bridge == b.bridge && a.mode == b.mode && a.tag == b.tag &&
          std::memcmp(a.vlans, b.vlans, sizeof a.vlans) == 0;
@@ -76,11 +85,12 @@ Result<> PortTable::write_policer(PortNo no, const Policing& policing) {
   constexpr double kMostOfByte = 1ULL << 43;   // 60 bit/s; packets of up to 2^20 bytes
   constexpr double kMostOfFrame = 1ULL << 47;  // 0.5 frames a second; packets of up to 2^16 frames
   const hd_policer next{bucket(policing.bits_per_second, policing.burst_bits, kBits, kMostOfByte),
-                        bucket(policing.packets_per_second, policing.burst_packets, 1, kMostOfFrame)};
+                        bucket(policing.packets_per_second, policing.burst_packets, 1, kMostOfFrame),
+                        {}};
   const auto key = static_cast<__u32>(no);
   const auto same = [](const hd_bucket& a, const hd_bucket& b) { return a.cost == b.cost && a.burst == b.burst; };
   const auto now = programs_.policers.get(key);
-  if (now && same(now->bytes, next.bytes) && same(now->frames, next.frames)) return {};
+  if (now && same(now->bytes, next.bytes) && same(now->frames, next.frames) && is_unused(now->reserved)) return {};
   return programs_.policers.put(key, next);
 }
 
@@ -97,8 +107,9 @@ void PortTable::forget(PortNo no) { programs_.names.erase({static_cast<__u16>(no
 
 // Words of an element change one by one under the programs' eyes. Where VLAN rules of a port in use change, it belongs
 // to no bridge until every program that saw the old ones has ended, so that no frame is judged by half of each.
-Result<> PortTable::write(PortEntry& p, const hd_port& next) {
+Result<> PortTable::write(PortEntry& p, const hd_port& wanted) {
   const auto key = static_cast<__u32>(p.no);
+  const hd_port next = known_part(wanted);
   if (std::memcmp(&next, &p.conf, sizeof next) == 0) return {};
   if (!same_vlans(p.conf, next) && p.conf.bridge != HD_NO_BRIDGE) {
     hd_port between = p.conf;

@@ -21,8 +21,8 @@ class PortTable {
   void reset_slot(PortNo no);
   // Reads what the programs have; after a take-over that of the former life.
   void read(PortEntry& p) const;
-  // Gives the programs `next`. May wait for an RCU grace period.
-  Result<> write(PortEntry& p, const hd_port& next);
+  // Gives the programs `wanted`, without what this version does not know. May wait for an RCU grace period.
+  Result<> write(PortEntry& p, const hd_port& wanted);
   // The policy's fields of an element; its bridge among them.
   static void write_policy(const PortPolicy& policy, hd_port& next);
   Result<> write_policer(PortNo no, const Policing& policing);

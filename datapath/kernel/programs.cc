@@ -8,7 +8,8 @@
 #include <array>
 #include <cstdarg>
 #include <cstdio>
-#include <mutex>
+#include <map>
+#include <string_view>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -21,10 +22,15 @@ static_assert(HD_PORTS == limits::kPorts && HD_BRIDGES == limits::kBridges && HD
 static_assert(HD_PATCH_HOPS == limits::kPatchHops);
 static_assert(HD_TARGETS >= limits::kPorts + limits::kFloodList);
 static_assert(HD_MIRRORS == limits::kMirrors && HD_MIRRORS == 32, "a bit each in hd_port");
-static_assert(HD_DROPS == static_cast<int>(kDropCount));
+static_assert(HD_DROPS == static_cast<int>(kDropCount) && HD_DROPS <= HD_DROP_ROOM,
+              "more drop reasons need a larger HD_DROP_ROOM, which needs another HD_LAYOUT");
 static_assert(HD_ACCESS == static_cast<int>(VlanMode::access) && HD_TRUNK == static_cast<int>(VlanMode::trunk) &&
               HD_NATIVE_TAGGED == static_cast<int>(VlanMode::native_tagged) &&
               HD_NATIVE_UNTAGGED == static_cast<int>(VlanMode::native_untagged));
+static_assert(static_cast<int>(PortKind::netdev) == 0 && static_cast<int>(PortKind::tap) == 1 &&
+                  static_cast<int>(PortKind::internal) == 2 && static_cast<int>(PortKind::vxlan) == 3 &&
+                  static_cast<int>(PortKind::patch) == 4,
+              "the numbers of port kinds are pinned in `names`: a new kind comes last");
 
 namespace {
 
@@ -65,12 +71,24 @@ std::string last_lines(const std::string& text, std::size_t count) {
   return fmt::format("{}", fmt::join(lines, "\n"));
 }
 
-bool same_form(const bpf_map* map, int fd) {
+constexpr std::string_view kFdb = "fdb-";  // and the bridge's number: see FdbTables
+
+bpf_map_info info_of(int map) {
   bpf_map_info info{};
   __u32 size = sizeof info;
-  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return false;
+  return bpf_obj_get_info_by_fd(map, &info, &size) == 0 ? info : bpf_map_info{};
+}
+
+bool same_form(const bpf_map* map, int fd) {
+  const bpf_map_info info = info_of(fd);
   return info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
          info.value_size == bpf_map__value_size(map) && info.max_entries == bpf_map__max_entries(map);
+}
+
+// Of a bridge's FDB, which may have any number of elements.
+bool is_fdb(int fd) {
+  const bpf_map_info info = info_of(fd);
+  return info.type == BPF_MAP_TYPE_HASH && info.key_size == sizeof(hd_station) && info.value_size == sizeof(hd_entry);
 }
 
 // bpf_skb_set_tunnel_key() judges the size of its key when it runs, not when it is loaded: run it once.
@@ -108,7 +126,8 @@ Result<std::unique_ptr<Programs>> Programs::load(const Pins& pins) {
     if (!missing.empty()) return fail(Errc::unsupported, fmt::format("this kernel lacks {}", fmt::join(missing, ", ")));
     constexpr std::size_t kShown = 8;
     // What an earlier daemon left forwards on: then this is a failure, not a kernel that cannot do it.
-    return fail(p->taken_over_ ? Errc::system : Errc::unsupported,
+    const bool goes_on = p->taken_over() || p->other_form_ || !pins.other_layouts().empty();
+    return fail(goes_on ? Errc::system : Errc::unsupported,
                 fmt::format("{}:\n{}", fail_errno(-err, "loading the TC programs").error().text,
                             last_lines(LogKeeper::text(), kShown)));
   }
@@ -122,36 +141,55 @@ Result<std::unique_ptr<Programs>> Programs::load(const Pins& pins) {
 
 Programs::~Programs() { tc_switch__destroy(skeleton_); }
 
-// All of the maps or none: a part of them would not fit together.
+// `names` is pinned last: without it a daemon was killed before it pinned all maps, or while it removed them, and
+// nobody knows whose numbers the others have.
 Result<> Programs::reuse(const Pins& pins) {
+  std::map<std::string, std::pair<bpf_map*, Fd>> found;
+  std::string other;
   bpf_map* map = nullptr;
-  std::vector<std::pair<bpf_map*, Fd>> found;
-  bool all = true;
   bpf_object__for_each_map(map, skeleton_->obj) {
     if (bpf_map__is_internal(map)) continue;
     Fd fd = pins.open(bpf_map__name(map));
-    all = all && fd && same_form(map, fd.get());
-    found.emplace_back(map, std::move(fd));
+    if (!fd) continue;
+    if (!same_form(map, fd.get())) other = bpf_map__name(map);
+    found[bpf_map__name(map)] = {map, std::move(fd)};
   }
-  if (!all) {
-    if (std::ranges::any_of(found, [](const auto& f) { return static_cast<bool>(f.second); }))
-      spdlog::warn("{}: pinned maps are incomplete or of another form; they are replaced", pins.path());
-    return {};
+  for (const std::string& name : pins.names())
+    if (name.starts_with(kFdb) && !is_fdb(pins.open(name).get())) other = name;
+  if (!other.empty())
+    spdlog::error("{}/{} has another form than maps of layout {} have; the pins are taken for another layout's",
+                  pins.path(), other, HD_LAYOUT);
+  else if (!found.empty() && !found.contains("names"))
+    spdlog::warn("{}: the map of names is missing; the pins are taken for another layout's", pins.path());
+  other_form_ = !other.empty() || (!found.empty() && !found.contains("names"));
+  if (other_form_) return {};
+  for (auto& [name, m] : found) {
+    if (const int err = bpf_map__reuse_fd(m.first, m.second.get()); err != 0)
+      return fail_errno(-err, "taking over BPF map " + name);
+    reused_.insert(name);
   }
-  for (auto& [m, fd] : found)
-    if (const int err = bpf_map__reuse_fd(m, fd.get()); err != 0)
-      return fail_errno(-err, std::string("taking over BPF map ") + bpf_map__name(m));
-  taken_over_ = true;
   return {};
 }
 
+// Also unpins what this version does not know: a newer version made it, and must not find it as it is now when it comes
+// back. Attachments are not touched.
 Result<> Programs::pin(const Pins& pins) {
-  if (taken_over_) return {};
-  for (const std::string& name : pins.names()) pins.unpin(name);
+  if (other_form_)
+    if (auto ok = pins.set_aside(); !ok) return ok;
+  std::set<std::string> known;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton_->obj) {
     if (bpf_map__is_internal(map)) continue;
-    if (auto ok = pins.pin(bpf_map__fd(map), bpf_map__name(map)); !ok) return ok;
+    const std::string name = bpf_map__name(map);
+    known.insert(name);
+    if (reused_.contains(name)) continue;
+    if (taken_over()) spdlog::info("kernel datapath: map {} was not there; it is made", name);
+    if (auto ok = pins.pin(bpf_map__fd(map), name); !ok) return ok;
+  }
+  for (const std::string& name : pins.names()) {
+    if (known.contains(name) || name.starts_with("link-") || name.starts_with(kFdb)) continue;
+    spdlog::info("kernel datapath: {}/{} is of a newer version; it is unpinned", pins.path(), name);
+    pins.unpin(name);
   }
   return {};
 }

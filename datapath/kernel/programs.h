@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The TC programs and their maps, loaded into the kernel: anew, or with the maps that an earlier daemon pinned.
+// The TC programs and their maps, loaded into the kernel. Maps that an earlier daemon pinned in the same form are taken
+// over one by one, and those that are missing (this version added them) are made. When one of them has another form
+// than its layout's number promises, none is taken over: all pins are set aside as another layout's.
 //
 // Owner: the kernel datapath. load() and the destructor on the control thread; the maps' descriptors are good on any
 // thread for the object's life. Destroying it leaves what is pinned or attached at work.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,8 +33,8 @@ class Programs {
   Programs(const Programs&) = delete;
   Programs& operator=(const Programs&) = delete;
 
-  // The maps came from an earlier life.
-  [[nodiscard]] bool taken_over() const { return taken_over_; }
+  // Maps came from an earlier life.
+  [[nodiscard]] bool taken_over() const { return !reused_.empty(); }
   [[nodiscard]] int port_ingress() const;
   [[nodiscard]] int tunnel_ingress() const;
 
@@ -60,8 +66,16 @@ class Programs {
   void bind();
 
   tc_switch* skeleton_ = nullptr;
-  bool taken_over_ = false;
+  std::set<std::string> reused_;  // maps of an earlier life
+  bool other_form_ = false;       // pins of this layout's number have another form
 };
+
+// True when no byte of a reserved field is set. A newer version may have written to it: see layout.h.
+template <typename T>
+bool is_unused(const T& reserved) {
+  const auto bytes = std::as_bytes(std::span(&reserved, 1));
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
 
 // What the programs need of the kernel and it lacks, in words; empty when all is there. Each feature is tried.
 std::vector<std::string> missing_features();

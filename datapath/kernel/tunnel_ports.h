@@ -40,6 +40,8 @@ class TunnelPorts {
   void retry(std::set<PortNo>& changed);
   // Ends a take-over: elements of `tunnels` and `vnis` that are no port's go.
   void drop_stale();
+  // Ends it for good: see VxlanDevices.
+  void take_over_hooks() { devices_.take_over_hooks(); }
   [[nodiscard]] const VxlanDevices& devices() const { return devices_; }
 
  private:

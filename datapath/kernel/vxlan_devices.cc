@@ -40,7 +40,8 @@ Result<int> VxlanDevices::acquire(std::uint16_t udp_port, PortNo user) {
   if (!programs_.strays.get(index)) ok = programs_.strays.put(index, {});
   Result<Hook> hook = fail(Errc::system, "");
   if (ok)
-    hook = Hook::attach(pins_, kernel, {.ifindex = link->index, .name = link->name, .made_clsact = false, .ours = true},
+    hook = Hook::attach(pins_, kernel,
+                        {.ifindex = link->index, .name = link->name, .ours = true, .leave_other = !taken_over_},
                         programs_.tunnel_ingress());
   if (ok && hook) ok = kernel.set_up(link->index, true);
   if (!ok || !hook) {
@@ -91,6 +92,13 @@ std::optional<std::uint16_t> VxlanDevices::on_link_gone(const netlink::Link& lin
   devices_.erase(it);
   programs_.strays.erase(static_cast<__u32>(link.index));
   return udp_port;
+}
+
+void VxlanDevices::take_over_hooks() {
+  taken_over_ = true;
+  for (auto& [udp_port, device] : devices_)
+    if (auto ok = device.hook.take_over(pins_); !ok)
+      spdlog::error("underlay: {}: {}", device.link.name, ok.error().text);
 }
 
 std::vector<netlink::Link> VxlanDevices::links() const {

@@ -40,6 +40,8 @@ class VxlanDevices {
   void on_link(const netlink::Link& link);
   // The UDP port whose device is gone and forgotten, if it was one of ours.
   std::optional<std::uint16_t> on_link_gone(const netlink::Link& link);
+  // Ends a take-over: programs that another layout left go, see Hook::take_over().
+  void take_over_hooks();
   [[nodiscard]] std::vector<netlink::Link> links() const;
   [[nodiscard]] std::vector<UnderlayCounters> counters() const;
 
@@ -55,6 +57,7 @@ class VxlanDevices {
   const Pins& pins_;
   const Programs& programs_;
   std::map<std::uint16_t, Device> devices_;
+  bool taken_over_ = false;
 };
 
 }  // namespace heddle::dp

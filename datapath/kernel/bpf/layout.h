@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What the TC programs and the daemon share: the form of every map. C, for both compilers.
+/* The form of every map that the TC programs and the daemon share. C, for both compilers.
  *
- * The maps are pinned and outlive the daemon: a daemon that starts takes them over when HD_LAYOUT is the one it knows,
- * and replaces them otherwise. Change HD_LAYOUT with anything here or with a map's type or size. */
+ * The maps are pinned and outlive the daemon. HD_LAYOUT numbers the layout: the names, types, sizes and meanings of all
+ * maps. A daemon takes over maps of its own layout, and makes new ones beside those of another. Within a layout a newer
+ * version may add four things, and an older version copes with each when it comes back:
+ *
+ *   a map              it begins empty, and empty must mean the old behaviour. A version unpins maps that it does not
+ *                      know, so a newer version never finds one that lagged behind.
+ *   a drop reason      at the end of base/drop_list.h, up to HD_DROP_ROOM. Older versions do not show its count.
+ *   a reserved field   zero must mean the old behaviour. Every version writes zero to the reserved fields that it does
+ *                      not know, also into elements that it takes over.
+ *   a flag of hd_port  the same holds for bits that are not in HD_PORT_FLAGS.
+ *
+ * An event may become longer: readers take longer ones, and treat the fields that a shorter one lacks as zero. Anything
+ * else (a key, a value of 32 bits, a number of elements, a field's place or meaning) needs another HD_LAYOUT. The unit
+ * test kernel_layout_test.cc holds the sizes and places to this number. */
 #ifndef HEDDLE_DATAPATH_KERNEL_BPF_LAYOUT_H
 #define HEDDLE_DATAPATH_KERNEL_BPF_LAYOUT_H
 
@@ -10,7 +22,7 @@
 
 #include "base/drop_list.h"
 
-#define HD_LAYOUT 2
+#define HD_LAYOUT 3
 
 #define HD_PORTS 4096     /* limits::kPorts */
 #define HD_BRIDGES 256    /* limits::kBridges */
@@ -23,6 +35,7 @@
 #define HD_NO_BRIDGE 0xffff
 #define HD_ALL_VLANS 0xffff /* in `vlan_sets`: the set of every VLAN that has none of its own */
 #define HD_FRAME_HEAD 592   /* bytes of a frame in an event: what an ICMP error quotes, with the link headers */
+#define HD_DROP_ROOM 128    /* drop reasons that a port's counters have room for */
 
 enum {
 #define X(name, text) HD_DROP_##name,
@@ -34,7 +47,7 @@ enum {
 /* dp::VlanMode */
 enum { HD_ACCESS, HD_TRUNK, HD_NATIVE_TAGGED, HD_NATIVE_UNTAGGED };
 
-/* hd_port.flags */
+/* hd_port.flags; each one is in HD_PORT_FLAGS too */
 enum {
   HD_UP = 1 << 0,            /* the device is up and has a carrier */
   HD_LEARN = 1 << 1,         /* sources are looked at */
@@ -53,6 +66,10 @@ enum {
   HD_SHAPED = 1 << 20,      /* the device has queues of ours, which count what they drop */
   HD_PATCH = 1 << 21,       /* one end of a link between bridges */
 };
+/* The flags that this version knows. */
+#define HD_PORT_FLAGS                                                                                     \
+  (HD_UP | HD_LEARN | HD_PROTECTED | HD_INWARD | HD_PEER | HD_TUNNEL | HD_MULTIPOINT | HD_SPLIT_HORIZON | \
+   HD_TOS_INHERIT | HD_TTL_INHERIT | HD_SECURE | HD_FLOOD_VLANS | HD_POLICED | HD_RESERVED | HD_SHAPED | HD_PATCH)
 
 /* `ports`: by number. ifindex 0: nothing can leave by it. */
 struct hd_port {
@@ -64,7 +81,7 @@ struct hd_port {
   __u8 mode;
   __u8 tos;
   __u8 ttl;
-  __u8 reserved;
+  __u8 reserved1;
   __u8 station[6]; /* HD_PEER: the address of the device at the far end */
   __u8 reserved2[2];
   __u32 vni;
@@ -72,12 +89,14 @@ struct hd_port {
   __u32 remote;       /* point-to-point tunnel: number of its remote */
   __u32 mirrors_in;   /* slots of the bridge's mirrors that take what comes by this port, one bit each */
   __u32 mirrors_out;  /* and what leaves by it */
-  __u64 vlans[64];    /* VLANs carried, one bit each */
+  __u32 reserved[16];
+  __u64 vlans[64]; /* VLANs carried, one bit each */
 };
 
 /* `bridges`: by number. Looked at for ports with HD_FLOOD_VLANS alone. */
 struct hd_bridge {
   __u64 flood_vlans[64]; /* one bit each */
+  __u32 reserved[16];
 };
 
 /* `policers`: by port. A cost of 0: no limit. Times are in units of 1/64 ns of CLOCK_MONOTONIC: 9 years fit. */
@@ -89,6 +108,7 @@ struct hd_bucket {
 struct hd_policer {
   struct hd_bucket bytes;
   struct hd_bucket frames;
+  __u64 reserved[4];
 };
 #define HD_TIME_SHIFT 6
 #define HD_COST_SHIFT 10
@@ -103,6 +123,7 @@ struct hd_mirror {
   __u32 output_vlan;
   __u64 packets; /* copies */
   __u64 bytes;
+  __u32 reserved[8];
   __u64 vlans[64]; /* of frames that are copied, one bit each */
 };
 
@@ -118,7 +139,8 @@ struct hd_remote {
   __u32 mtu;      /* of the outer IP packet */
   __u8 v6;
   __u8 usable; /* there is a route */
-  __u16 reserved;
+  __u16 reserved1;
+  __u32 reserved[6];
 };
 
 /* `vnis`: which forms of key `tunnels` has for this network: bit 0 remote and local, 1 remote, 2 local, 3 neither. */
@@ -142,6 +164,7 @@ struct hd_station {
 struct hd_entry {
   hd_target target;
   __u32 used; /* CLOCK_MONOTONIC in units of 2^30 ns: when the station last sent from there */
+  __u32 reserved[2];
 };
 
 /* `vlan_sets` -> number of a set (__u32) in `flood_sets`. */
@@ -156,6 +179,7 @@ struct hd_flood_key {
 };
 struct hd_flood {
   __u32 total; /* targets in all chunks of the set */
+  __u32 reserved[3];
   hd_target target[HD_CHUNK];
 };
 
@@ -165,11 +189,12 @@ struct hd_traffic {
   __u64 rx_bytes;
   __u64 tx_packets;
   __u64 tx_bytes;
+  __u64 reserved[4];
 };
 
 /* `drops`: by port. */
 struct hd_drop_counts {
-  __u64 count[HD_DROPS];
+  __u64 count[HD_DROP_ROOM]; /* by drop reason */
 };
 
 /* `learning`: by port. The daemon counts `pending` down as it takes events. */
@@ -180,6 +205,7 @@ struct hd_learning {
   __u64 dropped;
   __u32 too_big; /* answers asked for in this second */
   __u32 too_big_second;
+  __u32 reserved[8];
 };
 #define HD_LEARN_PENDING 256  /* events of one port that may wait */
 #define HD_LEARN_WINDOW 13422 /* events of one port in 2^27 ns: 100,000 a second */
@@ -224,6 +250,7 @@ struct hd_name {
   __u32 kind;        /* dp::PortKind */
   __u32 ifindex;     /* of the device whose ingress has the program */
   __u32 made_clsact; /* and whose clsact qdisc is the daemon's work */
+  __u32 reserved[13];
 };
 
 #endif

@@ -74,7 +74,7 @@ static __always_inline int same_mac(const __u8* a, const __u8* b) {
 
 static __noinline int drop_frames(__u32 port, __u32 why, __u32 frames) {
   struct hd_drop_counts* d = bpf_map_lookup_elem(&drops, &port);
-  if (d && why < HD_DROPS) __sync_fetch_and_add(&d->count[why], frames);
+  if (d && why < HD_DROP_ROOM) __sync_fetch_and_add(&d->count[why], frames);
   return TC_ACT_SHOT;
 }
 
@@ -343,7 +343,7 @@ static __always_inline __u32 tunnel_for(struct hd_tunnel* key) {
 
 static __noinline int stray(__u32 device, __u32 why) {
   struct hd_drop_counts* d = bpf_map_lookup_elem(&strays, &device);
-  if (d && why < HD_DROPS) __sync_fetch_and_add(&d->count[why], 1);
+  if (d && why < HD_DROP_ROOM) __sync_fetch_and_add(&d->count[why], 1);
   return TC_ACT_SHOT;
 }
 

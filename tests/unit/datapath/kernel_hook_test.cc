@@ -126,25 +126,44 @@ TEST_F(KernelPins, WithoutAFileSystemNothingHappensAndItSaysWhy) {
   pins.remove_all();
 }
 
-TEST_F(KernelPins, MapsAreTakenOverAllOrNone) {
+TEST_F(KernelPins, SettingAside) {
+  const Pins pins(bpffs_, "owner", 1);
+  for (const int n : {1, 2}) {
+    ASSERT_TRUE(pins.pin(small_map().get(), "m"));
+    must(pins.set_aside());
+    EXPECT_TRUE(pins.names().empty());
+    EXPECT_EQ(pins.other_layouts().size(), static_cast<std::size_t>(n));
+    EXPECT_EQ(pins.open_in_other_layouts("m").size(), static_cast<std::size_t>(n));
+  }
+  EXPECT_TRUE(pins.open_in_other_layouts("n").empty());
+  pins.remove_other_layouts();
+  EXPECT_TRUE(pins.other_layouts().empty());
+  must(pins.set_aside());
+  EXPECT_EQ(pins.other_layouts().size(), 1U);
+}
+
+TEST_F(KernelPins, MapsAreTakenOverOneByOne) {
   const Pins pins(bpffs_, "owner", 1);
   {
     const auto first = must(Programs::load(pins));
     EXPECT_FALSE(first->taken_over());
     must(first->vlan_sets.put({1, 2}, 3));
   }
+  pins.unpin("devices");
   {
     const auto second = must(Programs::load(pins));
     EXPECT_TRUE(second->taken_over());
     EXPECT_EQ(second->vlan_sets.get({1, 2}), 3U);
   }
+  EXPECT_TRUE(pins.open("devices"));
   ASSERT_TRUE(pins.pin(small_map().get(), "ports"));  // not what it should be
   {
     const auto third = must(Programs::load(pins));
     EXPECT_FALSE(third->taken_over());
     EXPECT_FALSE(third->vlan_sets.get({1, 2}));
   }
-  pins.unpin("names");
+  EXPECT_EQ(pins.other_layouts().size(), 1U);
+  pins.unpin("names");  // whose numbers the others have nobody knows
   EXPECT_FALSE(must(Programs::load(pins))->taken_over());
   EXPECT_TRUE(must(Programs::load(pins))->taken_over());
 }
@@ -271,6 +290,34 @@ TEST_F(KernelHook, SurvivesItsOwnerAndIsReplacedInPlace) {
   EXPECT_EQ(seen(), 1U) << "not exactly one program";
   hook.detach(*pins_, *w().kernel);
   EXPECT_EQ(seen(), 0U);
+}
+
+// A program on other maps, by tcx in another layout's directory or by a filter: it stays until take_over().
+TEST_F(KernelHook, ProgramOnOtherMapsStaysUntilItIsTakenOver) {
+  const auto others = must(Programs::load(Pins("/proc/none", "", 1)));
+  const Pins elsewhere(mounts_->dir() + "/bpf", "owner", 2);
+  for (const bool by_filter : {false, true}) {
+    if (by_filter) fill_tcx();
+    { const Hook first = must(attach(*pins_)); }
+    ASSERT_EQ(seen(), 1U);
+    Hook hook = must(Hook::attach(elsewhere, *w().kernel, {.ifindex = ifindex_, .name = "p1", .leave_other = true},
+                                  others->port_ingress()));
+    EXPECT_EQ(hook.ifindex(), ifindex_);
+    EXPECT_EQ(seen(), 1U) << "it was replaced at once";
+    must(hook.take_over(elsewhere));
+    EXPECT_EQ(seen(), 0U) << "it is still there";
+    EXPECT_STREQ(hook.kind(), by_filter || !has_tcx() ? "clsact" : "tcx");
+    pins_->remove_all();
+    pins_ = std::make_unique<Pins>(mounts_->dir() + "/bpf", "owner", 1);
+    must(hook.take_over(elsewhere));
+    hook = must(Hook::attach(elsewhere, *w().kernel, {.ifindex = ifindex_, .name = "p1", .leave_other = true},
+                             w().programs->port_ingress()));
+    EXPECT_EQ(seen(), 0U);
+    hook.detach(elsewhere, *w().kernel);
+    EXPECT_EQ(seen(), 0U);
+    EXPECT_TRUE(elsewhere.names().empty());
+    EXPECT_FALSE(Hook::has_filter(elsewhere, ifindex_));
+  }
 }
 
 TEST_F(KernelHook, RemovesWhatIsLeftOver) {

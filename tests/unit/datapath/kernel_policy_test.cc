@@ -44,9 +44,9 @@ class KernelPolicy : public KernelWorldTest {
     return {static_cast<__u64>(static_cast<double>(kHour << HD_COST_SHIFT) * unit),
             static_cast<__u64>(static_cast<double>(kHour) * burst), 0};
   }
-  void police(PortNo no, const hd_policer& p) {
+  void police(PortNo no, const hd_bucket& bytes, const hd_bucket& frames = {}) {
     flags(no, HD_POLICED);
-    must(w().programs->policers.put(static_cast<__u32>(no), p));
+    must(w().programs->policers.put(static_cast<__u32>(no), {bytes, frames, {}}));
   }
   hd_policer policer(PortNo no) { return *w().programs->policers.get(static_cast<__u32>(no)); }
 
@@ -128,7 +128,7 @@ TEST_F(KernelPolicy, PolicedByBytes) {
   const PortNo a = device(access());
   const PortNo b = device(access());
   const Bytes f = frame(mac(2), mac(1));
-  police(a, {hours(1.5, 1.0 / static_cast<double>(f.size())), {}});
+  police(a, hours(1.5, 1.0 / static_cast<double>(f.size())));
   for (int i = 0; i < 2; ++i) EXPECT_EQ(sent(a, f), (Sent{{b, 1}})) << i;
   const auto before = policer(a);
   for (int i = 0; i < 3; ++i) {
@@ -143,7 +143,7 @@ TEST_F(KernelPolicy, PolicedByBytes) {
 TEST_F(KernelPolicy, PolicedByFramesAndBytes) {
   const PortNo a = device(access());
   const PortNo b = device(access());
-  police(a, {hours(1000, 0.001), hours(2.5)});
+  police(a, hours(1000, 0.001), hours(2.5));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(sent(a, frame(mac(2), mac(1))), (Sent{{b, 1}})) << i;
   const auto before = policer(a);
   EXPECT_EQ(sent(a, frame(mac(2), mac(1))), Sent{});
@@ -157,7 +157,7 @@ TEST_F(KernelPolicy, PolicedByFramesAndBytes) {
 TEST_F(KernelPolicy, IdleTimeIsNotSaved) {
   const PortNo a = device(access());
   device(access());
-  police(a, {{}, hours(0.5)});
+  police(a, {}, hours(0.5));
   EXPECT_EQ(sent(a, frame(mac(2), mac(1))).size(), 1U);
   EXPECT_EQ(sent(a, frame(mac(2), mac(1))).size(), 0U);
   timespec t{};
@@ -172,7 +172,7 @@ TEST_F(KernelPolicy, GsoPacketsArePolicedAsFrames) {
   const PortNo a = device(access());
   device(access());
   const Bytes f = frame(mac(2), mac(1), {}, Bytes(3002, 0));
-  police(a, {hours(1, 0.001), hours(0.5)});
+  police(a, hours(1, 0.001), hours(0.5));
   EXPECT_EQ(w().run(a, f, {.gso_size = 1000, .gso_segs = 3}).action, TC_ACT_REDIRECT);
   const auto p = policer(a);
   constexpr __u64 kHead = 54;  // no IPv4, so an IPv6 and a TCP header, the latter with a length of none
