@@ -60,8 +60,12 @@ class Stream:
         mark = self.sent + packets
         wait_until(lambda: self.sent >= mark, 30, f"{packets} packets were sent")
 
+    def lost(self):
+        """Numbers of lost packets; after the stream."""
+        return sorted(set(range(self.sent)) - self._seen)
+
     def unharmed(self):
-        lost = sorted(set(range(self.sent)) - self._seen)
+        lost = self.lost()
         assert not lost, f"{len(lost)} of {self.sent} packets lost: {lost[:10]}..."
 
 

@@ -22,7 +22,11 @@
 
 #include "base/drop_list.h"
 
+#ifdef HEDDLE_TEST_OTHER_LAYOUT /* cmake/LayoutVariants.cmake */
+#define HD_LAYOUT 1000
+#else
 #define HD_LAYOUT 3
+#endif
 
 #define HD_PORTS 4096     /* limits::kPorts */
 #define HD_BRIDGES 256    /* limits::kBridges */

@@ -138,4 +138,13 @@ struct {
   __type(value, struct hd_name);
 } names SEC(".maps");
 
+#ifdef HEDDLE_TEST_ADDITIVE_LAYOUT /* cmake/LayoutVariants.cmake: a map that a newer version might add */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 16);
+  __type(key, __u32);
+  __type(value, __u64);
+} addition SEC(".maps");
+#endif
+
 #endif
