@@ -35,6 +35,13 @@ Result<> limit_connect_time(int fd, Deadline deadline) {
   return {};
 }
 
+// A request or notification has a string "method"; a reply has none.
+bool is_json_rpc(const Json& message) {
+  if (!message.is_object()) return false;
+  const auto method = message.find("method");
+  return method == message.end() || method->is_string();
+}
+
 // Waits for a connect(2) in progress; returns 0 or its errno.
 int finish_connect(int fd, Deadline deadline) {
   pollfd p{.fd = fd, .events = POLLOUT, .revents = 0};
@@ -218,7 +225,10 @@ Result<Json> Client::receive(Deadline deadline) {
   while (true) {
     auto message = framer_.next();
     if (!message) return fail(Errc::system, name_ + ": " + message.error().text);
-    if (*message) return std::move(**message);
+    if (*message) {
+      if (is_json_rpc(**message)) return std::move(**message);
+      return fail(Errc::system, name_ + ": not a JSON-RPC message: " + dump_brief(**message));
+    }
     const auto received = receive_some(buffer, deadline);
     if (!received) return std::unexpected(received.error());
     if (*received == 0) return fail(Errc::system, name_ + ": connection closed by the server");
