@@ -101,7 +101,10 @@ Result<Client> Client::connect_tcp(const std::string& host, const std::string& p
   int error = EADDRNOTAVAIL;
   for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
     Fd fd(::socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol));
-    if (!fd) return fail_errno(errno, "cannot create a TCP socket");
+    if (!fd) {  // the kernel may lack the address family
+      error = errno;
+      continue;
+    }
     error = ::connect(fd.get(), a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = finish_connect(fd.get(), deadline);
     if (error == 0) return Client(std::move(fd), name);
