@@ -160,13 +160,14 @@ class MemberParser {
     const auto low = std::get<std::int64_t>(*first);
     const auto high = std::get<std::int64_t>(*last);
     constexpr std::uint64_t kMost = 4096;
-    if (low > high || static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) >= kMost) {
+    const auto steps = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+    if (low > high || steps >= kMost) {
       return fail(
           Errc::invalid,
           fmt::format("\"{}\" is no range; it goes from a smaller integer to a greater one, {} at most", word, kMost));
     }
-    for (auto v = low; v <= high; ++v) {
-      if (auto ok = add_key(v); !ok) return ok;
+    for (std::uint64_t i = 0; i <= steps; ++i) {  // counts, since `high` may be the largest integer
+      if (auto ok = add_key(low + static_cast<std::int64_t>(i)); !ok) return ok;
     }
     return {};
   }

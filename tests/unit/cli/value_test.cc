@@ -56,6 +56,8 @@ TEST(Value, IsParsedAndPrinted) {
       {vlan(4096), "4000-4100", nullptr, "4100 is out of range"},
       {set_of(AtomType::integer), "-3--1", "[-3, -2, -1]"},
       {set_of(AtomType::integer), "1-4097", nullptr, "4096 at most"},
+      {set_of(AtomType::integer), "9223372036854775806-9223372036854775807",
+       "[9223372036854775806, 9223372036854775807]"},
       {vlan(4096), "[1,2", nullptr, "the closing ] is missing"},
       {vlan(4096), "[1]2", nullptr, "follows the closing ]"},
       {vlan(4096), ",1", nullptr, "a value is missing"},
