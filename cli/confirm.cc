@@ -70,12 +70,12 @@ std::string first_name(const Json& result) {
 // The command that removes the interface; empty when its port or bridge is deleted already.
 std::string undo_of(ovsdb::Client& client, const Json& interface, ovsdb::Deadline deadline) {
   auto ports = transact(client,
-                        Json::array({select("Port", condition("interfaces", "includes", interface["_uuid"]),
+                        Json::array({select("Port", condition("interfaces", "includes", interface.at("_uuid")),
                                             Json::array({"_uuid", "name"}))}),
                         deadline);
   if (!ports || first_name((*ports)[0]).empty()) return {};
   const auto port = first_name((*ports)[0]);
-  const auto port_uuid = (*ports)[0]["rows"][0]["_uuid"];
+  const auto port_uuid = (*ports)[0].at("rows").at(0).at("_uuid");
   auto bridges = transact(
       client, Json::array({select("Bridge", condition("ports", "includes", port_uuid), Json::array({"name"}))}),
       deadline);
@@ -147,7 +147,7 @@ Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::v
   for (const auto& result : *results) {
     for (const auto& row : result.value("rows", Json::array())) {
       const auto fault = fault_of(row);
-      if (fault.empty() || !seen.insert(row["_uuid"]).second) continue;
+      if (fault.empty() || !seen.insert(row.at("_uuid")).second) continue;
       const auto undo = undo_of(client, row, deadline);
       faults.push_back(
           fmt::format("interface {}: {}\n  The configuration is kept and takes effect once the cause is gone{}",
