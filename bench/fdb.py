@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""100,000 sources on one port: how fast a switch learns them, and what each takes in memory."""
+"""100,000 source addresses on one port: the time in which a switch learns them, and the memory per entry."""
 
 import json
 import signal
@@ -10,15 +10,15 @@ from rows import RATES, SWITCH_CPU, Cell, Switches, gro, rate_command
 
 GROUP = "fdb"
 MACS = 100000
-SPARE = 1000  # room beyond that, for the guests' own
+SPARE = 1000  # room for the guests' own addresses
 POLL = 0.02
 GIVE_UP = 120.0  # seconds
 
 
 def learn(switch, command):
-    """Runs the generator until the switch knows all of its sources; returns its report and the seconds that it took.
-    An answer tells the state at some time between question and answer; the time of the question is taken."""
-    wanted = switch.fdb_entries() + MACS + 1  # the sink's MAC comes with them
+    """Runs the generator until the switch has learned all sources; returns its report and the seconds until then. The
+    switch's state is from a time between query and reply; the time of the query counts."""
+    wanted = switch.fdb_entries() + MACS + 1  # and the sink's MAC
     generator = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         give_up = time.monotonic() + GIVE_UP
@@ -43,7 +43,7 @@ def learn(switch, command):
 def measure(lab, kind):
     hosts, tunnel, source, sink, _ = RATES["local"]
     with gro(lab, kind, hosts), Switches(lab, kind, hosts, tunnel, SWITCH_CPU) as (switch,):
-        before = switch.memory()  # with the table's default size and next to nothing in it
+        before = switch.memory()  # with the table's default size and almost empty
         switch.make_room(MACS + SPARE)
         cell = Cell("", size=64, flows=1, macs=MACS)
         command = rate_command(lab, source, sink, cell, GIVE_UP, tc_sink=True) + ["--strangers", "--warm-up", "0"]
@@ -54,6 +54,6 @@ def measure(lab, kind):
                "sent": report["sent"], "lost": report["lost"], "offered_mpps": report["mpps"]}
         yield {"row": f"{GROUP} memory an entry", "unit": "bytes", "value": sum(grown.values()) / MACS,
                "lower_is_better": True, "before": before, "after": after}
-        if "rss" in after:  # of the bridge nothing but the growth is known
+        if "rss" in after:  # for the Linux bridge only the growth is known
             yield {"row": f"{GROUP} memory in all", "unit": "MiB", "value": sum(after.values()) / 2**20,
                    "lower_is_better": True}

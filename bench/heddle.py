@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Heddle as a switch of the comparison, with the user-space or the kernel datapath."""
+"""Heddle as a compared switch, with the user-space or the kernel datapath."""
 
 import json
 import re
@@ -42,12 +42,12 @@ class Heddle(Switch):
         return ()
 
     def kill(self):
-        """kill -9: no clean-up, no farewell."""
+        """kill -9, so without any clean-up."""
         self.processes[-1].kill()
         self.processes.pop().wait()
 
     def restart(self):
-        """Starts a killed daemon again; returns when it answers for its bridge."""
+        """Starts a killed daemon again; returns when the daemon answers for its bridge."""
         self.launch()
         self.wait_alive("vswitchd, started again", lambda: self.fdb_entries() is not None)
 
@@ -55,7 +55,7 @@ class Heddle(Switch):
         run(str(self.programs / "vsctl"), "--rundir", str(self.directory), "--timeout=15", *words)
 
     def control(self, method, *params):
-        """A command on the control socket (JSON-RPC 1.0); None when nobody answers."""
+        """Sends a command to the control socket (JSON-RPC 1.0); None without an answer."""
         path = self.directory / f"vswitchd.{self.processes[-1].pid}.ctl"
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(5)
@@ -78,7 +78,7 @@ class Heddle(Switch):
         found = re.search(r"^entries\s+(\d+)", self.control("fdb-stats", "br0") or "", re.MULTILINE)
         return int(found.group(1)) if found else None
 
-    # What the fdb row needs of a switch.
+    # For the fdb row.
 
     def make_room(self, entries):
         self.vsctl("set", "Bridge", "br0", f"other_config:mac-table-size={entries}")
@@ -90,7 +90,7 @@ class Heddle(Switch):
         return known >= entries
 
     def memory(self):
-        """Bytes, by kind: the daemon's resident memory, and what its BPF maps take in the kernel."""
+        """Bytes by kind: the daemon's resident memory, and its BPF maps in the kernel."""
         process = Path(f"/proc/{self.processes[-1].pid}")
         rss = int(re.search(r"^VmRSS:\s+(\d+) kB", (process / "status").read_text(), re.MULTILINE).group(1)) * 1024
         maps = {}
@@ -99,20 +99,20 @@ class Heddle(Switch):
                 fields = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
             except FileNotFoundError:  # closed meanwhile
                 continue
-            if "map_id" in fields:  # several descriptors may stand for one map
+            if "map_id" in fields:  # several descriptors may refer to one map
                 maps[fields["map_id"]] = int(fields["memlock"])
         return {"rss": rss, "maps": sum(maps.values())}
 
 
 class HeddleUser(Heddle):
-    """The same under the name that the kernel suite gives it."""
+    """The same with the kernel suite's name."""
 
     name = "user"
 
 
 class HeddleKernel(Heddle):
-    """Programs and maps are pinned below a bpffs of its own, so that they outlive the daemon, and end with it. The
-    mount is made out here: one made inside `ip netns exec` would end with the daemon."""
+    """Programs and maps are pinned in a private bpffs, so that they outlive the daemon and end with the bpffs. It is
+    mounted here: a mount inside `ip netns exec` would end with the daemon."""
 
     name = "kernel"
     datapath = "kernel"
@@ -136,7 +136,7 @@ class HeddleKernel(Heddle):
                 "br0", check=False)
 
     def tear_down(self):
-        """What is left attached would run before the next switch's own work."""
+        """Removes attached programs, which would slow the next switch."""
         for device in self.devices:
             run("tc", "-n", self.lab.ns(self.host), "qdisc", "del", "dev", device, "clsact", check=False)
         for link in json.loads(run("ip", "-n", self.lab.ns(self.host), "-j", "link", "show", "type", "vxlan") or "[]"):
@@ -167,8 +167,8 @@ class HeddleKernelBefore(Before, HeddleKernel):
 
 
 class HeddleKernelDevice(HeddleKernel):
-    """The same with every port listened at (promiscuous), so that frames go out by the device instead of straight into
-    the guest: what bpf_redirect_peer is worth."""
+    """The same with a promiscuous listener on every port, so that frames leave by the device instead of directly into
+    the guest: shows the gain of bpf_redirect_peer."""
 
     name = "kernel-device"
 

@@ -5,7 +5,7 @@
                     [switch] h1:u0 -- h2:u0 [switch]
     gc:g0 -- h1:p1 /
 
-Names carry the process number, so that two runs do not meet; close() removes everything.
+Names contain the process number, so that two runs do not collide; close() removes everything.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ GUEST_IP = {"ga": "10.9.0.1", "gb": "10.9.0.2", "gc": "10.9.0.3"}
 
 
 def run(*command, check=True):
-    """A command's output; its error text is part of the exception."""
+    """A command's output; the exception has its error text."""
     done = subprocess.run(command, capture_output=True, text=True)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
@@ -31,7 +31,7 @@ def run(*command, check=True):
 
 @contextlib.contextmanager
 def undisturbed():
-    """Puts off SIGINT and SIGTERM, so that cleaning up is done whole."""
+    """Delays SIGINT and SIGTERM until the clean-up is complete."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -58,7 +58,7 @@ class Lab:
         return self.prefix + name
 
     def device(self, namespace, device):
-        """In the form that heddle-rate and heddle-floor read."""
+        """A device in the form for heddle-rate and heddle-floor."""
         return f"{self.ns(namespace)}:{device}"
 
     def inside(self, namespace, *command):
@@ -71,7 +71,7 @@ class Lab:
         return run(*self.inside(namespace, "cat", f"/sys/class/net/{device}/address")).strip()
 
     def set_underlay_ip(self, host, device="u0"):
-        """Moves a host's underlay address to `device`; None takes it away."""
+        """Moves a host's underlay address to `device`; None removes the address."""
         self.ip(host, "addr", "flush", "dev", "u0")
         if device is not None:
             self.ip(host, "addr", "add", f"{UNDERLAY_IP[host]}/24", "dev", device)
@@ -80,13 +80,13 @@ class Lab:
         run(*self.inside(guest, "ethtool", "-K", "g0", "tx", "on" if on else "off"))
 
     def gro(self, host, on):
-        """On the host's end of every link: without it, or an XDP program, a veth drops the frames that XDP sends into
-        it."""
+        """GRO on the host's end of every link: without GRO or an XDP program, a veth drops the frames that XDP sends
+        into it."""
         for device in [port for owner, port in GUESTS.values() if owner == host] + ["u0"]:
             run(*self.inside(host, "ethtool", "-K", device, "gro", "on" if on else "off"))
 
     def wait_until_reached(self, client, server):
-        """Until a ping comes back: ports are up, addresses resolved, MACs learned."""
+        """Waits for a ping's reply: ports are up, addresses resolved, MACs learned."""
         for _ in range(20):
             ping = self.inside(client, "ping", "-n", "-q", "-c1", "-W1", GUEST_IP[server])
             if subprocess.run(ping, capture_output=True).returncode == 0:
@@ -94,7 +94,7 @@ class Lab:
         raise RuntimeError(f"{client} does not reach {server}")
 
     def add_guest_ports(self, host, names):
-        """More ports on a host, each with a peer in the namespace of guest gc. For the idle row."""
+        """Adds ports on a host, each with a peer in the namespace of guest gc. For the idle row."""
         for name in names:
             self._link("gc", f"{name}g", host, name)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Request and response: sockperf's ping-pong, TCP and UDP, whole round trips."""
+"""Request and response: round-trip times of sockperf's ping-pong over TCP and UDP."""
 
 import re
 import subprocess
@@ -25,7 +25,8 @@ def is_listening(lab, server, protocol):
 
 
 def ping_pong(lab, client, server, protocol, seconds):
-    """Both ends on one CPU: between two, most of the time is the waking of an idle CPU, which no switch can help."""
+    """Both ends on one CPU: with two CPUs most of the time is the wake-up of an idle CPU, on which a switch has no
+    influence."""
     pin = ("taskset", "-c", str(GENERATOR_CPU))
     where = ("-i", GUEST_IP[server], "-p", str(PORT), *PROTOCOLS[protocol])
     listener = subprocess.Popen(lab.inside(server, *pin, "sockperf", "server", *where), stdout=subprocess.DEVNULL,

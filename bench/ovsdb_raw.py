@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OVSDB (RFC 7047) spoken by hand over a unix socket: what a benchmark asks of a database must not be slowed down by the
-tool that asks, and must be the same for both sides."""
+"""OVSDB (RFC 7047) over a unix socket without a client library, so that the client does not slow a benchmark down and
+is the same for both sides."""
 
 import json
 import selectors
@@ -11,7 +11,7 @@ DATABASE = "Open_vSwitch"
 
 
 class Connection:
-    """Requests one after the other; notifications in between are thrown away."""
+    """Sends requests one after the other; notifications are skipped."""
 
     def __init__(self, path, seconds=120):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -35,7 +35,7 @@ class Connection:
                 return message["result"]
 
     def transact(self, *operations):
-        """The results; an operation that failed is an exception."""
+        """The results; a failed operation raises an exception."""
         results = self.call("transact", DATABASE, *operations)
         for result in results:
             if result is None or "error" in result:
@@ -62,8 +62,8 @@ class Connection:
 
 
 class Watchers:
-    """Many monitoring clients in one process. They look for a word in what they are sent and parse nothing, so that the
-    time measured is the server's."""
+    """Many monitoring clients in one process. They search the updates for a word and parse nothing, so that the
+    measured time is the server's."""
 
     def __init__(self, path, count, tables):
         self.poll = selectors.DefaultSelector()
@@ -78,7 +78,7 @@ class Watchers:
         self.tails = [b""] * count
 
     def drain(self, word, seen, seconds):
-        """Takes what has come in `seconds`; adds to `seen` who was sent `word`."""
+        """Reads for `seconds`; adds the clients that received `word` to `seen`."""
         for key, _ in self.poll.select(seconds):
             piece = key.fileobj.recv(1 << 20)
             if not piece:

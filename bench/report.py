@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From single results to a table, and both to files."""
+"""Makes tables of the results, and writes both to files."""
 
 import datetime
 import json
@@ -11,8 +11,8 @@ from switches import ROOT
 
 
 def summarize(results, ratios):
-    """Per row: each switch's median and range, and medians of the ratios within a round. Where less is better the
-    ratio is turned round, so that above 1 always speaks for the first."""
+    """Per row: each switch's median and range, and medians of the ratios within a round. Where less is better the ratio
+    is inverted, so that above 1 always favours the first switch."""
     table = {}
     for result in results:
         row = table.setdefault(result["row"], {"unit": result["unit"], "values": {}, "ratios": {},
@@ -31,7 +31,7 @@ def summarize(results, ratios):
 
 
 def figure(value):
-    """Three decimals where they say something."""
+    """Up to three decimals for small numbers."""
     if value == int(value):
         return f"{value:.0f}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

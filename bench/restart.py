@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a killed daemon costs: datagrams lost out of a steady stream while every daemon on its way dies by kill -9 and
-is started again."""
+"""The cost of a killed daemon: datagrams of a steady stream lost while every daemon on the path is killed by kill -9
+and started again."""
 
 import json
 import subprocess
@@ -29,14 +29,14 @@ def spawn(lab, namespace, *words):
 
 
 def result_of(process, what):
-    output, _ = process.communicate(timeout=SECONDS + 20)  # closes its standard input too
+    output, _ = process.communicate(timeout=SECONDS + 20)  # also closes its standard input
     if process.returncode != 0:
         raise RuntimeError(f"stream {what} ended with {process.returncode}")
     return json.loads(output)
 
 
 def kill_and_restart(members):
-    """Returns the seconds that the last daemon took from its start to its first answer."""
+    """Returns the seconds from the last daemon's start to its first answer."""
     for switch in members:
         switch.kill()
     time.sleep(AWAY)

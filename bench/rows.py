@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows that both suites have: packet rates through one or two switches, and TCP. And CPU time at rest."""
+"""The rows of both suites: packet rates through one or two switches, TCP, and CPU time at rest."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from switches import VNI, OpenVSwitch
 
 GENERATOR_CPU = 0
 SWITCH_CPU = 1
-# name -> (hosts with a switch, tunnel, from, to, end of the way that carries VXLAN)
+# name -> (hosts with a switch, tunnel, from, to, the end with VXLAN)
 RATES = {
     "local": (("h1",), False, ("ga", "g0"), ("gc", "g0"), None),
     "encap": (("h1",), True, ("ga", "g0"), ("h2", "u0"), "to"),
@@ -30,7 +30,7 @@ IDLE_PORTS = 8
 
 
 class Cell(NamedTuple):
-    """Frames of one measurement of a packet rate."""
+    """The frames of one measurement of a packet rate."""
 
     label: str
     size: int
@@ -43,7 +43,7 @@ def ports_of(host, tunnel):
 
 
 class Switches:
-    """The switches of one kind that a group needs, as a context."""
+    """Context with a group's switches of one kind."""
 
     def __init__(self, lab, kind, hosts, tunnel, pin, ports=None):
         self.lab, self.hosts, self.tunnel, self.pin, self.ports = lab, hosts, tunnel, pin, ports
@@ -69,7 +69,7 @@ class Switches:
 
 
 def tunnel_words(lab, switch, end):
-    """The outer header that the far host's end of the underlay uses towards the switch on h1."""
+    """The outer header from the far host's underlay device to the switch on h1."""
     if end is None:
         return ()
     outer = f"{VNI},{lab.mac('h2', 'u0')},{lab.mac('h1', switch.underlay)},{UNDERLAY_IP['h2']},{UNDERLAY_IP['h1']}"
@@ -78,7 +78,7 @@ def tunnel_words(lab, switch, end):
 
 @contextlib.contextmanager
 def gro(lab, kind, hosts):
-    """On, as far as frames that XDP sends need it."""
+    """Enables GRO where frames sent by XDP need it."""
     hosts = hosts if kind.rate_needs_gro else ()
     try:
         for host in hosts:
@@ -109,7 +109,7 @@ def rate(lab, kind, group, cells, seconds, tc_sink):
 
 
 def iperf(lab, client, server, streams, seconds, cpus):
-    """Gbit/s that arrived. `cpus`: "CLIENT,SERVER", or None."""
+    """Received Gbit/s. `cpus`: "CLIENT,SERVER", or None."""
     listener = subprocess.Popen(lab.inside(server, "iperf3", "-s", "-1", "--forceflush"), stdout=subprocess.PIPE,
                                 text=True)
     try:
@@ -142,8 +142,7 @@ def tcp(lab, kind, group, streams, seconds, cpus=None):
 
 
 def cpu_seconds(pids):
-    """On-CPU time of all threads, from schedstat: utime and stime are counted in ticks, too coarse for a daemon that
-    sleeps."""
+    """On-CPU time of all threads, from schedstat: utime and stime count ticks, too coarse for a sleeping daemon."""
     total = 0
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -156,7 +155,7 @@ def idle(lab, kind, seconds=5):
     lab.add_guest_ports("h1", names)
     try:
         with Switches(lab, kind, ("h1",), False, None, names) as members:
-            time.sleep(2)  # what starting up leaves to do is not idling
+            time.sleep(2)  # excludes work after the start
             pids = [process.pid for process in members[0].processes]
             before, begin = cpu_seconds(pids), time.monotonic()
             time.sleep(seconds)

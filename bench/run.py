@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares Heddle with other switches: suite `user`, the user-space datapath beside Debian's Open vSwitch and a bare
-AF_XDP forwarder; suite `kernel`, the kernel datapath beside the Linux bridge; suite `scale`, the daemons with large configurations beside Open vSwitch's. See docs/performance.md; tools/bench
-builds what this needs and starts it. Needs root."""
+"""Compares Heddle with other switches: suite `user`, the user-space datapath with Debian's Open vSwitch and a bare
+AF_XDP forwarder; suite `kernel`, the kernel datapath with the Linux bridge; suite `scale`, the daemons with large
+configurations with Open vSwitch's. See docs/performance.md; tools/bench builds the programs and starts this. Needs
+root."""
 
 import argparse
 import contextlib
@@ -50,7 +51,7 @@ def parse():
 
 
 def complete(options, error):
-    """Names to things, and the defaults that depend on the suite."""
+    """Converts names to objects, and sets the defaults that depend on the suite."""
 
     def chosen(words, known, what):
         for word in words:
@@ -82,7 +83,7 @@ def complete(options, error):
 
 
 def estimate(options):
-    """Seconds, about."""
+    """The approximate duration in seconds."""
     total = 0
     for group in options.groups:
         for kind in options.kinds:
@@ -112,7 +113,7 @@ def collect(options):
 def one_block(lab, kind, group, options, number, results, failures):
     load = os.getloadavg()[0]
     try:
-        # Closing stops the switches, come what may.
+        # Closing stops the switches after any outcome.
         with contextlib.closing(options.suite.measure(lab, kind, group, options)) as block:
             for result in block:
                 lost = f"  LOST {result['lost']}" if result.get("lost") else ""
@@ -125,11 +126,11 @@ def one_block(lab, kind, group, options, number, results, failures):
 
 
 def favour():
-    """Compilers next door are a session of their own, and a session's share of the CPUs is its autogroup's."""
+    """Raises the priority of this session: sessions share the CPUs by the nice values of their autogroups."""
     if os.getpid() != os.getsid(0):
         try:
             os.setsid()
-        except PermissionError:  # a process group's leader cannot: begin again as its child
+        except PermissionError:  # the leader of a process group cannot; run again in a child
             os.execvp("setsid", ["setsid", "--wait", sys.executable, *sys.argv])
     with open("/proc/self/autogroup", "w") as file:
         file.write("-15")

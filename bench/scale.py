@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the daemons bear large configurations: a thousand ports, a hundred monitoring clients, ten thousand interfaces in the
-database, and starting up with them. vswitchd (both datapaths) beside ovsdb-server and ovs-vswitchd.
+"""The daemons with large configurations: a thousand ports, a hundred monitoring clients, ten thousand interfaces in the
+database, and the start with these. Compares vswitchd (both datapaths) with ovsdb-server and ovs-vswitchd.
 
-All ports are devices that exist before: veth, with the other end in a guest's namespace. The interfaces of group `rows`
-cannot work on either side, and get an error in their row: a datapath of Heddle has at most 4,095 ports."""
+All ports are existing veth devices with the other end in a guest's namespace. The interfaces of group `rows` cannot
+work on either side and get an error in their row: a datapath of Heddle has at most 4,095 ports."""
 
 import resource
 import statistics
@@ -19,15 +19,15 @@ WATCHERS = 100
 BURST = 200
 ROWS = 10000
 ROWS_AT_ONCE = 100
-MORE = 5  # add-port calls beside the rows; the middle one counts
-SETTLE = 10.0  # seconds in which what was asked before may end: memory is given back, the log is folded
+MORE = 5  # further add-port calls; their median counts
+SETTLE = 10.0  # seconds for the end of earlier work: memory is freed, the log is folded
 REST = 30.0  # seconds
 
-DEVICELESS = 3  # of ten rows name a device that does not exist,
-STRANGE = "dpdkvhostuserclient"  # the others are of a type that neither side was built with
+DEVICELESS = 3  # of ten rows have a device that does not exist,
+STRANGE = "dpdkvhostuserclient"  # the others have a type that neither side supports
 
 GROUPS = ("calls", "ports", "monitors", "rows")
-SECONDS = {"calls": 60, "ports": 30, "monitors": 6, "rows": 30}  # of one group, about
+SECONDS = {"calls": 60, "ports": 30, "monitors": 6, "rows": 30}  # approximate duration of one group
 ONCE = ("calls",)  # in the first round only
 
 
@@ -36,7 +36,7 @@ def device(number):
 
 
 def make_devices(lab, count):
-    """Once for a run, in the namespace of host h1."""
+    """Creates the ports' devices once per run, in the namespace of host h1."""
     if getattr(lab, "devices_of_scale", 0) >= count:
         return
     lines = [f"link add {device(n)} up type veth peer name {device(n)} netns {lab.ns('gc')}" for n in range(count)]
@@ -60,13 +60,13 @@ def less(row, unit, value, **more):
 
 
 def children_seconds():
-    """On-CPU time of the tools that have ended."""
+    """On-CPU time of the ended tools."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def timed(switch, row, work):
-    """Time that passed, and time of processors in the daemons and the tools: that one is not the neighbours' affair."""
+    """Elapsed time, and CPU time of the daemons and the tools, which other load does not affect."""
     daemons, tools = cpu_seconds(switch.pids()), children_seconds()
     with Clock() as clock:
         work()
@@ -76,7 +76,7 @@ def timed(switch, row, work):
 
 
 def call_each(switch, lines):
-    """A process for every line, one after the other, from a shell."""
+    """Runs a process for every line, one after the other, from a shell."""
     script = "\n".join(switch.tool_line(line) + " || exit 1" for line in lines)
     done = subprocess.run(("sh", "-s"), input=script, text=True, capture_output=True)
     if done.returncode != 0:
@@ -88,12 +88,12 @@ def joined(commands):
 
 
 def applied(switch, note):
-    """Until the daemon has taken up a change that comes after all the others."""
+    """Waits until the daemon has applied a change after all earlier ones."""
     switch.vsctl("set", "Open_vSwitch", ".", f"external_ids:bench={note}")
 
 
 def check_ports(switch, expected):
-    """How many interfaces have a port number: neither side may be quick by doing nothing."""
+    """Checks that the expected number of interfaces has a port number, as proof that the work was done."""
     connection = Connection(switch.socket())
     rows = connection.transact({"op": "select", "table": "Interface", "where": [], "columns": ["name", "ofport"]})
     connection.close()
@@ -115,7 +115,7 @@ def start_up(switch, what):
 
 
 def memory(switch, what):
-    """What the daemons have of physical memory; of that, packet buffers; and what lies in the kernel besides."""
+    """The daemons' physical memory, the packet buffers in it, and additional memory in the kernel."""
     weight = switch.weigh()
     yield less(f"memory {what}", "MiB", weight.resident / 2**20)
     if weight.packets:
@@ -125,7 +125,7 @@ def memory(switch, what):
 
 
 def calls(lab, switch):
-    """As an agent or a person does it: a process for each port, which waits until the switch has it."""
+    """Like an agent or a person: a process for each port, which waits until the switch has applied it."""
     make_devices(lab, PORTS)
     lines = [("add-port", "br0", device(n)) for n in range(PORTS)]
     yield from timed(switch, f"{PORTS} ports, a call each", lambda: call_each(switch, lines))
@@ -147,7 +147,7 @@ def ports(lab, switch):
 
 
 def burst(connection, uuid, durable):
-    """Each is answered before the next is sent. Either side waits for the disk only when asked to."""
+    """Each request waits for the previous reply. Both sides wait for the disk only on request."""
     commit = [{"op": "commit", "durable": True}] if durable else []
     for number in range(BURST):
         row = {"external_ids": ["map", [["burst", f"{number} of {BURST} durable {durable}"]]]}
@@ -155,7 +155,7 @@ def burst(connection, uuid, durable):
 
 
 def timed_burst(switch, connection, watchers, uuid, durable):
-    """Seconds until the last client has the last word, and those of a processor that the daemons took."""
+    """Seconds until the last client has the last update, and the daemons' CPU seconds."""
     before = cpu_seconds(switch.pids())
     writer = threading.Thread(target=burst, args=(connection, uuid, durable))
     with Clock() as clock:
@@ -166,7 +166,7 @@ def timed_burst(switch, connection, watchers, uuid, durable):
 
 
 def monitors(lab, switch):
-    """A hundred clients that follow what an agent or a controller follows, while one other client writes."""
+    """A hundred clients with the monitors of an agent or a controller, while one other client writes."""
     make_devices(lab, PORTS)
     switch.vsctl(*joined([("add-port", "br0", device(n)) for n in range(WATCHERS)]))
     connection = Connection(switch.socket())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The switches that scale.py compares: what starts, ends, asks and weighs their daemons, alike for all."""
+"""The switches that scale.py compares, with a common interface to start, stop, query and measure their daemons."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ FRAME = 4096  # bytes of a packet buffer
 
 
 class Weight(NamedTuple):
-    """Bytes."""
+    """Amounts in bytes."""
 
     resident: int  # physical memory of the daemons
     packets: int = 0  # of that: packet buffers
@@ -27,7 +27,7 @@ def resident(pid):
 
 
 def mapped(pid, size):
-    """Physical memory in mappings of exactly this size."""
+    """The physical memory in mappings of exactly this size."""
     total = 0
     found = False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
@@ -40,7 +40,7 @@ def mapped(pid, size):
 
 
 def answers(path):
-    """Whether a database is served there."""
+    """True when a database is served at the path."""
     try:
         connection = Connection(path)
         connection.call("list_dbs")
@@ -53,7 +53,7 @@ def answers(path):
 class Scale:
     """Mixed into a Switch."""
 
-    patience = 300  # seconds that a call may take
+    patience = 300  # time limit of a call in seconds
 
     def socket(self):
         return self.directory / "db.sock"
@@ -81,7 +81,7 @@ class Scale:
 
 
 class ScaleHeddle(Scale):
-    frames = 32768  # as vswitchd has it by default
+    frames = 32768  # vswitchd's default
 
     def tool(self):
         return (str(switches.BIN / "vsctl"), "--rundir", str(self.directory), f"--timeout={self.patience}")
@@ -99,7 +99,7 @@ class ScaleKernel(ScaleHeddle, HeddleKernel):
     name = "kernel"
 
     def tear_down(self):
-        self.devices = ()  # del-br has taken the programs off; one `tc` for each of a thousand devices takes long
+        self.devices = ()  # del-br has removed the programs; one `tc` for each of a thousand devices takes long
         super().tear_down()
 
 

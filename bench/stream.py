@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A stream of numbered UDP datagrams at a steady pace, and its receiver, which says what is missing.
+"""A stream of numbered UDP datagrams at a steady pace, and its receiver, which reports the missing ones.
 
     stream.py send ADDRESS PER_SECOND SECONDS      prints {"sent": N, ...} at the end
-    stream.py receive PER_SECOND                   ends when its standard input is closed and nothing comes any more
+    stream.py receive PER_SECOND                   ends when its standard input is closed and no datagram arrives
 """
 
 import json
@@ -15,13 +15,13 @@ import time
 
 PORT = 9009
 NUMBER = struct.Struct("!I")
-QUIET = 0.5  # seconds without an arrival that end the receiver, once it has been told
+QUIET = 0.5  # seconds without an arrival after which the receiver ends, when its standard input is closed
 BUFFER = 8 << 20
-SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h; missing in Python's socket module
 
 
 def send(address, per_second, seconds):
-    """By the clock: a datagram that is late goes out at once, so that the number is always the same."""
+    """Sends by the clock: a late datagram is sent at once, so that the number is always the same."""
     refused = 0
     total = per_second * seconds
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -33,13 +33,13 @@ def send(address, per_second, seconds):
                 time.sleep(pause)
             try:
                 s.send(NUMBER.pack(number) + bytes(60))
-            except OSError:  # no route, no neighbour, an ICMP error: not delivered, so lost
+            except OSError:  # no route, no neighbour, an ICMP error: counts as lost
                 refused += 1
         return {"sent": total, "refused": refused, "took": time.monotonic() - begin}
 
 
 def receive(per_second):
-    """`longest_gap`: most seconds between two arrivals, less the stream's own pace."""
+    """`longest_gap`: the longest time between two arrivals, less the stream's own interval, in seconds."""
     seen, duplicates, reordered, last, longest, before = set(), 0, 0, -1, 0.0, None
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)

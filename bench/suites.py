@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which switches are compared in which rows: the user-space datapath beside what else uses AF_XDP, and the kernel
-datapath beside the Linux bridge. A suite knows its kinds of switches by name (the first ones are compared by default),
-its groups of rows, the ratios that are shown, and how to measure a group."""
+"""The suites: the user-space datapath is compared with other users of AF_XDP, the kernel datapath with the Linux
+bridge. A suite has its kinds of switches by name (the first ones are compared by default), its groups of rows, the
+printed ratios, and the measurement of a group."""
 
 from heddle import Heddle, HeddleBefore, HeddleKernel, HeddleKernelBefore, HeddleKernelDevice, HeddleUser
 from scale_switches import ScaleKernel, ScaleOpenVSwitch, ScaleUser
@@ -38,7 +38,7 @@ class UserSuite:
             yield from rows.idle(lab, kind)
 
     def seconds(self, kind, group, options):
-        """What measure() will take, about."""
+        """The approximate duration of measure()."""
         if group in RATES:
             return len(options.sizes) * len(options.flows) * (options.seconds + 1.3)
         if group in TCP:
@@ -63,7 +63,8 @@ class KernelSuite:
 
     def measure(self, lab, kind, group, options):
         if group in self.rates:
-            # A redirect into the guest's namespace does not pass native XDP there; tc ingress sees the frames of all.
+            # A redirect into the guest's namespace bypasses native XDP there; tc ingress sees the frames of all
+            # switches.
             yield from rows.rate(lab, kind, group, self.cells, options.seconds, tc_sink=True)
         elif group in TCP:
             yield from rows.tcp(lab, kind, group, self.streams, max(2, options.seconds), self.cpus)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Heddle (heddle.py) is compared with, all behind one interface: start() on a host with guest ports and perhaps a
-VXLAN tunnel to the other host, stop(). Each gets `pin`, the CPU for its packet thread, or None."""
+"""The switches with which Heddle (heddle.py) is compared, and their common interface: start() on a host with guest
+ports and optionally a VXLAN tunnel to the other host, and stop(). `pin`: the CPU for the packet thread, or None."""
 
 import os
 import re
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / "build" / "release" / "bin"
 PEER = ROOT / "build" / "peer"
 VNI = 10
-FDB_RECORD = 16  # bytes, of the bridge's table in sysfs
+FDB_RECORD = 16  # bytes of an entry in the bridge's table in sysfs
 
 
 def other(host):
@@ -33,23 +33,23 @@ def wait_for(what, condition, seconds=15, pace=0.02):
 
 
 class Switch:
-    """Keeps processes and a scratch directory, and ends them."""
+    """Owns processes and a scratch directory, and ends them."""
 
     name = ""
-    underlay = "u0"  # the device that holds the host's underlay address
+    underlay = "u0"  # the device with the host's underlay address
     tcp_needs_offloads_off = False
-    rate_needs_gro = False  # frames that XDP sends into a veth are taken there only by a program or with GRO on
-    restarts = False  # there is a daemon whose death can be survived
+    rate_needs_gro = False  # frames that XDP sends into a veth need a program or GRO there
+    restarts = False  # forwarding survives the daemon's death
 
     def __init__(self, lab):
         self.lab = lab
         self.processes = []
-        self.started = 0  # counts processes, so that each has a log of its own
+        self.started = 0  # number of started processes, for the names of their logs
         self.directory = None
         self.host = None
 
     def start(self, host, ports, tunnel, pin):
-        self.host = host  # also what stop() cleans
+        self.host = host  # also for stop()
         self.directory = Path(tempfile.mkdtemp(prefix=f"heddle-bench-{self.name}-"))
         try:
             self.set_up(ports, tunnel, pin)
@@ -70,7 +70,7 @@ class Switch:
                 process.kill()
                 process.wait()
         self.processes.clear()
-        for device in ("vx", "br0", "brphy"):  # taps and bridges outlive their makers
+        for device in ("vx", "br0", "brphy"):  # taps and bridges outlive their creators
             run("ip", "-n", self.lab.ns(self.host), "link", "del", device, check=False)
         self.tear_down()
         if self.directory:
@@ -82,13 +82,13 @@ class Switch:
         raise NotImplementedError
 
     def before_end(self):
-        """While the processes still run. Must not raise."""
+        """Called while the processes still run. Must not raise."""
 
     def tear_down(self):
-        """After they have ended. Must not raise."""
+        """Called after the processes have ended. Must not raise."""
 
     def spawn(self, command, pin=None, env=None):
-        """In the host's namespace; what it prints goes to a file in the scratch directory."""
+        """Starts a process in the host's namespace; its output goes to a file in the scratch directory."""
         if pin is not None:
             command = ("taskset", "-c", str(pin), *command)
         log = open(self.directory / f"{self.started:02}.out", "w")
@@ -114,8 +114,8 @@ class Switch:
 
 class OpenVSwitch(Switch):
     """Debian's package, unpacked and not installed. One PMD; `type=afxdp` ports on a netdev bridge. A tunnel's underlay
-    address lives on a bridge of its own, as the user-space datapath demands. With two of them on one machine each
-    polling thread would starve the other's, so there `relaxed` lets them sleep (pmd-maxsleep)."""
+    address is on a separate bridge, as Open vSwitch's user-space datapath requires. With two switches on one machine
+    the polling threads would starve each other, so `relaxed` lets them sleep (pmd-maxsleep)."""
 
     name = "ovs"
     tcp_needs_offloads_off = True
@@ -168,7 +168,7 @@ class OpenVSwitch(Switch):
 
     @staticmethod
     def fetch():
-        """Downloads and unpacks the packages once."""
+        """Downloads and unpacks the packages on first use."""
         if (PEER / "root/usr/lib/openvswitch-switch/ovs-vswitchd").exists():
             return
         print("fetching Open vSwitch to compare with", flush=True)
@@ -185,7 +185,7 @@ class Floor(Switch):
     """The bare forwarder. For a tunnel it prepends 50 constant bytes in one direction and strips them in the other."""
 
     name = "floor"
-    tcp_needs_offloads_off = True  # it completes no checksums either
+    tcp_needs_offloads_off = True  # the forwarder does not complete checksums
 
     def set_up(self, ports, tunnel, pin):
         self.lab.set_underlay_ip(self.host, self.underlay if tunnel else None)
@@ -196,7 +196,7 @@ class Floor(Switch):
 
 
 class LinuxBridge(Switch):
-    """The kernel's bridge, with VLAN filtering off as it is by default, and vxlan device. It works in the sender's
+    """The kernel's bridge with VLAN filtering off (the default), and the vxlan device. Both work in the sender's
     context, on the sender's CPU."""
 
     name = "bridge"
@@ -213,10 +213,10 @@ class LinuxBridge(Switch):
         for port in [*ports, *(["vx"] if tunnel else [])]:
             self.lab.ip(self.host, "link", "set", port, "master", "br0")
 
-    # What the fdb row needs of a switch.
+    # For the fdb row.
 
     def make_room(self, entries):
-        """It has no limit."""
+        """The bridge's table has no limit."""
 
     def fdb_entries(self):
         return len(self.read_fdb(0)) // FDB_RECORD
@@ -230,6 +230,6 @@ class LinuxBridge(Switch):
         return subprocess.run(self.lab.inside(self.host, *words), capture_output=True, check=True).stdout
 
     def memory(self):
-        """Bytes, by kind: the whole kernel's slabs, as entries have no account of their own; wants a quiet machine."""
+        """Bytes by kind: all slabs of the kernel, which has no separate account for entries; needs a quiet machine."""
         slab = re.search(r"^SUnreclaim:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE).group(1)
         return {"slab": int(slab) * 1024}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands that speak of the switch and its bridges, real and fake.
+// The commands on the switch and its bridges, real and fake.
 #include <fmt/format.h>
 
 #include <array>
@@ -28,7 +28,7 @@ Result<std::int64_t> parse_vlan(const std::string& text) {
   return fail(Errc::invalid, fmt::format("\"{}\" is no VLAN; it must be between 0 and {}", text, limits::kVlanMax));
 }
 
-// A fake bridge is a port of its parent with an interface of its own, for the host's part in that VLAN.
+// A fake bridge is a port of its parent with an internal interface, by which the host takes part in that VLAN.
 Result<Outcome> add_fake_bridge(Session& session, const std::string& name, const std::string& parent_name,
                                 std::int64_t vlan) {
   auto parent = find_bridge(session, parent_name);
@@ -52,7 +52,7 @@ Result<Outcome> add_fake_bridge(Session& session, const std::string& name, const
   return Outcome::done;
 }
 
-// --may-exist accepts a bridge of the name only if it is the one asked for.
+// --may-exist accepts an existing bridge only of the same kind, and for a fake bridge with the same parent and VLAN.
 Result<Outcome> accept_bridge(const Session& session, const BridgeView& bridge, const Command& command) {
   const auto parent = session.model.name_of(*bridge.record);
   const auto is = bridge.is_fake() ? fmt::format("the fake bridge for VLAN {} of {}", bridge.vlan, parent)
@@ -146,7 +146,7 @@ Result<> prepare_external_ids(Session& session, const Command& command) {
   return {};
 }
 
-// A fake bridge keeps them in its Port, under names that begin so (ovs-vsctl(8)).
+// The prefix of a fake bridge's external ids, which are in its Port (ovs-vsctl(8)).
 constexpr std::string_view kFakePrefix = "fake-bridge-";
 
 Result<Outcome> br_set_external_id(Session& session, const Command& command, std::string&) {

@@ -18,7 +18,7 @@ std::string fold(std::string_view word) {
   return out;
 }
 
-// The one of `names` that `word` is or begins.
+// Selects the name that equals `word`, or the only name that begins with it.
 Result<std::string> pick(std::string_view word, const std::vector<std::string>& names, const std::string& kind) {
   const std::string wanted = fold(word);
   std::vector<std::string> begun;

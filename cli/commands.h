@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands vsctl knows, and the way from words to commands: words between "--" are one command; its options stand
-// before its name, its arguments after it. Tables of constants and pure functions.
+// The table of vsctl's commands, and the parser that splits words into commands: words between "--" are one command,
+// with its options before its name and its arguments after. Constants and pure functions; any thread. Errors are
+// messages for the user.
 #pragma once
 
 #include <map>
@@ -17,7 +18,7 @@ namespace heddle::cli {
 
 struct CommandInfo;
 
-// One command as it was given.
+// One parsed command.
 struct Command {
   const CommandInfo* info = nullptr;
   std::map<std::string, std::string, std::less<>> options;  // "--may-exist" -> "", "--id" -> "@x"
@@ -25,7 +26,7 @@ struct Command {
   [[nodiscard]] bool has(std::string_view option) const { return options.contains(option); }
 };
 
-// What a command prints: text, or rows that --oneline leaves as they are.
+// The kind of a command's output: text, or rows, which --oneline does not change.
 enum class Prints { text, rows };
 
 enum class Target { database, daemon };
@@ -35,19 +36,19 @@ struct CommandInfo {
   std::size_t min_args = 0;
   std::size_t max_args = 0;
   std::string_view usage = {};    // the arguments, for messages
-  std::string_view options = {};  // separated by spaces; with a "=" those that take a value
+  std::string_view options = {};  // separated by spaces; an option with a value ends in "="
   Target target = Target::database;
   Prints prints = Prints::text;
-  bool waits = false;  // may answer Outcome::not_yet
-  // Says in session.interest what run() will look at. Null: nothing.
+  bool waits = false;  // may return Outcome::not_yet
+  // Adds the tables and columns that run() reads to session.interest. Null: none.
   Result<> (*prepare)(Session&, const Command&) = nullptr;
-  // Appends what is to be printed to the string.
+  // Appends its output to the string.
   Result<Outcome> (*run)(Session&, const Command&, std::string&) = nullptr;
 };
 
 inline constexpr std::size_t kAnyNumber = SIZE_MAX;
 
-// A line of the tables of commands that work on the database.
+// Makes an entry for a command on the database.
 inline CommandInfo database_command(std::string_view name, std::size_t min, std::size_t max, std::string_view usage,
                                     decltype(CommandInfo::run) run, decltype(CommandInfo::prepare) prepare,
                                     std::string_view options = {}) {
@@ -60,7 +61,7 @@ inline CommandInfo database_command(std::string_view name, std::size_t min, std:
           .run = run};
 }
 
-// Every table of commands below, for whoever goes through all of them.
+// All commands of the tables below.
 std::vector<const CommandInfo*> all_commands();
 std::span<const CommandInfo> bridge_commands();
 std::span<const CommandInfo> port_commands();
@@ -71,7 +72,7 @@ std::span<const CommandInfo> edit_commands();
 std::span<const CommandInfo> daemon_commands();
 const CommandInfo* find_command(std::string_view name);
 
-// The names of all options of commands, "--may-exist" and so on, each once.
+// The names of all command options, such as "--may-exist", each once.
 std::set<std::string> command_options();
 
 Result<std::vector<Command>> split_commands(std::span<const std::string> words);

@@ -30,7 +30,7 @@ std::int64_t cur_cfg_in(const Json& updates, std::int64_t now) {
   return now;
 }
 
-// A set of UUIDs as RFC 7047 writes it: one bare, several in a "set".
+// A set of UUIDs in the form of RFC 7047: a single UUID by itself, several in a "set".
 std::vector<Json> uuids_in(const Json& value) {
   if (value.is_array() && value.size() == 2 && value[0] == "uuid") return {value};
   std::vector<Json> out;
@@ -38,16 +38,16 @@ std::vector<Json> uuids_in(const Json& value) {
   return out;
 }
 
-// Which interfaces to look at, as conditions on table Interface.
-Result<std::set<Json>> interface_conditions(ovsdb::Client& client, const std::vector<Touched>& touched,
+// The interfaces to check, as conditions on table Interface.
+Result<std::set<Json>> interface_conditions(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
                                             ovsdb::Deadline deadline) {
   std::set<Json> conditions;
   Json ops = Json::array();
-  for (const auto& t : touched) {
-    const auto by_uuid = condition("_uuid", "==", plain_uuid(t.uuid));
-    if (t.table == "Interface") conditions.insert(by_uuid);
-    if (t.table == "Port") ops.push_back(select("Port", by_uuid, Json::array({"interfaces"})));
-    if (t.table == "Bridge" && !t.only_members) ops.push_back(select("Bridge", by_uuid, Json::array({"name"})));
+  for (const auto& c : changed) {
+    const auto by_uuid = condition("_uuid", "==", plain_uuid(c.uuid));
+    if (c.table == "Interface") conditions.insert(by_uuid);
+    if (c.table == "Port") ops.push_back(select("Port", by_uuid, Json::array({"interfaces"})));
+    if (c.table == "Bridge" && !c.only_members) ops.push_back(select("Bridge", by_uuid, Json::array({"name"})));
   }
   if (ops.empty()) return conditions;
   auto results = transact(client, std::move(ops), deadline);
@@ -67,15 +67,15 @@ std::string first_name(const Json& result) {
   return rows.empty() ? std::string() : rows[0].value("name", "");
 }
 
-// How to take the interface out of the configuration, as a command; empty when what holds it is gone already.
+// The command that removes the interface; empty when its port or bridge is deleted already.
 std::string undo_of(ovsdb::Client& client, const Json& interface, ovsdb::Deadline deadline) {
   auto ports = transact(client,
-                        Json::array({select("Port", condition("interfaces", "includes", interface["_uuid"]),
+                        Json::array({select("Port", condition("interfaces", "includes", interface.at("_uuid")),
                                             Json::array({"_uuid", "name"}))}),
                         deadline);
   if (!ports || first_name((*ports)[0]).empty()) return {};
   const auto port = first_name((*ports)[0]);
-  const auto port_uuid = (*ports)[0]["rows"][0]["_uuid"];
+  const auto port_uuid = (*ports)[0].at("rows").at(0).at("_uuid");
   auto bridges = transact(
       client, Json::array({select("Bridge", condition("ports", "includes", port_uuid), Json::array({"name"}))}),
       deadline);
@@ -85,7 +85,7 @@ std::string undo_of(ovsdb::Client& client, const Json& interface, ovsdb::Deadlin
   return bridge == port ? fmt::format("vsctl del-br {}", bridge) : fmt::format("vsctl del-port {} {}", bridge, port);
 }
 
-// What is wrong with an Interface row; empty when nothing is.
+// The error of an Interface row, or empty.
 std::string fault_of(const Json& row) {
   const auto error = row.value("error", Json());
   if (error.is_string() && !error.get<std::string>().empty()) return error.get<std::string>();
@@ -93,8 +93,8 @@ std::string fault_of(const Json& row) {
   return {};
 }
 
-// Of the names in a status map's kNoEffect, parted by blanks, those that belong to `columns`; as "a, b:key".
-std::string idle_columns(const Json& status, const std::set<std::string>& columns) {
+// The names in a status map's kNoEffect (separated by blanks) that belong to `columns`, as "a, b:key".
+std::string no_effect_columns(const Json& status, const std::set<std::string>& columns) {
   if (!status.is_array() || status.size() != 2 || status[0] != "map") return {};
   std::string out;
   for (const auto& pair : status[1]) {
@@ -131,10 +131,10 @@ Result<> await_applied(ovsdb::Client& client, std::int64_t next_cfg, ovsdb::Dead
                           why, next_cfg, cur_cfg));
 }
 
-Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::vector<Touched>& touched,
+Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
                                              ovsdb::Deadline deadline) {
   std::vector<std::string> faults;
-  auto conditions = interface_conditions(client, touched, deadline);
+  auto conditions = interface_conditions(client, changed, deadline);
   if (!conditions) return std::unexpected(conditions.error());
   if (conditions->empty()) return faults;
   Json ops = Json::array();
@@ -147,7 +147,7 @@ Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::v
   for (const auto& result : *results) {
     for (const auto& row : result.value("rows", Json::array())) {
       const auto fault = fault_of(row);
-      if (fault.empty() || !seen.insert(row["_uuid"]).second) continue;
+      if (fault.empty() || !seen.insert(row.at("_uuid")).second) continue;
       const auto undo = undo_of(client, row, deadline);
       faults.push_back(
           fmt::format("interface {}: {}\n  The configuration is kept and takes effect once the cause is gone{}",
@@ -157,32 +157,32 @@ Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::v
   return faults;
 }
 
-Result<std::vector<std::string>> find_without_effect(ovsdb::Client& client, const std::vector<Touched>& touched,
-                                                     ovsdb::Deadline deadline) {
+Result<std::vector<std::string>> find_no_effect(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
+                                                ovsdb::Deadline deadline) {
   std::vector<std::string> texts;
-  std::vector<const Touched*> asked;
+  std::vector<const ChangedRecord*> asked;
   Json ops = Json::array();
-  for (const auto& t : touched) {
-    const bool root = t.table == "Open_vSwitch";
-    if (!root && t.table != "Bridge" && t.table != "Port" && t.table != "Interface") continue;
-    asked.push_back(&t);
+  for (const auto& c : changed) {
+    const bool root = c.table == "Open_vSwitch";
+    if (!root && c.table != "Bridge" && c.table != "Port" && c.table != "Interface") continue;
+    asked.push_back(&c);
     auto columns = root ? Json::array() : Json::array({"name"});
-    columns.push_back(status_column(t.table));
-    ops.push_back(select(t.table.c_str(), condition("_uuid", "==", plain_uuid(t.uuid)), std::move(columns)));
+    columns.push_back(status_column(c.table));
+    ops.push_back(select(c.table.c_str(), condition("_uuid", "==", plain_uuid(c.uuid)), std::move(columns)));
   }
   if (ops.empty()) return texts;
   auto results = transact(client, std::move(ops), deadline);
-  // The schema of some other daemon may lack the columns; then nobody says that anything has no effect.
+  // Another daemon's schema may lack these columns; then there are no such messages.
   if (!results)
     return has_passed(deadline) ? Result<std::vector<std::string>>(std::unexpected(results.error())) : texts;
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const auto rows = (*results)[i].value("rows", Json::array());
     if (rows.empty()) continue;
     const auto column = std::string(status_column(asked[i]->table));
-    const auto idle = idle_columns(rows[0].value(column, Json()), asked[i]->columns);
-    if (idle.empty()) continue;
+    const auto no_effect = no_effect_columns(rows[0].value(column, Json()), asked[i]->columns);
+    if (no_effect.empty()) continue;
     texts.push_back(fmt::format("{} {}: stored, but this switch does not act on {}", asked[i]->table,
-                                rows[0].value("name", "."), idle));
+                                rows[0].value("name", "."), no_effect));
   }
   return texts;
 }

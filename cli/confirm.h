@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// After a change is committed: waits until the switch has taken it up, and asks what became of it.
+// After a commit: waits until the switch has applied the change, and reads the resulting errors and warnings.
+//
+// Uses a connected client on one thread; every call waits until the deadline at most.
 #pragma once
 
 #include <string>
@@ -9,17 +11,18 @@
 
 namespace heddle::cli {
 
-// Waits until cur_cfg has reached `next_cfg`. Fails when the connection ends or the deadline passes; the change stays.
+// Waits until cur_cfg has reached `next_cfg`. Fails when the connection ends or the deadline passes; the change remains
+// committed.
 Result<> await_applied(ovsdb::Client& client, std::int64_t next_cfg, ovsdb::Deadline deadline);
 
-// One text for every interface that this run touched, or that belongs to a touched port or bridge, and that the switch
-// could not set up: what is wrong and how to take it back.
-Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::vector<Touched>& touched,
+// A message for each interface that the switch could not set up, with the error and a command that removes the
+// interface. Checks the changed interfaces and those of changed ports and bridges.
+Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
                                              ovsdb::Deadline deadline);
 
-// One text for every record of which this run set columns that the daemon does not act on, as it says in the record's
+// A message for each record in which this run set columns that the daemon stores but does not act on, by the record's
 // `status` (session.h, kNoEffect).
-Result<std::vector<std::string>> find_without_effect(ovsdb::Client& client, const std::vector<Touched>& touched,
-                                                     ovsdb::Deadline deadline);
+Result<std::vector<std::string>> find_no_effect(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
+                                                ovsdb::Deadline deadline);
 
 }  // namespace heddle::cli

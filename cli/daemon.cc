@@ -34,7 +34,7 @@ std::string not_running(const std::string& what) { return what + "; is vswitchd 
 
 std::vector<std::string> control_sockets(const std::string& rundir) {
   std::vector<std::string> found;
-  std::error_code ignored;  // no directory, no sockets
+  std::error_code ignored;  // a missing directory has no sockets
   for (fs::directory_iterator it(rundir, ignored), end; !ignored && it != end; it.increment(ignored)) {
     const auto name = it->path().filename().string();
     if (name.starts_with("vswitchd.") && name.ends_with(".ctl")) found.push_back(it->path().string());
@@ -60,7 +60,7 @@ Result<ovsdb::Client> connect_daemon(const std::string& rundir, ovsdb::Deadline 
   std::string names;
   for (const auto& path : control_sockets(rundir)) {
     auto client = ovsdb::Client::connect(path, deadline);
-    if (!client) continue;  // left behind by a daemon that died
+    if (!client) continue;  // the file of a dead daemon
     answering.push_back(std::move(*client));
     names += (names.empty() ? "" : ", ") + path;
   }

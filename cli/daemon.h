@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// vswitchd's control socket, <rundir>/vswitchd.<pid>.ctl: one JSON-RPC 1.0 request a command, method = command, params
-// = list of strings; the result is a text to print, the error a text that says why not. Blocking, one thread.
+// The client side of vswitchd's control socket, <rundir>/vswitchd.<pid>.ctl: one JSON-RPC 1.0 request per command, with
+// the command as the method and a list of strings as params; result and error are texts to print. Blocking, one thread;
+// every call waits until the deadline at most.
 #pragma once
 
 #include <span>
@@ -11,12 +12,13 @@
 
 namespace heddle::cli {
 
-// The running daemon's socket: by the process id in <rundir>/vswitchd.pid, else the only one that answers.
+// Connects to the daemon whose process id is in <rundir>/vswitchd.pid, else to the only daemon that listens in rundir.
+// Errc::not_found: none; Errc::invalid: several.
 Result<ovsdb::Client> connect_daemon(const std::string& rundir, ovsdb::Deadline deadline);
 
 Result<std::string> call_daemon(ovsdb::Client& client, const Command& command, ovsdb::Deadline deadline);
 
-// What can be said of the arguments without asking the daemon: VLAN and MAC are checked.
+// Checks VLAN and MAC arguments before the daemon is asked.
 Result<> check_daemon_command(const Command& command);
 
 }  // namespace heddle::cli

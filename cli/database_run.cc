@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kWatch = "vsctl-watch";
 constexpr const char* kSnapshot = "vsctl-snapshot";
 
-// The first error among the results, or null (RFC 7047 section 4.1.3: results after it are null).
+// The first error among the results and its position, or null (RFC 7047 section 4.1.3: later results are null).
 const Json* first_error(const Json& results, std::size_t& position) {
   for (position = 0; position < results.size(); ++position) {
     if (results[position].is_object() && results[position].contains("error")) return &results[position];
@@ -50,7 +50,7 @@ class Attempt {
       if (command.info->prepare == nullptr) continue;
       if (auto ok = command.info->prepare(session_, command); !ok) return ok;
     }
-    session_.interest["Open_vSwitch"];  // its one record counts the configurations
+    session_.interest["Open_vSwitch"];  // its only record has next_cfg
     return {};
   }
   [[nodiscard]] const Interest& interest() const { return session_.interest; }
@@ -131,7 +131,7 @@ class Attempt {
     return State::done;
   }
 
-  // After the commit: the database's own UUIDs take the place of those made up here.
+  // After the commit: replaces the temporary UUIDs of new records by the database's.
   void finish(const Transaction& t, const std::vector<std::size_t>& selects, const Json& results) {
     std::map<Uuid, Uuid> real;
     for (const auto& [position, uuid] : t.inserts) {
@@ -139,12 +139,12 @@ class Attempt {
       if (datum && datum->uuid()) real[uuid] = *datum->uuid();
     }
     for (auto& output : result_.outputs) replace_uuids(output, real);
-    for (const auto* record : session_.model.touched()) {
+    for (const auto* record : session_.model.changed_records()) {
       const auto it = real.find(record->uuid);
       const bool only_members = !record->is_new && record->changes.size() == 1 && record->changes.contains("ports");
-      Touched touched{record->table->name, it == real.end() ? record->uuid : it->second, only_members};
-      for (const auto& [column, value] : record->changes) touched.columns.insert(column);
-      result_.touched.push_back(std::move(touched));
+      ChangedRecord changed{record->table->name, it == real.end() ? record->uuid : it->second, only_members};
+      for (const auto& [column, value] : record->changes) changed.columns.insert(column);
+      result_.changed.push_back(std::move(changed));
     }
     for (const std::size_t i : selects) {
       const auto rows = results[i].value("rows", Json::array());
@@ -176,7 +176,7 @@ class Attempt {
   DatabaseOutcome result_;
 };
 
-// Asks to be told of changes to what the commands look at.
+// Requests notifications of changes to the tables and columns in `interest`.
 Result<> watch(ovsdb::Client& client, const Interest& interest, ovsdb::Deadline deadline) {
   Json requests = Json::object();
   for (const auto& [table, columns] : interest) {
@@ -216,7 +216,7 @@ Result<DatabaseOutcome> run_database(ovsdb::Client& client, const Catalog& catal
   const bool waits = std::any_of(commands.begin(), commands.end(), [](const Command& c) { return c.info->waits; });
   bool watching = false;
   for (std::size_t conflicts = 0, attempts = 0; conflicts < limits::kTransactRetries; ++attempts) {
-    if (attempts > 0) {  // the last snapshot's monitor tells nothing any more, but has the name
+    if (attempts > 0) {  // the monitor of the last snapshot sends no updates, but its id is in use
       auto ended = client.call("monitor_cancel", Json::array({kSnapshot}), deadline);
       if (!ended) return std::unexpected(ended.error());
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database's part of one command line: every command on one snapshot, all changes in one transaction. When somebody
-// else changed what the commands relied on, the transaction fails whole and everything runs again on a new snapshot.
+// Runs the database commands of one command line: all commands on one snapshot, all changes in one transaction. When
+// another client changed a value on which the commands rely, the transaction fails as a whole, and all commands run
+// again on a new snapshot.
 //
-// Works on a connected client, one thread. Every wait ends at the deadline.
+// Uses a connected client on one thread; every call waits until the deadline at most. Errors are messages for the user.
 #pragma once
 
 #include <cstdint>
@@ -21,29 +22,30 @@ namespace heddle::cli {
 
 inline constexpr const char* kDatabase = "Open_vSwitch";
 
-// A record that this run made or changed.
-struct Touched {
+// A record that this run created or changed.
+struct ChangedRecord {
   std::string table;
   Uuid uuid;
-  bool only_members = false;           // nothing of a bridge was changed but which ports it has
-  std::set<std::string> columns = {};  // that were set
+  bool only_members = false;           // of a bridge only `ports` changed
+  std::set<std::string> columns = {};  // set by this run
 };
 
 struct DatabaseOutcome {
-  bool absent = false;                   // Outcome::absent: br-exists and no bridge
-  std::vector<std::string> outputs;      // one for each command
-  std::vector<std::string> warnings;     //
-  std::optional<std::int64_t> next_cfg;  // the configuration's number, when it was changed and is to be waited for
-  std::vector<Touched> touched;          //
+  bool absent = false;               // Outcome::absent: br-exists found no bridge
+  std::vector<std::string> outputs;  // one for each command
+  std::vector<std::string> warnings;
+  std::optional<std::int64_t> next_cfg;  // the new configuration's number; none: nothing to wait for
+  std::vector<ChangedRecord> changed;
 };
 
 Result<Catalog> fetch_catalog(ovsdb::Client& client, ovsdb::Deadline deadline);
 
-// `trace` gets what is sent, when options.verbose is set.
+// With options.verbose, `trace` gets the operations that are sent.
 Result<DatabaseOutcome> run_database(ovsdb::Client& client, const Catalog& catalog, const Options& options,
                                      std::span<const Command> commands, ovsdb::Deadline deadline, std::ostream& trace);
 
-// Sends operations as one transaction; the array of their results. An operation's error, or one at commit, is an Error.
+// Sends operations as one transaction and returns the array of their results. Fails for an error of an operation or of
+// the commit.
 Result<Json> transact(ovsdb::Client& client, Json operations, ovsdb::Deadline deadline);
 
 bool has_passed(ovsdb::Deadline deadline);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database commands that change: set, add, remove, clear, create, destroy.
+// The database commands that change records: set, add, remove, clear, create, destroy.
 #include <fmt/format.h>
 
 #include <array>
@@ -19,7 +19,7 @@ Result<> prepare_columns(Session& session, const TableSchema& table, std::span<c
   return {};
 }
 
-// TABLE RECORD COLUMN...: every word after the record names a column.
+// TABLE RECORD COLUMN...
 Result<> prepare_set(Session& session, const Command& command) {
   auto table = session.catalog.table(command.args[0]);
   if (!table) return std::unexpected(table.error());
@@ -42,14 +42,14 @@ Result<> prepare_table(Session& session, const Command& command) {
   return {};
 }
 
-// The command's record, or null where --if-exists excuses that there is none.
+// The command's record; null when it does not exist and --if-exists is given.
 Result<Record*> record_of(Session& session, const Command& command, const TableSchema& table, const std::string& word) {
   auto record = find_record(session, table, word);
   if (!record && record.error().code == Errc::not_found && command.has("--if-exists")) return nullptr;
   return record;
 }
 
-// A column that is to be changed as a whole or in part, without a key of its own.
+// The column `word`; fails when it is read-only.
 Result<const ColumnSchema*> changeable(const TableSchema& table, const std::string& word) {
   auto column = Catalog::column(table, word);
   if (column && !(*column)->is_mutable) {
@@ -183,7 +183,8 @@ Result<Outcome> destroy(Session& session, const Command& command, std::string&) 
   if (!command.has("--all") && command.args.size() == 1) {
     session.warnings.push_back("destroy: neither records nor --all are given; nothing was done");
   }
-  // A record that others hold goes when they let go of it; to ask for less would fail the whole transaction.
+  // The database deletes a record of such a table with the last reference to it; deleting it earlier would fail the
+  // whole transaction.
   if (!(*table)->is_root) {
     session.warnings.push_back(
         fmt::format("destroy {0}: records of table {0} cannot be destroyed, they go when no other "

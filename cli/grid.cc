@@ -69,7 +69,7 @@ std::string html_text(const std::string& text) {
   return out;
 }
 
-// Where the column holds UUIDs: each as its first digits, a link to the record (in _uuid: the link's goal).
+// UUIDs are shortened to their first digits and become links to their record (in _uuid: the link's target).
 std::string html_cell(const Datum& datum, const ColumnSchema& column, DataStyle style) {
   auto text = html_text(cell(datum, column, style));
   const auto& type = column.type;
@@ -178,7 +178,7 @@ std::string render_csv(const Grid& grid, const Options& options) {
   return out;
 }
 
-// JSON with one element a line, two blanks a level, closing brackets where the last element ends.
+// JSON with one element per line and two blanks per level; closing brackets follow the last element on its line.
 void add_pretty(const Json& value, int level, std::string& out) {
   if (!value.is_structured() || value.empty()) {
     out += ovsdb::dump_json(value);

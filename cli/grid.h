@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Records in rows and columns, printed the way --format and --data ask for. Pure.
+// Renders records as rows and columns in the --format and --data of the options. Pure functions; nothing fails.
 #pragma once
 
 #include <string>

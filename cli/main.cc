@@ -9,7 +9,7 @@
 
 namespace {
 
-// A caller in a shell or a script sees "Alarm clock", as it would of ovs-vsctl.
+// Ends like ovs-vsctl, so that a shell reports "Alarm clock".
 int end_by_alarm() {
   std::signal(SIGALRM, SIG_DFL);
   std::raise(SIGALRM);

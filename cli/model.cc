@@ -33,8 +33,8 @@ Atom zero_atom(ovsdb::AtomType type) {
   return Uuid{};
 }
 
-// What the database means by leaving a column out: RFC 7047 section 5.2.1, whatever else the column's constraints
-// demand.
+// The value of a column that the database leaves out (RFC 7047 section 5.2.1), which may violate the column's
+// constraints.
 Datum zero_datum(const ovsdb::ColumnType& type) {
   if (type.min == 0) return {};
   std::vector<Atom> values;
@@ -224,7 +224,7 @@ bool Model::changed() const {
                      [](const Record* r) { return r->is_new ? !r->deleted : r->deleted || !r->changes.empty(); });
 }
 
-std::vector<const Record*> Model::touched() const {
+std::vector<const Record*> Model::changed_records() const {
   std::vector<const Record*> out;
   for (const Record* record : all()) {
     if (!record->deleted && (record->is_new || !record->changes.empty())) out.push_back(record);
@@ -246,8 +246,8 @@ Json Model::changed_row(const Record& record) const {
   return row;
 }
 
-// A "wait" that is not to wait (timeout 0) fails the transaction unless the columns still have these values. Where the
-// changes rest on no value, the record itself must still be there: an "update" of nothing would pass unnoticed.
+// A "wait" with timeout 0 fails the transaction unless the columns still have these values. Changes that rely on no
+// value require that the record still exists, since an "update" of no row would succeed.
 void Model::add_waits(const Record& record, Json& ops) const {
   const bool changes = record.deleted || !record.changes.empty();
   if (record.is_new || (!changes && record.relied_on.empty())) return;
@@ -286,7 +286,7 @@ Transaction Model::transaction() const {
     t.inserts.emplace_back(t.ops.size(), r->uuid);
     t.ops.push_back(
         {{"op", "insert"}, {"table", r->table->name}, {"row", changed_row(*r)}, {"uuid-name", id_of(r->uuid)}});
-    if (r->keeps_uuid) t.ops.back()["uuid"] = r->uuid.to_string();  // ovsdb-server(7): an addition to RFC 7047
+    if (r->keeps_uuid) t.ops.back()["uuid"] = r->uuid.to_string();  // ovsdb-server(7): an extension of RFC 7047
   }
   for (const Record* r : records) {
     if (r->is_new || r->deleted || r->changes.empty()) continue;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of the database that one run of vsctl looks at, as it was at one moment, with this run's own changes on top.
-// Commands read and change it as if it were the database; transaction() then turns the changes into one RFC 7047
-// transaction that applies only if nobody changed in between what the commands relied on.
+// A snapshot of the tables and columns that one run of vsctl reads, overlaid with the run's own changes. Commands read
+// and change the Model like the database; transaction() converts the changes to one RFC 7047 transaction, which fails
+// if another client has since changed a value on which the commands rely.
 //
-// A Model belongs to one attempt: after a conflict a new one is loaded and the commands run again. One thread.
+// A Model owns its records and belongs to one attempt: after a conflict a new Model is loaded and the commands run
+// again. One thread. Only load() fails, for an answer that does not fit the schema.
 #pragma once
 
 #include <map>
@@ -21,7 +22,7 @@
 
 namespace heddle::cli {
 
-// Which columns of which tables are to be read. _uuid always is.
+// The columns to read, by table; _uuid is always read.
 using Interest = std::map<std::string, std::set<std::string>, std::less<>>;
 
 class Model;
@@ -30,16 +31,16 @@ struct Record {
   Model* owner = nullptr;
   const TableSchema* table = nullptr;
   Uuid uuid;
-  const std::set<std::string>* asked_for = nullptr;   // columns; null: a new record
-  std::map<std::string, Datum, std::less<>> columns;  // of those, what the database has something in
+  const std::set<std::string>* asked_for = nullptr;   // columns that were read; null: a new record
+  std::map<std::string, Datum, std::less<>> columns;  // values read, without columns at their default
   std::map<std::string, Datum, std::less<>> changes;  // by this run
-  std::set<std::string> relied_on;                    // columns whose loaded value the changes rest on
+  std::set<std::string> relied_on;                    // columns on whose loaded value the changes rely
   bool is_new = false;
-  bool keeps_uuid = false;  // a new one whose UUID was asked for, where others get the database's
+  bool keeps_uuid = false;  // a new record with the user's UUID; for others the database makes one
   bool deleted = false;
 };
 
-// What to send: the operations, and for every record made, where its result stands in the reply.
+// The operations to send, and for each new record the position of its result in the reply.
 struct Transaction {
   Json ops = Json::array();
   std::vector<std::pair<std::size_t, Uuid>> inserts;
@@ -48,37 +49,38 @@ struct Transaction {
 class Model {
  public:
   explicit Model(const Catalog& catalog) : catalog_(catalog) {}
-  Model(const Model&) = delete;  // its records point at it
+  Model(const Model&) = delete;  // records have pointers to their Model
   Model& operator=(const Model&) = delete;
 
-  // What "monitor_cond" is to be asked for `interest` (ovsdb-server(7) section 4.1.12), and its answer: all at one
-  // moment, and without the columns that have nothing in them, which are most. `interest` must outlive the Model.
+  // The requests for "monitor_cond" (ovsdb-server(7) section 4.1.12), and the loading of its reply, which is a
+  // consistent snapshot without the columns at their default. `interest` must outlive the Model.
   [[nodiscard]] static Json requests(const Interest& interest);
   Result<> load(const Interest& interest, const Json& updates);
 
-  // Present records, by name where the table has names, else by UUID. Pointers stay valid as long as the Model.
+  // Records that are not deleted, by name where the table has names, else by UUID. Pointers are valid as long as the
+  // Model.
   [[nodiscard]] std::vector<Record*> records(const TableSchema& table) const;
   [[nodiscard]] Record* find(const TableSchema& table, const Uuid& uuid) const;
-  // In order of their UUIDs; the first one, or null.
+  // The records with a name in order of their UUIDs; the first of them, or null.
   [[nodiscard]] std::vector<Record*> find_all_by_name(const TableSchema& table, const std::string& name) const;
   [[nodiscard]] Record* find_by_name(const TableSchema& table, std::string_view name) const;
 
-  // The value with this run's changes; the column's default when it was not loaded.
+  // The value with this run's changes; the default for a column that was not read.
   [[nodiscard]] Datum get(const Record& record, const ColumnSchema& column) const;
   [[nodiscard]] Datum get(const Record& record, std::string_view column) const;
-  // What people call the record: its name, else its UUID.
+  // The record's name, else its UUID.
   [[nodiscard]] std::string name_of(const Record& record) const;
 
   Record* insert(const TableSchema& table, const std::optional<Uuid>& uuid = std::nullopt);
   static void set(Record& record, const ColumnSchema& column, Datum value);
   static void set(Record& record, std::string_view column, Datum value);
-  // The transaction is to apply only if the column still has the value that was loaded.
+  // Lets the transaction fail if the column no longer has the loaded value.
   static void rely_on(Record& record, std::string_view column);
   static void remove(Record& record) { record.deleted = true; }
 
   [[nodiscard]] bool changed() const;
-  // Present records that this run made or changed.
-  [[nodiscard]] std::vector<const Record*> touched() const;
+  // New and changed records that are not deleted.
+  [[nodiscard]] std::vector<const Record*> changed_records() const;
   [[nodiscard]] Transaction transaction() const;
 
  private:
@@ -89,13 +91,13 @@ class Model {
 
   Result<> load_record(const TableSchema& table, const std::string& uuid, const Json& row,
                        const std::set<std::string>& asked_for);
-  // The value in the database; none when it was not asked for, and of a new record.
+  // The value in the database; none for a column that was not read and for a new record.
   static std::optional<Datum> loaded(const Record& record, const ColumnSchema& column);
   void index_name(Record& record);
   void forget_name(const Record& record);
 
   const Catalog& catalog_;
-  // Names of all records of a table: one command line may add thousands, and asks of each whether its name is taken.
+  // The names of all records, for a quick test whether a name is taken: one command line may add thousands of records.
   std::map<const TableSchema*, std::unordered_multimap<std::string, Record*>> names_;
   std::map<const TableSchema*, std::map<Uuid, std::unique_ptr<Record>>> tables_;
   std::set<Uuid> new_;

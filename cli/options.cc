@@ -17,12 +17,12 @@ namespace {
 
 namespace po = boost::program_options;
 
-// Understood for the sake of scripts written for ovs-vsctl, and without effect: vsctl writes no log of its own, and
-// speaks the TLS versions and ciphers that OpenSSL's configuration has, 1.2 at least.
+// Options that are accepted for scripts written for ovs-vsctl, but have no effect: vsctl writes no log, and uses the
+// TLS versions (1.2 and later) and ciphers of OpenSSL's configuration.
 struct Ignored {
-  const char* name;       // as program_options takes it
-  const char* value;      // what its value is called; null: it takes none
-  bool optional = false;  // the value
+  const char* name;       // in the form of program_options
+  const char* value;      // name of its value; null: no value
+  bool optional = false;  // the value may be left out
 };
 constexpr std::array kIgnored{Ignored{"no-syslog", nullptr},      Ignored{"log-file", "FILE", true},
                               Ignored{"log-level", "LEVEL"},      Ignored{"syslog-target", "HOST:PORT"},
@@ -88,14 +88,14 @@ Result<std::size_t> number_of(const std::string& option, const std::string& word
   return fail(Errc::invalid, fmt::format("--{}={}: it takes a whole number", option, word));
 }
 
-// The long options' names: vsctl's with "--" before them, and the commands'.
+// The names of all long options, vsctl's and the commands', with "--".
 std::set<std::string> long_names(const po::options_description& d) {
   auto names = command_options();
   for (const auto& option : d.options()) names.insert("--" + option->long_name());
   return names;
 }
 
-// Replaces an unambiguous beginning of a long option by its name; words that begin nothing stay for others to refuse.
+// Completes an unambiguous beginning of a long option; unknown words stay unchanged and are refused later.
 Result<std::string> spelt_out(const std::set<std::string>& names, const std::string& arg) {
   if (!arg.starts_with("--")) return arg;
   const auto equals = arg.find('=');
@@ -110,17 +110,16 @@ Result<std::string> spelt_out(const std::set<std::string>& names, const std::str
   return begun.front() + (equals == std::string::npos ? "" : arg.substr(equals));
 }
 
-// Whether `arg` is one of ours rather than the first command's ("--may-exist"), and whether its value is the next word.
 struct Recognised {
-  bool global = false;
-  bool takes_next = false;
+  bool global = false;      // a global option; false: an option of the first command ("--may-exist")
+  bool takes_next = false;  // the next word is its value
 };
 Recognised recognise(const po::options_description& d, const std::string& arg) {
   const bool is_long = arg.starts_with("--");
   const auto equals = arg.find('=');
   const auto name = is_long ? arg.substr(2, equals == std::string::npos ? equals : equals - 2) : arg.substr(0, 2);
   const auto* option = d.find_nothrow(name, false);
-  if (option == nullptr) return {.global = !is_long};  // an unknown short option is the parser's to refuse
+  if (option == nullptr) return {.global = !is_long};  // the parser refuses an unknown short option
   const bool needs_value = option->semantic()->min_tokens() > 0;
   const bool has_value = is_long ? equals != std::string::npos : arg.size() > 2;
   return {.global = true, .takes_next = needs_value && !has_value};
@@ -183,8 +182,8 @@ Result<> fill(const po::variables_map& given, Options& o) {
   o.no_wait = given.contains("no-wait");
   o.dry_run = given.contains("dry-run");
   o.retry = given.contains("retry");
-  // "-vmodule:destination:level" is how Open vSwitch's tools are told to be quiet; scripts pass it, and it is no wish
-  // for more output.
+  // Scripts use "-vmodule:destination:level" to set the log levels of Open vSwitch's tools, mostly to silence them;
+  // this form is not --verbose.
   o.verbose = given.contains("verbose") && text("verbose").find(':') == std::string::npos;
   o.help = given.contains("help");
   o.version = given.contains("version");
@@ -214,7 +213,7 @@ Result<CommandLine> parse_command_line(const std::vector<std::string>& args, con
   try {
     namespace style = po::command_line_style;
     po::variables_map given;
-    // Of an option that is given twice the last one counts.
+    // The last occurrence of an option counts.
     auto parsed =
         po::command_line_parser(global).options(description).style(style::unix_style & ~style::allow_guessing).run();
     std::set<std::string> seen;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// vsctl's global options, and the way from argv to them and to the commands' own words. Pure functions.
+// vsctl's global options, and the parser of argv that separates them from the commands. Pure functions; errors are
+// messages for the user.
 //
-// A long option, global or a command's, may be shortened to any beginning that only one of them has (getopt_long(3)).
+// A long option, global or a command's, may be shortened to an unambiguous beginning (getopt_long(3)).
 #pragma once
 
 #include <optional>
@@ -40,12 +41,12 @@ struct Options {
 
 struct CommandLine {
   Options options;
-  std::vector<std::string> commands;  // what follows the global options: commands with "--" between them
-  std::vector<std::string> notes;     // options that are understood and have no effect, for --verbose
+  std::vector<std::string> commands;  // words after the global options: commands with "--" between them
+  std::vector<std::string> notes;     // messages about options without effect, for --verbose
 };
 
-// `args` without the program's name. Global options end at the first word that is not an option, or at "--"; options
-// of the first command may stand among them. `rundir` is the value of VSWITCH_RUNDIR, or empty.
+// `args`: without the program's name. Global options end at the first word that is not an option, or at "--"; options
+// of the first command may be mixed with them. `rundir`: the value of VSWITCH_RUNDIR, or empty.
 Result<CommandLine> parse_command_line(const std::vector<std::string>& args, const std::string& rundir);
 
 // The global options' part of the help text.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands for features that Heddle keeps in the database for its clients' sake (connection-tracking zones,
-// auto-attach), and emer-reset.
+// Commands for features that Heddle stores but does not implement (connection-tracking zones, auto-attach), and
+// emer-reset.
 #include <fmt/format.h>
 
 #include <array>
@@ -102,7 +102,7 @@ Result<> prepare_datapath(Session& session, const Command&) {
   return want_columns(session, "CT_Timeout_Policy", {"timeouts"});
 }
 
-// The record that the value at `key` of a map of references names; null when there is none.
+// The record to which a map of references refers at `key`, or null.
 Record* referred(Session& session, const Record& record, std::string_view column, const Atom& key,
                  std::string_view table) {
   const auto map = session.model.get(record, column);
@@ -203,7 +203,7 @@ Result<Outcome> list_dp_cap(Session& session, const Command& command, std::strin
 
 // --- emer-reset ---
 
-// What goes back to its default. (Bridge.other_config is apart: its hwaddr stays.)
+// A column that emer-reset sets to its default. (Bridge.other_config is handled separately: its hwaddr stays.)
 struct Reset {
   const char* table;
   const char* column;

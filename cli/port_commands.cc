@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands that speak of ports, bonds and interfaces.
+// The commands on ports, bonds and interfaces.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ Result<Outcome> list_ifaces(Session& session, const Command& command, std::strin
   return Outcome::done;
 }
 
-// --may-exist accepts a port of the name only if it is on that bridge and holds just these interfaces.
+// --may-exist accepts an existing port only on that bridge and with exactly these interfaces.
 Result<Outcome> accept_port(const Session& session, const Place& place, const std::string& bridge,
                             const std::vector<std::string>& interfaces) {
   const auto name = session.model.name_of(*place.port);
@@ -51,7 +51,7 @@ Result<Outcome> accept_port(const Session& session, const Place& place, const st
               fmt::format("port {} exists already, but with interface(s) {}", name, fmt::join(present, ", ")));
 }
 
-// The columns of the command are the new record's: nothing of them need be read.
+// The command sets columns of a new record only, so no column need be read.
 Result<Outcome> make_port(Session& session, const Command& command, const std::vector<std::string>& interfaces,
                           std::span<const std::string> columns) {
   const auto& name = command.args[1];
@@ -62,7 +62,7 @@ Result<Outcome> make_port(Session& session, const Command& command, const std::v
   }
   if (auto ok = check_name_is_free(session, name, "port"); !ok) return std::unexpected(ok.error());
   for (const auto& interface : interfaces) {
-    if (interface == name) continue;  // it was asked for just now
+    if (interface == name) continue;  // checked above
     if (auto ok = check_name_is_free(session, interface, "interface"); !ok) return std::unexpected(ok.error());
   }
   auto* port = insert_port(session, *bridge, name, interfaces);
@@ -79,7 +79,7 @@ Result<Outcome> add_port(Session& session, const Command& command, std::string&)
   return make_port(session, command, {command.args[1]}, std::span(command.args).subspan(2));
 }
 
-// Words without a "=" name interfaces; from the first one with, they set columns.
+// Words before the first one with a "=" are interfaces, the others set columns.
 Result<Outcome> add_bond(Session& session, const Command& command, std::string&) {
   const auto words = std::span(command.args).subspan(2);
   const auto first_column = std::ranges::find_if(words, [](const auto& w) { return w.find('=') != std::string::npos; });

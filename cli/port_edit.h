@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the commands on bridges and ports share when they add and remove ports. Functions over one Session.
+// Adding and removing ports, shared by the commands on bridges and ports. Functions on one Session.
 #pragma once
 
 #include <span>
@@ -10,15 +10,16 @@
 
 namespace heddle::cli {
 
-// Fails with Errc::exists when a bridge, port or interface of that name is there; `what` is to be made.
+// Fails with Errc::exists when a bridge, port or interface has the name. `what`: the kind of the new object, for the
+// text.
 Result<> check_name_is_free(const Session& session, const std::string& name, std::string_view what);
 
-// A Port with Interfaces of these names, on the bridge; on a fake one, in its VLAN.
+// Adds a Port with Interfaces of these names to the bridge; on a fake bridge, in its VLAN.
 Record* insert_port(Session& session, const BridgeView& bridge, const std::string& name,
                     const std::vector<std::string>& interfaces);
 Record* insert_interface(Session& session, const std::string& name);
 
-// Takes the port off the Bridge record and deletes it with its interfaces.
+// Removes the port from the Bridge record and deletes it with its interfaces.
 void remove_port(Session& session, Record& bridge, Record& port);
 
 // "the local port of bridge br0", "a port of bridge br0"

@@ -10,7 +10,7 @@
 namespace heddle::cli {
 namespace {
 
-// Records that people know by what refers to them.
+// Tables whose records are found by the name of the referring record.
 struct KnownBy {
   std::string_view table;
   std::string_view referrer;
@@ -23,7 +23,7 @@ constexpr std::array<KnownBy, 6> kKnownBy{{{"Controller", "Bridge", "controller"
                                            {"AutoAttach", "Bridge", "auto_attach"},
                                            {"QoS", "Port", "qos"}}};
 
-// Records of tables with this column are called by its value: Flow_Sample_Collector_Set.
+// A column by whose value records are found: of Flow_Sample_Collector_Set.
 constexpr std::string_view kNumberColumn = "id";
 
 const KnownBy* known_by(const Session& session, const TableSchema& table) {
@@ -72,14 +72,14 @@ std::string_view operator_at(std::string_view text) {
   return {};
 }
 
-// Sets of fewer members come first, then the members decide, one after the other.
+// Orders by the number of members, then by the members.
 int compare(const Datum& a, const Datum& b) {
   if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
   if (a == b) return 0;
   return a < b ? -1 : 1;
 }
 
-// How many members of `a` are in `b`; of a map, with the same value.
+// The number of members of `a` that are in `b`, for maps with the same value.
 std::size_t common(const Datum& a, const Datum& b) {
   std::size_t n = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
@@ -108,7 +108,7 @@ bool evaluate(const Datum& have, std::string_view op, const Datum& want) {
   return shared == 0;  // {not-in}
 }
 
-// The column seen as the values at one key: what a condition on COLUMN:KEY compares.
+// The type of a map's value at one key, for conditions on COLUMN:KEY.
 ColumnType value_type(const ColumnType& map, bool many) {
   ColumnType type;
   type.key = *map.value;
@@ -260,7 +260,7 @@ Result<bool> meets(Session& session, const Record& record, std::string_view cond
   if (!key) return wrong(key.error());
   auto want = parse_datum(arg->value, value_type(column.type, set_operator), session.names(), members);
   if (!want) return wrong(want.error());
-  // A key that is not there fails the comparisons, but is an empty set to the set operators (ovs-vsctl(8)).
+  // A missing key fails the comparisons, but is an empty set for the set operators (ovs-vsctl(8)).
   const auto at = have.find(*key);
   if (!at) return set_operator && evaluate(Datum{}, arg->op, *want);
   return evaluate(Datum::set({have.values()[*at]}), arg->op, *want);

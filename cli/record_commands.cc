@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The database commands that look: list, find, get, wait-until, comment.
+// The database commands that read records: list, find, get, wait-until; and comment.
 #include <fmt/format.h>
 
 #include <array>

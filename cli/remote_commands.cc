@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands on what the switch talks to: OpenFlow controllers of a bridge, OVSDB managers, and the TLS files for
-// both.
+// The commands on OpenFlow controllers of a bridge, OVSDB managers, and the TLS files for both.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -32,7 +31,7 @@ Result<> prepare_ssl(Session& session, const Command&) {
   return want_columns(session, "SSL", {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert"});
 }
 
-// --- records of targets, for controllers and managers alike ---
+// --- records with a target: controllers and managers ---
 
 void print_targets(const Session& session, const Record& owner, std::string_view column, std::string_view table,
                    std::string& out) {

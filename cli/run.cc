@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kRetryPause{100};
 
-// --oneline: newlines inside as "\n", backslashes doubled, one line a command.
+// --oneline: one line per command, newlines as "\n", backslashes doubled.
 std::string on_one_line(std::string text) {
   if (text.ends_with('\n')) text.pop_back();
   std::string out;
@@ -43,7 +43,7 @@ class Run {
     if (options.timeout != 0) deadline_ = Clock::now() + std::chrono::seconds(options.timeout);
   }
 
-  // Changes to the database come first, all in one transaction; then the daemon's commands in their order.
+  // First the database commands in one transaction, then the daemon's commands in order.
   int run(const std::vector<Command>& commands) {
     std::vector<Command> database;
     std::vector<Command> daemon;
@@ -70,7 +70,7 @@ class Run {
     out_ << (options_.oneline && kind == Prints::text ? on_one_line(text) : text);
   }
 
-  // With --retry, until somebody listens.
+  // With --retry, tries until a server listens.
   Result<ovsdb::Client> connect() {
     while (true) {
       auto client = ovsdb::Client::connect_to(options_.database(), deadline_, options_.tls);
@@ -98,12 +98,12 @@ class Run {
   int confirm(ovsdb::Client& client, const DatabaseOutcome& outcome) {
     if (options_.verbose) say(fmt::format("waits for configuration {}", *outcome.next_cfg));
     if (auto ok = await_applied(client, *outcome.next_cfg, deadline_); !ok) return failed(ok.error().text);
-    auto faults = find_faults(client, outcome.touched, deadline_);
+    auto faults = find_faults(client, outcome.changed, deadline_);
     if (!faults) return failed(faults.error().text);
     for (const auto& fault : *faults) say(fault);
-    auto idle = find_without_effect(client, outcome.touched, deadline_);
-    if (!idle) return failed(idle.error().text);
-    for (const auto& warning : *idle) say("warning: " + warning);
+    auto no_effect = find_no_effect(client, outcome.changed, deadline_);
+    if (!no_effect) return failed(no_effect.error().text);
+    for (const auto& warning : *no_effect) say("warning: " + warning);
     return faults->empty() || caller_.as_ovs ? kExitOk : kExitFailure;
   }
 
@@ -125,8 +125,8 @@ class Run {
   ovsdb::Deadline deadline_;
 };
 
-// Scripts take the program's version for that of the switch and choose by it what they may ask for: the first line is
-// for them, and says whose command line this is.
+// Scripts take the program's version for the switch's and choose features by it: the first line has the Open vSwitch
+// version whose command line this is.
 constexpr const char* kPeerVersion = "3.1.0";
 constexpr const char* kPeerSchema = "8.3.1";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the commands of one attempt share: the schema, the model of the database, the names given with --id=@NAME, and
-// what they have to say. A new Session is made for every attempt; one thread.
+// The state that the commands of one attempt share: schema, model of the database, names given with --id=@NAME,
+// comments and warnings. A new Session is made for every attempt; catalog and options must outlive it. One thread.
 #pragma once
 
 #include <map>
@@ -16,15 +16,15 @@
 
 namespace heddle::cli {
 
-// The names of records that one command line makes or looks up. A name may be used before the command that gives it.
+// The @NAMEs of one command line. A name may be used before the command that binds it to a record.
 class Symbols {
  public:
-  // The record's UUID; the first mention of a name chooses it.
+  // The UUID of the name, which its first mention chooses.
   Uuid mention(std::string_view name);
-  // Binds the name to a record, new (`existing` empty) or not. Errc::exists: it is bound already; Errc::invalid: it
-  // was used before an existing record could be bound.
+  // Binds the name to a new record, or to the record `existing`. Errc::exists: the name is bound already;
+  // Errc::invalid: a name for an existing record was used before.
   Result<Uuid> bind(std::string_view name, const std::optional<Uuid>& existing);
-  // Fails for a name that was used and never bound.
+  // Fails for a name that was used but not bound.
   [[nodiscard]] Result<> check() const;
 
  private:
@@ -35,10 +35,10 @@ class Symbols {
   std::map<std::string, Entry, std::less<>> entries_;
 };
 
-// The key of a record's `status` under which the daemon names the columns that are set and that it does not act on.
+// The key in a record's `status` under which the daemon lists the set columns on which it does not act.
 inline constexpr std::string_view kNoEffect = "no_effect";
 inline std::string_view status_column(std::string_view table) {
-  return table == "Open_vSwitch" ? "statistics" : "status";  // it has no status of its own
+  return table == "Open_vSwitch" ? "statistics" : "status";  // Open_vSwitch has no column `status`
 }
 
 struct Session {
@@ -57,11 +57,11 @@ struct Session {
   }
 };
 
-// How a command ended, if not with an Error.
+// The outcome of a command that did not fail.
 enum class Outcome {
   done,
-  not_yet,  // what it waits for is not so; run it again after the next change
-  absent,   // br-exists: nothing is printed, nothing is changed, exit code 2
+  not_yet,  // the awaited condition is false; run the command again after the next change
+  absent,   // br-exists: no output, no change, exit code 2
 };
 
 }  // namespace heddle::cli

@@ -11,7 +11,7 @@
 namespace heddle::cli {
 namespace {
 
-// What the tree shows of a record besides its name. Columns that a schema lacks are passed over.
+// The columns in the tree, beside the name. Columns that the schema lacks are skipped.
 struct Shown {
   std::string_view table;
   std::initializer_list<std::string_view> columns;

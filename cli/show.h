@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// "show": the configuration as a tree, with what is wrong where it is wrong.
+// The command "show": the configuration as a tree, with the errors of each record.
 #pragma once
 
 #include <string>

@@ -44,7 +44,7 @@ std::vector<BridgeView> fake_bridges(const Session& session, Record* bridge) {
   return out;
 }
 
-// The bridge that one of a real bridge's ports counts as part of.
+// The bridge, real or fake, to which a real bridge's port belongs.
 BridgeView owner_of(const Session& session, Record* bridge, Record* port) {
   if (is_fake_bridge(session, *port)) return fake_view(session, bridge, port);
   if (const auto vlan = vlan_of(session, *port)) {

@@ -71,7 +71,7 @@ Result<> check_range(T value, T low, T high) {
   return fail(Errc::invalid, fmt::format("{} is out of range; allowed is {} to {}", value, low, high));
 }
 
-// Characters, not bytes (RFC 7047 section 3.2): every byte but UTF-8's continuation bytes starts one.
+// Counts characters, not bytes (RFC 7047 section 3.2): every byte except UTF-8 continuation bytes starts a character.
 std::size_t length_of(const std::string& s) {
   return static_cast<std::size_t>(std::count_if(s.begin(), s.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
@@ -97,7 +97,7 @@ Result<> check_atom(const Atom& atom, const BaseType& type) {
   return {};
 }
 
-// A word that means itself, and cannot be mistaken for a number, a truth value or punctuation.
+// A word that needs no quotes: it cannot be taken for a number, a truth value, a UUID or punctuation.
 bool is_plain_word(const std::string& s) {
   if (s.empty() || s == "true" || s == "false" || Uuid::parse(s)) return false;
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
@@ -110,7 +110,7 @@ std::string bare_atom(const Atom& atom) {
   return format_atom(atom);
 }
 
-// Set and map texts: an optional bracket around members that commas or spaces part.
+// Parses a set or map: members separated by commas or spaces, optionally in brackets.
 class MemberParser {
  public:
   MemberParser(std::string_view text, const ColumnType& type, const NameResolver& names)
@@ -151,7 +151,7 @@ class MemberParser {
     return {};
   }
 
-  // FIRST-LAST stands for every integer from the one to the other (ovs-vsctl(8)).
+  // FIRST-LAST: all integers of the range (ovs-vsctl(8)).
   Result<> add_range(std::string_view word, std::size_t dash) {
     const auto first = parse_atom(word.substr(0, dash), type_.key, names_);
     if (!first) return std::unexpected(first.error());
@@ -160,13 +160,14 @@ class MemberParser {
     const auto low = std::get<std::int64_t>(*first);
     const auto high = std::get<std::int64_t>(*last);
     constexpr std::uint64_t kMost = 4096;
-    if (low > high || static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) >= kMost) {
+    const auto steps = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+    if (low > high || steps >= kMost) {
       return fail(
           Errc::invalid,
           fmt::format("\"{}\" is no range; it goes from a smaller integer to a greater one, {} at most", word, kMost));
     }
-    for (auto v = low; v <= high; ++v) {
-      if (auto ok = add_key(v); !ok) return ok;
+    for (std::uint64_t i = 0; i <= steps; ++i) {  // counts, since `high` may be the largest integer
+      if (auto ok = add_key(low + static_cast<std::int64_t>(i)); !ok) return ok;
     }
     return {};
   }
@@ -185,7 +186,7 @@ class MemberParser {
     if (!text_.starts_with('='))
       return fail(Errc::invalid, fmt::format("a map takes key=value, and \"{}\" has no value", word));
     text_.remove_prefix(1);
-    const auto value_stop = stop_.substr(1);  // a value may hold '='
+    const auto value_stop = stop_.substr(1);  // a value may have a '='
     auto value = parse_atom(cut_word(text_, value_stop), *type_.value, names_);
     if (!value) return std::unexpected(value.error());
     values_.push_back(std::move(*value));
@@ -266,7 +267,7 @@ Result<> check_count(std::size_t count, const ColumnType& type) {
 }
 
 Result<Datum> parse_datum(std::string_view text, const ColumnType& type, const NameResolver& names, Members members) {
-  // A single string needs no quotes whatever it holds: nothing can follow it.
+  // A single string needs no quotes, since nothing can follow it.
   const bool single = !type.is_map() && type.max == 1;
   if (single && type.key.type == AtomType::string && !text.starts_with('[') && (type.min == 1 || !text.empty())) {
     auto atom = parse_atom(text, type.key, names);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Column values between the command line, the eye and the wire: parsed and checked against the column's type (RFC 7047
-// sections 3.2 and 5.1), printed as Open vSwitch's users know them, and turned to and from JSON. Pure functions.
+// Column values on the command line, in the output and in JSON: parsed and checked against the column's type (RFC 7047
+// sections 3.2 and 5.1), printed in Open vSwitch's format, and converted to and from JSON. Pure functions.
 //
-// An Error's text says what is wrong with the value; whoever knows the table and column puts their names before it.
+// An Error's text describes the value; callers add table and column.
 #pragma once
 
 #include <functional>
@@ -27,34 +27,34 @@ using ovsdb::default_datum;
 using ovsdb::Json;
 using ovsdb::Uuid;
 
-// Turns "@name" into the UUID it stands for; consulted for UUID columns only.
+// Returns the UUID of "@name"; called for UUID columns only.
 using NameResolver = std::function<Result<Uuid>(std::string_view name)>;
 
 Result<Atom> parse_atom(std::string_view text, const BaseType& type, const NameResolver& names);
 enum class Members {
-  all,   // the whole value: as many members as the column takes
+  all,   // the whole value: its number of members is checked
   some,  // members to add, to remove or to compare with: any number
 };
 Result<Datum> parse_datum(std::string_view text, const ColumnType& type, const NameResolver& names,
                           Members members = Members::all);
 Result<> check_count(std::size_t count, const ColumnType& type);
 
-// The word at the start of `text`, up to one of `stop` outside of quotes; it is cut off `text`.
+// Removes and returns the word at the start of `text`, up to a character of `stop` outside quotes.
 std::string_view cut_word(std::string_view& text, std::string_view stop);
-// A word that may be a JSON string: "..." is unquoted, anything else stands for itself.
+// Decodes a word that may be a JSON string ("..."); other words are returned unchanged.
 Result<std::string> unquote(std::string_view word);
 
-// Strings are quoted where they are not plain words; [] and {} are empty.
+// Strings are quoted unless they are plain words; empty values are [] and {}.
 std::string format_atom(const Atom& atom);
 std::string format_datum(const Datum& datum, const ColumnType& type);
 // Without quotes, brackets and commas.
 std::string format_bare(const Datum& datum);
 
-// `datum` with one member more, or less. For a map, `value` is set and replaces the present one of that key.
+// `datum` with one member more, or one less. For a map, `value` is set and replaces the present value of the key.
 Datum with(const Datum& datum, const Atom& key, const std::optional<Atom>& value = std::nullopt);
 Datum without(const Datum& datum, std::size_t index);
 
-// How a UUID is written: ["uuid", x], or ["named-uuid", y] for a row of this very transaction.
+// Writes a UUID: ["uuid", x], or ["named-uuid", y] for a row that the same transaction inserts.
 using UuidWriter = std::function<Json(const Uuid&)>;
 Json plain_uuid(const Uuid& uuid);
 Json to_json(const Datum& datum, const ColumnType& type, const UuidWriter& uuid = plain_uuid);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON half of value.h.
+// The JSON functions of value.h.
 #include <type_traits>
 #include <utility>
 

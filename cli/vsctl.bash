@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bash completion for vsctl: commands, options, and the names that the running switch has.
+# bash completion for vsctl: commands, options, and names of the running switch.
 
 _vsctl_commands='init show emer-reset add-br del-br list-br br-exists br-to-vlan br-to-parent br-set-external-id
   br-get-external-id list-ports list-ifaces add-port del-port port-to-br iface-to-br add-bond add-bond-iface
@@ -20,7 +20,7 @@ _vsctl_ask() {
   vsctl --timeout=1 "${_vsctl_where[@]}" "$@" 2>/dev/null
 }
 
-# What people call the records of a table: the first of these columns that it has, else its UUIDs.
+# The names of a table's records: the first of these columns that the table has, else the UUIDs.
 _vsctl_records() {
   local column
   case $1 in
@@ -35,10 +35,10 @@ _vsctl_records() {
 
 _vsctl_names() { _vsctl_ask --no-headings --data=bare --columns=name list "$1" | grep .; }
 
-# A table without records has columns all the same: the heading of an empty table shows them.
+# The columns of a table: the heading shows them even when the table has no records.
 _vsctl_columns() { _vsctl_ask --format=csv find "$1" | head -n 1 | tr , '\n'; }
 
-# The words that may stand at argument number $2 (from 0) of command $1; ${args[@]} are those before it.
+# The possible words for argument number $2 (from 0) of command $1; ${args[@]} are the arguments before it.
 _vsctl_argument() {
   case $1:$2 in
     del-br:0 | br-*:0 | list-ports:0 | list-ifaces:0 | add-port:0 | add-bond:0 | fdb-*:0) _vsctl_ask list-br ;;
@@ -66,7 +66,7 @@ _vsctl() {
   local -a args=() _vsctl_where=()
   COMPREPLY=()
 
-  # The command that the cursor is in: what follows the last "--", without options. (bash parts words at "=".)
+  # The command at the cursor: the words after the last "--", without options. (bash splits words at "=".)
   for ((i = 1; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     case $word in
@@ -74,7 +74,7 @@ _vsctl() {
       --db=* | --rundir=* | --private-key=* | --certificate=* | --ca-cert=*) _vsctl_where+=("$word") ;;
       --db | --rundir | --private-key | --certificate | --ca-cert)
         if [[ ${COMP_WORDS[i + 1]} == = ]]; then
-          # What follows, with the colons that bash parts words at as well.
+          # The rest of the word, with the colons at which bash also splits.
           word+==${COMP_WORDS[i + 2]}
           ((i += 2))
           while [[ ${COMP_WORDS[i + 1]} == : ]]; do word+=:${COMP_WORDS[i + 2]}; ((i += 2)); done

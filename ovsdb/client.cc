@@ -35,6 +35,13 @@ Result<> limit_connect_time(int fd, Deadline deadline) {
   return {};
 }
 
+// A request or notification has a string "method"; a reply has none.
+bool is_json_rpc(const Json& message) {
+  if (!message.is_object()) return false;
+  const auto method = message.find("method");
+  return method == message.end() || method->is_string();
+}
+
 // Waits for a connect(2) in progress; returns 0 or its errno.
 int finish_connect(int fd, Deadline deadline) {
   pollfd p{.fd = fd, .events = POLLOUT, .revents = 0};
@@ -94,7 +101,10 @@ Result<Client> Client::connect_tcp(const std::string& host, const std::string& p
   int error = EADDRNOTAVAIL;
   for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
     Fd fd(::socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol));
-    if (!fd) return fail_errno(errno, "cannot create a TCP socket");
+    if (!fd) {  // the kernel may lack the address family
+      error = errno;
+      continue;
+    }
     error = ::connect(fd.get(), a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = finish_connect(fd.get(), deadline);
     if (error == 0) return Client(std::move(fd), name);
@@ -218,7 +228,10 @@ Result<Json> Client::receive(Deadline deadline) {
   while (true) {
     auto message = framer_.next();
     if (!message) return fail(Errc::system, name_ + ": " + message.error().text);
-    if (*message) return std::move(**message);
+    if (*message) {
+      if (is_json_rpc(**message)) return std::move(**message);
+      return fail(Errc::system, name_ + ": not a JSON-RPC message: " + dump_brief(**message));
+    }
     const auto received = receive_some(buffer, deadline);
     if (!received) return std::unexpected(received.error());
     if (*received == 0) return fail(Errc::system, name_ + ": connection closed by the server");

@@ -85,7 +85,8 @@ class TlsImpl final : public Tls {
   }
 
   Result<> check() override {
-    const std::array stamps{stamp_of(files_.private_key), stamp_of(files_.certificate), stamp_of(files_.ca_cert)};
+    const std::array stamps{stamp_of(files_.private_key), stamp_of(files_.certificate), stamp_of(files_.ca_cert),
+                            stamp_of(files_.peer_ca_cert)};
     if (!tried_ || stamps != stamps_) {
       tried_ = true;
       stamps_ = stamps;
@@ -107,7 +108,7 @@ class TlsImpl final : public Tls {
 
  private:
   TlsFiles files_;
-  std::array<Stamp, 3> stamps_{};
+  std::array<Stamp, 4> stamps_{};
   Context context_;  // null: no usable keys
   Error error_;
   bool tried_ = false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-// Every frame of the device goes to the AF_XDP socket of its queue.
-// The helpers need the types first.
+// Redirects every frame of the device to the AF_XDP socket of its queue.
+//
+// bpf_helpers.h needs the types of linux/bpf.h, so the order of the includes is fixed.
 // clang-format off
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

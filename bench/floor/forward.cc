@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::uint32_t kHeader = 50;  // Ethernet, IPv4, UDP and VXLAN
 
-// Addresses to 02:00:00:00:00:02, 192.0.2.1 > 192.0.2.2, UDP 4789, VNI 10. Lengths and the IP checksum stay zero: the
-// far end of the benchmark looks for the inner frame only.
+// To 02:00:00:00:00:02, 192.0.2.1 > 192.0.2.2, UDP 4789, VNI 10. Lengths and the IP checksum stay zero: the far end of
+// the benchmark checks the inner frame only.
 constexpr std::array<std::uint8_t, kHeader> kOuter = {
     2, 0,   0, 0, 0, 2,   2, 0, 0, 0,    0, 1,    8,    0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0,
     0, 192, 0, 2, 1, 192, 0, 2, 2, 0xc0, 0, 0x12, 0xb5, 0, 0,    0, 0, 8, 0, 0, 0, 0, 0,  10, 0};
@@ -50,7 +50,7 @@ Result<> Forwarder::register_epoll() {
 }
 
 void Forwarder::rewrite(std::size_t from, xdp_desc& frame) const {
-  if (from == 0) {  // the kernel leaves XDP_PACKET_HEADROOM (256 bytes) before what it receives
+  if (from == 0) {  // the kernel leaves XDP_PACKET_HEADROOM (256 bytes) before a received frame
     frame.addr -= kHeader;
     frame.len += kHeader;
     std::memcpy(umem_.at(frame.addr), kOuter.data(), kHeader);
@@ -80,14 +80,14 @@ std::uint32_t Forwarder::move_batch(std::size_t from) {
   return count;
 }
 
-// In copy mode the system call is what sends, 32 frames at most (Documentation/networking/af_xdp.rst).
+// In copy mode the system call sends the frames, 32 at most (Documentation/networking/af_xdp.rst).
 void Forwarder::kick(Xsk& port) {
   const bool waiting = port.tx.room(port.tx.size) != port.tx.size;
   if (waiting && (options_.always_kick || port.tx.needs_wakeup()))
     (void)::sendto(port.fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0);
 }
 
-// Frames that have left through the other port are filled in again where they came from.
+// Returns frames that were sent by the other port to the fill ring of their port.
 void Forwarder::recycle(std::size_t from) {
   Xsk& in = *ports_[from];
   Xsk& out = *ports_[1 - from];
@@ -100,7 +100,8 @@ void Forwarder::recycle(std::size_t from) {
   out.unsent -= count;
 }
 
-// Frames that a receiver still holds come back without waking us: look again soon, or the fill rings could run dry.
+// The completion of a frame that a receiver held does not end poll(): a time-out keeps the fill rings from running
+// empty.
 void Forwarder::sleep() {
   const int patience = ports_[0]->unsent + ports_[1]->unsent != 0 ? 1 : -1;
   if (options_.epoll) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forwarder: what comes in at one port goes out at the other, frame memory and all. No parsing, no lookups.
+// The forwarder: sends every frame of one port out of the other by passing its memory on. No parsing, no lookups. Owns
+// sockets and memory; one thread. Only make() fails.
 #pragma once
 
 #include <array>
@@ -13,9 +14,9 @@ namespace heddle::bench {
 struct ForwardOptions {
   std::uint32_t batch = 32;
   bool wrap = false;               // port 0 to 1: prepend 50 constant bytes; port 1 to 0: strip 50
-  bool kick_per_batch = false;     // a transmit call after every batch, instead of one a port and round
-  std::uint32_t fill = 1024;       // frames that wait in each fill ring; a small set stays in the caches
-  bool always_kick = false;        // the ring's wakeup flag means nothing
+  bool kick_per_batch = false;     // a transmit call after every batch, instead of one per port and round
+  std::uint32_t fill = 1024;       // frames in each fill ring; a small set stays in the caches
+  bool always_kick = false;        // ignore the ring's wakeup flag
   bool spin = false;               // never sleep
   bool epoll = false;              // sleep in epoll_wait(2), not poll(2)
   std::uint32_t idle_rounds = 64;  // empty rounds before sleeping
@@ -25,7 +26,7 @@ class Forwarder {
  public:
   static Result<std::unique_ptr<Forwarder>> make(const std::array<NetDevice, 2>& devices, bool huge_pages,
                                                  const XskOptions& sockets, const ForwardOptions& options);
-  // Until `stop` becomes true (looked at between batches and whenever poll() ends, which a signal makes it do).
+  // Runs until `stop` becomes true (checked between batches and after poll(), which a signal ends).
   void run(const volatile bool& stop);
 
  private:

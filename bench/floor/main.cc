@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// heddle-floor: a bare AF_XDP forwarder between two devices; what any AF_XDP switch could reach at most. The options
-// are there to find out what makes AF_XDP fast on a machine. Prints "ready" when it forwards; ends on SIGTERM.
+// heddle-floor: a bare AF_XDP forwarder between two devices, an upper bound for AF_XDP switches. The options help to
+// find the fastest use of AF_XDP on a machine. Prints "ready" when it forwards; ends on SIGTERM.
 #include <boost/program_options.hpp>
 #include <csignal>
 #include <iostream>

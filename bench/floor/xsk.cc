@@ -83,7 +83,7 @@ Result<> Xsk::set_up(const NetDevice& device, const Umem& umem, const Xsk* first
     address.sxdp_flags = XDP_SHARED_UMEM;
     address.sxdp_shared_umem_fd = static_cast<__u32>(first->fd());
   }
-  // The kernel frees a queue some time after its last socket was closed.
+  // The kernel frees a queue some time after the last socket was closed.
   const auto give_up = Clock::now() + std::chrono::seconds(3);
   while (::bind(fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno != EBUSY || Clock::now() > give_up)
@@ -137,7 +137,7 @@ Result<> Xsk::attach(const NetDevice& device, const XskOptions& o) {
   const int socket = fd();
   if (::bpf_map_update_elem(bpf_map__fd(bpf_->maps.sockets), &queue, &socket, BPF_ANY) != 0)
     return fail_errno(errno, "socket map");
-  // A link, not bpf_xdp_attach(): it goes away with the process, however that ends.
+  // A link instead of bpf_xdp_attach(): the kernel removes a link with the process.
   LIBBPF_OPTS(bpf_link_create_opts, options, .flags = o.skb_mode ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
   link_.reset(bpf_link_create(bpf_program__fd(bpf_->progs.take),
                               static_cast<int>(::if_nametoindex(device.name.c_str())), BPF_XDP, &options));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A raw AF_XDP socket (Documentation/networking/af_xdp.rst in the kernel tree) on queue 0 of a device, and the packet
-// memory that several share. No library in between: this is the floor that the switch is measured against. Everything
-// here belongs to one thread. The kernel detaches the program and closes the rings when the object goes.
+// memory that several sockets share. It uses no library, as the baseline for the switch. One thread uses all objects.
+// With the object the kernel detaches the program and closes the rings.
 #pragma once
 
 #include <linux/if_xdp.h>
@@ -21,7 +21,7 @@ namespace heddle::bench {
 
 inline constexpr std::uint32_t kFrameSize = 4096;
 
-// One of the four rings, seen from user space. Positions are cached, so that the shared cache lines are touched once a
+// The user side of one of the four rings. Positions are cached, so that the shared cache lines are accessed once per
 // batch.
 template <typename T>
 struct Ring {
@@ -30,19 +30,19 @@ struct Ring {
   std::uint32_t* flags = nullptr;
   T* entries = nullptr;
   std::uint32_t size = 0;
-  std::uint32_t next = 0;   // our side's position
+  std::uint32_t next = 0;   // the user side's position
   std::uint32_t other = 0;  // the kernel's, as last read
 
   T& at(std::uint32_t position) { return entries[position & (size - 1)]; }
 
-  // Consumer: entries waiting, at most `most`.
+  // Consumer: number of waiting entries, at most `most`.
   std::uint32_t waiting(std::uint32_t most) {
     if (other - next < most) other = __atomic_load_n(producer, __ATOMIC_ACQUIRE);
     return std::min(other - next, most);
   }
   void consumed(std::uint32_t count) { __atomic_store_n(consumer, next += count, __ATOMIC_RELEASE); }
 
-  // Producer: free places, at most `most`.
+  // Producer: number of free entries, at most `most`.
   std::uint32_t room(std::uint32_t most) {
     if (size - (next - other) < most) other = __atomic_load_n(consumer, __ATOMIC_ACQUIRE);
     return std::min(size - (next - other), most);
@@ -75,12 +75,12 @@ struct XskOptions {
   bool skb_mode = false;
   int busy_poll_us = 0;  // 0: no busy polling
   int busy_poll_budget = 64;
-  int tx_budget = 0;  // frames the kernel may send a call; 0: its default, 32 (settable since Linux 6.17)
+  int tx_budget = 0;  // frames that the kernel sends per call; 0: its default, 32 (settable since Linux 6.17)
 };
 
 class Xsk {
  public:
-  // `first` is the socket that registered the memory, or null when this is the one.
+  // `first`: the socket that registered the memory; null for that socket itself.
   static Result<std::unique_ptr<Xsk>> open(const NetDevice& device, const Umem& umem, const Xsk* first,
                                            const XskOptions& options);
   Xsk() = default;
@@ -93,7 +93,7 @@ class Xsk {
   Ring<std::uint64_t> completion;
   Ring<xdp_desc> rx;
   Ring<xdp_desc> tx;
-  std::uint32_t unsent = 0;  // handed to tx and not completed
+  std::uint32_t unsent = 0;  // in the tx ring and not completed
 
  private:
   Result<> set_up(const NetDevice& device, const Umem& umem, const Xsk* first, const XskOptions& o);

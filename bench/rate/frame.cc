@@ -23,7 +23,7 @@ void put16(Bytes& b, std::size_t at, std::uint16_t value) {
   std::memcpy(&b[at], &v, 2);
 }
 
-// One's-complement sum of 16-bit words as they lie in memory (RFC 1071 section 2).
+// One's-complement sum of 16-bit words in memory order (RFC 1071 section 2).
 std::uint32_t sum(const Bytes& b, std::size_t from, std::size_t to) {
   std::uint32_t total = 0;
   for (std::size_t i = from; i < to; i += 2) {
@@ -45,7 +45,7 @@ void put_eth(Bytes& b, std::size_t at, const MacAddr& to, const MacAddr& from, s
   put16(b, at + 12, type);
 }
 
-// IPv4 (RFC 791) and UDP (RFC 768) headers for what follows up to the end of the frame; checksums are left zero.
+// IPv4 (RFC 791) and UDP (RFC 768) headers for the payload up to the end of the frame; checksums are zero.
 void put_ip_udp(Bytes& b, std::size_t at, const IpAddr& from, const IpAddr& to, std::uint16_t port) {
   const auto length = static_cast<std::uint16_t>(b.size() - at);
   b[at] = 0x45;

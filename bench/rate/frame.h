@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The frames that heddle-rate sends: a template that the BPF program varies, and the small ones that teach a switch
-// where the MACs are. Pure functions.
+// The frames of heddle-rate: a template that the BPF program varies, and the announcements by which a switch learns the
+// MACs. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -28,19 +28,19 @@ Result<Tunnel> parse_tunnel(const std::string& text);
 
 struct Template {
   Bytes bytes;
-  std::uint32_t ip_sum = 0;  // one's-complement sums without the parts that vary, in memory order
+  std::uint32_t ip_sum = 0;  // one's-complement sums without the varying fields, in memory order
   std::uint32_t udp_sum = 0;
 };
 
-// The MACs that frame `number` is sent from and to.
+// The source and destination MACs of frame `number`.
 MacAddr source_mac(std::uint32_t number);
 MacAddr sink_mac(std::uint32_t number);
 
-// A UDP frame of `size` bytes, without the outer header that `tunnel` adds. `kind` is RATE_KIND_*. Only source
+// A UDP frame of `size` bytes, not counting the outer header that `tunnel` adds. `kind` is RATE_KIND_*. Source
 // addresses, ports, checksums and the sequence number are missing; a probe is complete.
 Template make_frame(std::size_t size, std::uint32_t kind, const std::optional<Tunnel>& tunnel);
 
-// A broadcast that shows a switch where `mac` is.
+// A broadcast by which a switch learns `mac`.
 Bytes make_announcement(const MacAddr& mac, const std::optional<Tunnel>& tunnel);
 
 }  // namespace heddle::bench

@@ -44,7 +44,8 @@ Result<Skeleton> load(const LoopOptions& o, const Template& frame) {
   return s;
 }
 
-// The sink program on a device, for the life of the object: a link, so that it goes however the process ends.
+// The sink program on a device for the life of the object; attached by a link, which the kernel removes with the
+// process.
 class Sink {
  public:
   Result<> attach(const NetDevice& device, const rate& s, bool tc) {
@@ -63,7 +64,7 @@ class Sink {
   Fd link_;
 };
 
-// Runs the generator until told to stop: a signal ends the kernel's test run early.
+// Runs the generator until stopped by a signal, which ends the kernel's test run early.
 class Generator {
  public:
   Generator(const LoopOptions& options, int program, const Bytes& frame)
@@ -111,12 +112,12 @@ class Generator {
   Result<> result_;
   std::atomic<bool> stop_ = false;
   std::atomic<bool> done_ = false;
-  std::thread thread_;  // last: it uses the others
+  std::thread thread_;  // last, because it uses the other members
 };
 
 void sleep_seconds(double s) { std::this_thread::sleep_for(std::chrono::duration<double>(s)); }
 
-// SIGINT and SIGTERM, waited for. Made before any thread, so that none of them takes the signal.
+// Waits for SIGINT and SIGTERM. Created before other threads, so that they inherit the blocked signals.
 class Ending {
  public:
   Ending() {
@@ -125,7 +126,7 @@ class Ending {
     ::sigaddset(&signals_, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   }
-  // For so long, or until one comes; once it has come, not at all.
+  // Waits for a signal, but not longer than the given time; returns at once after the first signal.
   void wait(double seconds) {
     if (came_) return;
     const auto whole = static_cast<time_t>(seconds);
@@ -138,7 +139,7 @@ class Ending {
   bool came_ = false;
 };
 
-// Until nothing has arrived for a while: frames still in queues count as delivered.
+// Waits until no frame arrives any more, so that frames in queues count as delivered.
 void drain(const rate& s) {
   auto last = read_counter(s.bss->rx.received);
   for (int quiet = 0; quiet < 10;) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// heddle-rate: how many frames a second a switch moves from one guest to another without losing any. Prints JSON.
+// heddle-rate: measures the frames per second that a switch forwards between two guests without loss. Prints JSON.
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <nlohmann/json.hpp>

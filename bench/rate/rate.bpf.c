@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 // Closed-loop packet generator and its sink. `generate` runs as a live-frames test run (Documentation/bpf/bpf_prog_run
-// in the kernel tree): XDP_TX sends the frame out of the device, XDP_DROP takes it back. It sends only while fewer than
-// `window` frames are under way, so nothing is lost to overload and the rate is what the switch can really do. `sink`
-// sits on the far guest's device.
-// The helpers need the types first.
+// in the kernel tree): XDP_TX sends the frame out of the device, XDP_DROP discards it. The generator sends only while
+// fewer than `window` frames are in flight, so no frame is lost to overload and the rate is the switch's. `sink` runs
+// on the far guest's device.
+//
+// bpf_helpers.h needs the types of linux/bpf.h, so the order of the includes is fixed.
 // clang-format off
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -20,9 +21,9 @@ const volatile __u32 window = 512;
 const volatile __u32 flows = 1;
 const volatile __u32 macs = 1;
 const volatile __u32 one_sink = 0;   // only source MACs vary
-const volatile __u32 tx_offset = 0;  // of the inner frame, when it leaves
-const volatile __u32 rx_offset = 0;  // and when it arrives
-const volatile __u32 ip_sum = 0;     // one's-complement sums of the template without what varies
+const volatile __u32 tx_offset = 0;  // of the inner frame at the generator
+const volatile __u32 rx_offset = 0;  // of the inner frame at the sink
+const volatile __u32 ip_sum = 0;     // one's-complement sums of the template without the varying fields
 const volatile __u32 udp_sum = 0;
 const volatile __u64 patience = 20000000;  // ns without an arrival after which frames count as lost
 
@@ -92,7 +93,7 @@ int generate(struct xdp_md* ctx) {
     set_mac(f->eth.h_source, number);
     if (!one_sink) set_mac(f->eth.h_dest, number);
   }
-  if (tx_offset) {  // RFC 7348 section 5: the outer source port tells inner flows apart
+  if (tx_offset) {  // RFC 7348 section 5: the outer source port differs for inner flows
     struct udphdr* outer = (void*)(long)ctx->data + sizeof(struct ethhdr) + sizeof(struct iphdr);
     if ((void*)(outer + 1) > (void*)(long)ctx->data_end) return XDP_ABORTED;
     outer->source = bpf_htons(49152 + flow % 16384);
@@ -101,7 +102,7 @@ int generate(struct xdp_md* ctx) {
   return XDP_TX;
 }
 
-// Counts a frame of ours; false for any other.
+// Counts a generated frame; false for any other.
 static __always_inline int count(void* data, void* end) {
   struct frame* f = data + rx_offset;
   if ((void*)(f + 1) > end || f->mark.magic != RATE_MAGIC) return 0;
@@ -119,7 +120,7 @@ static __always_inline int count(void* data, void* end) {
 SEC("xdp")
 int sink(struct xdp_md* ctx) { return count((void*)(long)ctx->data, (void*)(long)ctx->data_end) ? XDP_DROP : XDP_PASS; }
 
-// The same for a guest without XDP, which takes its frames as skbs.
+// The same for a guest without XDP, whose frames are skbs.
 SEC("tc")
 int sink_tc(struct __sk_buff* ctx) {
   return count((void*)(long)ctx->data, (void*)(long)ctx->data_end) ? TC_ACT_SHOT : TC_ACT_UNSPEC;

@@ -32,7 +32,7 @@ Result<> open_raw(const NetDevice& device, Fd& out) {
   });
 }
 
-// A frame that finds no room is sent again by the next round, so what send() says does not matter.
+// The next round repeats a frame that found no room, so the result of send() is ignored.
 void send_frame(const Fd& socket, const Bytes& bytes) {
   (void)::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
 }
@@ -48,7 +48,7 @@ Result<> teach(const NetDevice& from, const std::optional<Tunnel>& from_tunnel, 
   if (auto r = open_raw(to, sink); !r) return r;
   const auto probe = make_frame(64, RATE_KIND_PROBE, from_tunnel).bytes;
   const auto give_up = Clock::now() + std::chrono::seconds(10);
-  // Three rounds at least: a switch may learn a MAC a little after the first frame from it.
+  // At least three rounds: a switch may learn a MAC some time after its first frame.
   for (int round = 0; Clock::now() < give_up; ++round) {
     for (std::uint32_t m = 0; m < macs; ++m) {
       send_frame(sink, make_announcement(sink_mac(m), to_tunnel));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shows the switch where the MACs are before anything is measured, and proves that frames arrive.
+// Lets the switch learn the MACs before a measurement, and checks that frames arrive.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 
 namespace heddle::bench {
 
-// Announces `macs` MACs from the sink's and the source's device and probes the way from source to sink until
-// `probes()` (what the sink has counted) grows. Fails after ten seconds, naming the devices. Any thread.
+// Announces `macs` MACs from the sink's and the source's device and sends probes from source to sink until `probes()`
+// (the sink's counter) grows. Fails after ten seconds with the devices' names. Any thread.
 Result<> teach(const NetDevice& from, const std::optional<Tunnel>& from_tunnel, const NetDevice& to,
                const std::optional<Tunnel>& to_tunnel, std::uint32_t macs,
                const std::function<std::uint64_t()>& probes);

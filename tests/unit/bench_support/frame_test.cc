@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The generator's frames must be good ones: a switch that completes or verifies checksums would otherwise do other work
-// on them than on real traffic.
+// The generator's frames must be valid: on other frames a switch that completes or verifies checksums would do other
+// work than on real traffic.
 #include "bench/rate/frame.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 std::uint16_t get16(const Bytes& b, std::size_t at) { return static_cast<std::uint16_t>(b[at] << 8 | b[at + 1]); }
 
-// RFC 1071 on big-endian words; 0xffff for data that holds its own checksum.
+// RFC 1071 on big-endian words; 0xffff for data with a right checksum.
 std::uint16_t sum(const Bytes& b, std::size_t from, std::size_t to, std::uint32_t start = 0) {
   std::uint32_t total = start;
   for (std::size_t i = from; i < to; i += 2) total += b[i] << 8 | (i + 1 < to ? b[i + 1] : 0);
@@ -43,10 +43,10 @@ TEST(RateFrame, ProbesAreCompleteUdpOfAnySize) {
   }
 }
 
-TEST(RateFrame, TemplateSumsGiveGoodChecksumsOnceTheVaryingPartsAreAdded) {
+TEST(RateFrame, TemplateSumsPlusVaryingFieldsGiveRightChecksums) {
   auto frame = make_frame(64, RATE_KIND_DATA, {});
   auto& b = frame.bytes;
-  // As the BPF program does it: words as they lie in memory.
+  // Like the BPF program: words in memory order.
   const std::uint32_t source = 0x04030201;
   const std::uint16_t port = 0x1234;
   const std::uint32_t sequence = 0xfedcba98;
@@ -66,7 +66,7 @@ TEST(RateFrame, TemplateSumsGiveGoodChecksumsOnceTheVaryingPartsAreAdded) {
   expect_good_udp(b, 0);
 }
 
-TEST(RateFrame, TunnelPutsAGoodOuterHeaderBefore) {
+TEST(RateFrame, TunnelAddsAValidOuterHeader) {
   const auto tunnel = parse_tunnel(kTunnelText);
   ASSERT_TRUE(tunnel) << tunnel.error().text;
   const auto plain = make_frame(64, RATE_KIND_PROBE, {}).bytes;
@@ -89,7 +89,7 @@ TEST(RateFrame, AnnouncementsComeFromTheMac) {
   EXPECT_EQ(b[RATE_TUNNEL_BYTES], 0xff);
 }
 
-TEST(RateFrame, BadTunnelsAndDevicesAreRefused) {
+TEST(RateFrame, RefusesMalformedTunnelsAndDevices) {
   for (const char* text :
        {"", "1", "x,02:00:00:00:00:01,02:00:00:00:00:02,192.0.2.1,192.0.2.2",
         "16777216,02:00:00:00:00:01,02:00:00:00:00:02,192.0.2.1,192.0.2.2",

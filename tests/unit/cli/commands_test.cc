@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ovs-vsctl's commands beyond bridges, ports and records, against the real database engine.
+// ovs-vsctl's commands beyond bridges, ports and records, with the real database engine.
 #include "tests/unit/cli/fake_switch.h"
 
 namespace heddle::cli {
@@ -7,7 +7,7 @@ namespace {
 
 using VsctlMore = FakeSwitch;
 
-TEST_F(VsctlMore, FakeBridgesAreVlansOfTheirParent) {
+TEST_F(VsctlMore, AFakeBridgeIsAVlanOfItsParent) {
   ok("add-br br0 -- add-br fk br0 10 -- add-port fk a -- add-port br0 b tag=10 -- add-port br0 c");
   EXPECT_EQ(ok("list-br -- --real list-br -- --fake list-br"), "br0\nfk\nbr0\nfk\n");
   EXPECT_EQ(ok("br-to-vlan fk -- br-to-parent fk -- br-to-vlan br0"), "10\nbr0\n0\n");
@@ -32,7 +32,7 @@ TEST_F(VsctlMore, FakeBridgesAreVlansOfTheirParent) {
   EXPECT_EQ(ok("list-br") + ok("list Port") + ok("list Interface"), "");
 }
 
-TEST_F(VsctlMore, BondsHoldSeveralInterfaces) {
+TEST_F(VsctlMore, ABondHasSeveralInterfaces) {
   ok("add-br br0 -- add-bond br0 b0 e1 e2 tag=5");
   EXPECT_EQ(ok("list-ports br0 -- list-ifaces br0 -- get Port b0 tag"), "b0\ne1\ne2\n5\n");
   ok("--may-exist add-bond br0 b0 e2 e1");
@@ -52,7 +52,7 @@ TEST_F(VsctlMore, BondsHoldSeveralInterfaces) {
   EXPECT_EQ(ok("list-ports br0 -- list-ifaces br0"), "b0\ne1\n");
 }
 
-TEST_F(VsctlMore, RemotesAreSetAsAWhole) {
+TEST_F(VsctlMore, SettingTargetsReplacesAll) {
   ok("add-br br0 -- set-controller br0 tcp:1.2.3.4 ssl:[::1]:6653 -- set-fail-mode br0 secure");
   EXPECT_EQ(ok("get-controller br0 -- get-fail-mode br0"), "ssl:[::1]:6653\ntcp:1.2.3.4\nsecure\n");
   ok("--inactivity-probe=5000 set-controller br0 tcp:5.6.7.8");
@@ -93,7 +93,7 @@ TEST_F(VsctlMore, ZonesAndAutoAttachAreStored) {
   refuses("del-zone-tp netdev zone=9", "zone id 9 does not exist");
 }
 
-TEST_F(VsctlMore, NamesFollowTheirRecords) {
+TEST_F(VsctlMore, ARenamedRecordIsFoundByItsNewName) {
   ok("set-manager ptcp:1 ptcp:2");
   EXPECT_EQ(ok("set Manager ptcp:1 target=ptcp:3 -- get Manager ptcp:3 target"), "\"ptcp:3\"\n");
   refuses("set Manager ptcp:2 target=ptcp:4 -- get Manager ptcp:2 target", "no row \"ptcp:2\" in table Manager");
@@ -104,7 +104,7 @@ TEST_F(VsctlMore, NamesFollowTheirRecords) {
   refuses("--id=word create QoS type=y", "begins with \"@\"");
 }
 
-TEST_F(VsctlMore, OutputForPagesAndPrograms) {
+TEST_F(VsctlMore, OutputFormatsHtmlAndJson) {
   ok("add-br br0 -- set Bridge br0 external_ids:a='<&>'");
   const auto uuid = ok("get Bridge br0 _uuid").substr(0, 36);
   EXPECT_EQ(ok("-f html --columns=_uuid,name list Bridge"),
@@ -121,13 +121,13 @@ TEST_F(VsctlMore, OutputForPagesAndPrograms) {
             "name                : br0\ndatapath_type       : \"\"\n");
 }
 
-TEST_F(VsctlMore, WhatHasNoEffectIsSaid) {
+TEST_F(VsctlMore, ColumnsWithoutEffectAreReported) {
   ok("add-br br0");
   const auto said = vsctl("set Bridge br0 stp_enable=true external_ids:a=b");
   EXPECT_EQ(said.code, 0);
   EXPECT_EQ(said.err, "vsctl: warning: Bridge br0: stored, but this switch does not act on stp_enable\n");
   EXPECT_NE(ok("show").find("        no_effect: stp_enable other_config:stp-priority\n"), std::string::npos);
-  ok("set Bridge br0 external_ids:a=c");  // said once, to whoever set it
+  ok("set Bridge br0 external_ids:a=c");  // reported only to the run that set the column
   ok("set Bridge br0 stp_enable=false");
   EXPECT_EQ(ok("show").find("no_effect"), std::string::npos);
   const auto vain = vsctl("destroy Port br0");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A switch for vsctl to talk to: the real database engine on a socket, a small stand-in for the daemon that confirms
-// every configuration, and a control socket. Runs on a thread of its own.
+// A switch for tests of vsctl: the real database engine on a socket, a fake daemon that confirms every configuration,
+// and a control socket. Runs on its own thread.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -96,7 +96,7 @@ class FakeSwitch : public ::testing::Test {
     std::filesystem::remove_all(dir_);
   }
 
-  // Runs a command line, words parted by spaces.
+  // Runs a command line of words separated by spaces.
   Said vsctl(const std::string& line, const Caller& caller = {}) const {
     std::istringstream words(line);
     std::vector<std::string> args{"--rundir=" + dir_};
@@ -106,20 +106,20 @@ class FakeSwitch : public ::testing::Test {
     const int code = run(args, "", out, err, caller);
     return {code, out.str(), err.str()};
   }
-  // The same, and it must succeed without a word on stderr.
+  // The same; must succeed without output on stderr.
   std::string ok(const std::string& line) const {
     const auto said = vsctl(line);
     EXPECT_EQ(said.code, 0) << line;
     EXPECT_EQ(said.err, "") << line;
     return said.out;
   }
-  // It must fail and say this.
+  // The same; must fail with this text on stderr.
   void refuses(const std::string& line, const std::string& text) const {
     const auto said = vsctl(line);
     EXPECT_EQ(said.code, 1) << line;
     EXPECT_NE(said.err.find(text), std::string::npos) << line << "\n  says " << said.err;
   }
-  // Does something on the switch's thread and waits for it.
+  // Runs a function on the switch's thread and waits for it.
   template <typename F>
   void on_switch(F f) {
     std::promise<void> done;
@@ -145,7 +145,7 @@ class FakeSwitch : public ::testing::Test {
   bool confirms_ = true;
 
  private:
-  // The daemon's part: interfaces get a number, or an error if there is no such device; then cur_cfg follows.
+  // The daemon's part: gives interfaces a number, or an error for a missing device, then sets cur_cfg.
   void confirm() {
     if (!confirms_) return;
     std::vector<ovsdb::RowUpdate> updates;

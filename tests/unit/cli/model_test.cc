@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a snapshot without its empty columns stands for, and what a transaction that rests on them guards.
+// A snapshot without its empty columns, and the guards of a transaction that relies on such columns.
 #include "cli/model.h"
 
 #include "tests/unit/cli/fake_switch.h"
@@ -22,7 +22,7 @@ struct Snapshot : testing::Test {
   }
 };
 
-TEST_F(Snapshot, AsksOnlyForWhatIsThereNow) {
+TEST_F(Snapshot, RequestsInitialRowsOnly) {
   const Json request = Model::requests({{"Bridge", {"_uuid", "name"}}, {"Open_vSwitch", {}}});
   EXPECT_EQ(request["Bridge"][0]["columns"], Json::array({"name"}));
   EXPECT_EQ(request["Open_vSwitch"][0]["columns"], Json::array({"_uuid"}));
@@ -30,7 +30,7 @@ TEST_F(Snapshot, AsksOnlyForWhatIsThereNow) {
             (Json{{"initial", true}, {"insert", false}, {"delete", false}, {"modify", false}}));
 }
 
-TEST_F(Snapshot, AColumnThatIsLeftOutIsGuardedAsEmpty) {
+TEST_F(Snapshot, AMissingColumnIsGuardedAsEmpty) {
   Model::rely_on(*bridge, "ports");
   Model::set(*bridge, "ports", Datum::of(Uuid::random()));
   const auto ops = model.transaction().ops;
@@ -40,7 +40,7 @@ TEST_F(Snapshot, AColumnThatIsLeftOutIsGuardedAsEmpty) {
   EXPECT_EQ(ops[0]["rows"], Json::parse(R"([{"ports": ["set", []]}])"));
 }
 
-TEST_F(Snapshot, SettingWhatIsThereAnywayChangesNothing) {
+TEST_F(Snapshot, SettingThePresentValueChangesNothing) {
   EXPECT_EQ(model.get(*bridge, "stp_enable").boolean(), false);
   Model::set(*bridge, "stp_enable", Datum::of(false));
   EXPECT_FALSE(model.changed());
@@ -48,7 +48,7 @@ TEST_F(Snapshot, SettingWhatIsThereAnywayChangesNothing) {
   EXPECT_TRUE(model.changed());
 }
 
-TEST_F(Snapshot, ARecordThatCannotBeReadIsAnError) {
+TEST_F(Snapshot, AMalformedRecordIsAnError) {
   EXPECT_FALSE(Model(catalog).load(interest, Json{{"Bridge", {{"no uuid", {{"initial", Json::object()}}}}}}));
   EXPECT_FALSE(Model(catalog).load(interest, Json{{"Bridge", {{kUuid, {{"insert", Json::object()}}}}}}));
   EXPECT_FALSE(Model(catalog).load(interest, Json{{"Bridge", {{kUuid, {{"initial", {{"name", 7}}}}}}}}));

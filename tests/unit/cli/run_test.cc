@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole command lines against the real database engine.
+// Whole command lines with the real database engine.
 #include <chrono>
 
 #include "tests/unit/cli/fake_switch.h"
@@ -38,16 +38,16 @@ TEST_F(Vsctl, TheTour) {
   EXPECT_EQ(ok("list-br") + ok("list Port") + ok("list Interface"), "");
 }
 
-TEST_F(Vsctl, AnInterfaceThatCannotBeSetUpIsAnErrorAndStays) {
+TEST_F(Vsctl, AFaultyInterfaceIsAnErrorAndStays) {
   ok("add-br br0");
   const auto said = vsctl("add-port br0 missing1");
   EXPECT_EQ(said.code, 1);
   EXPECT_NE(said.err.find("vsctl: interface missing1: no such device"), std::string::npos) << said.err;
   EXPECT_NE(said.err.find("vsctl del-port br0 missing1"), std::string::npos) << said.err;
   EXPECT_EQ(ok("list-ports br0"), "missing1\n");
-  ok("add-port br0 vm1");                                // another port's error is not this one's
-  refuses("set Port missing1 tag=3", "no such device");  // a port's error is its interface's
-  refuses("add-br missing2", "vsctl del-br missing2");   // a bridge's is its own interface's
+  ok("add-port br0 vm1");                                // another port's error does not matter
+  refuses("set Port missing1 tag=3", "no such device");  // a port has the errors of its interfaces
+  refuses("add-br missing2", "vsctl del-br missing2");   // a bridge has the error of its own interface
   EXPECT_EQ(vsctl("--no-wait set Port missing1 tag=4").code, 0);
 }
 
@@ -62,7 +62,7 @@ TEST_F(Vsctl, ATransactionIsAllOrNothing) {
   EXPECT_EQ(ok("list-ports br0"), "");
 }
 
-TEST_F(Vsctl, ExistingAndMissingThingsMayBeFine) {
+TEST_F(Vsctl, MayExistAndIfExistsAcceptExistingAndMissingRecords) {
   ok("add-br br0 -- add-port br0 vm1 -- add-br br1");
   refuses("add-br br0", "a bridge named br0 already exists");
   ok("--may-exist add-br br0 -- --may-exist add-port br0 vm1");
@@ -120,14 +120,14 @@ TEST_F(Vsctl, NewRecordsHaveNames) {
   ok("add-br br0 -- add-port br0 vm1");
   const auto uuid = ok("set Port vm1 qos=@q -- --id=@q create QoS type=linux-htb other_config:max-rate=1");
   EXPECT_EQ(ok("get Port vm1 qos"), uuid);
-  EXPECT_EQ(ok("get QoS vm1 type"), "linux-htb\n");  // known by its port
+  EXPECT_EQ(ok("get QoS vm1 type"), "linux-htb\n");  // found by its port's name
   EXPECT_EQ(ok("--id=@p get Port vm1 -- remove Port vm1 qos " + uuid.substr(0, 36)), "");
   refuses("set Port vm1 qos=@x", "@x is used, but no command makes it");
   const auto warned = vsctl("create Controller target=x");
   EXPECT_NE(warned.err.find("nothing refers to the new record"), std::string::npos) << warned.err;
 }
 
-TEST_F(Vsctl, OutputHasForms) {
+TEST_F(Vsctl, OutputFormats) {
   ok("add-br br0 -- add-port br0 vm1 trunks=1,2");
   EXPECT_EQ(ok("--columns=name,trunks list Port vm1"), "name                : vm1\ntrunks              : [1, 2]\n");
   EXPECT_EQ(ok("--format=table --columns=name,trunks list Port vm1"), "name trunks\n---- ------\nvm1  [1, 2]\n");
@@ -138,15 +138,15 @@ TEST_F(Vsctl, OutputHasForms) {
   EXPECT_EQ(ok("--oneline list-ports br0 -- get Port vm1 name trunks"), "vm1\nvm1\\n[1, 2]\n");
 }
 
-TEST_F(Vsctl, WithoutAnAnswerItGivesUp) {
+TEST_F(Vsctl, WithoutAReplyItTimesOut) {
   ok("add-br br0");
   refuses("--timeout=1 wait-until Bridge br9", "not met in time");
   on_switch([this] { confirms_ = false; });
   refuses("--timeout=1 add-port br0 vm1", "timed out while waiting for the switch to apply configuration");
-  EXPECT_EQ(ok("list-ports br0"), "vm1\n");  // committed all the same
+  EXPECT_EQ(ok("list-ports br0"), "vm1\n");  // but the change is committed
 }
 
-TEST_F(Vsctl, WaitUntilSeesAnothersChange) {
+TEST_F(Vsctl, WaitUntilSeesAnotherClientsChange) {
   auto waiting =
       std::async(std::launch::async, [this] { return vsctl("--timeout=20 wait-until Bridge br0 -- list-br"); });
   ok("add-br br0");
@@ -155,7 +155,7 @@ TEST_F(Vsctl, WaitUntilSeesAnothersChange) {
   EXPECT_EQ(said.out, "br0\n");
 }
 
-TEST_F(Vsctl, ManyAtOnceLoseNothing) {
+TEST_F(Vsctl, ConcurrentRunsLoseNoChange) {
   ok("add-br br0");
   constexpr int kWriters = 4;
   constexpr int kEach = 8;
@@ -183,7 +183,7 @@ TEST_F(Vsctl, TheDaemonIsAskedAfterTheDatabase) {
   refuses("fdb-add br0 vm1 5000 02:00:00:00:00:01", "fdb-add: \"5000\" is not a VLAN");
   refuses("fdb-del br0 1 02:00", "\"02:00\" is not a MAC address");
   refuses("fdb-flush brX", "fdb-flush: no bridge brX");
-  std::ofstream(dir_ + "/vswitchd.pid") << "99\n";  // of a daemon that died
+  std::ofstream(dir_ + "/vswitchd.pid") << "99\n";  // of a dead daemon
   EXPECT_EQ(ok("drops vm1"), "drops [\"vm1\"]\n");
 }
 
@@ -194,7 +194,7 @@ TEST(VsctlAlone, NeedsADaemon) {
   EXPECT_EQ(err.str(),
             "vsctl: cannot connect to unix:/nonexistent/db.sock: No such file or directory; is vswitchd running?\n");
   std::ostringstream tcp;
-  EXPECT_EQ(run({"--db=tcp:127.0.0.1:1", "show"}, "", out, tcp), 1);  // nobody listens at TCP port 1
+  EXPECT_EQ(run({"--db=tcp:127.0.0.1:1", "show"}, "", out, tcp), 1);  // no server listens on TCP port 1
   EXPECT_EQ(run({"--db=tcp:[::1", "show"}, "", out, tcp), 1);
   EXPECT_EQ(run({"--db=tcp:", "show"}, "", out, tcp), 1);
   EXPECT_NE(tcp.str().find("cannot connect to tcp:127.0.0.1:1: Connection refused"), std::string::npos) << tcp.str();

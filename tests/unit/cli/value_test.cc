@@ -56,6 +56,8 @@ TEST(Value, IsParsedAndPrinted) {
       {vlan(4096), "4000-4100", nullptr, "4100 is out of range"},
       {set_of(AtomType::integer), "-3--1", "[-3, -2, -1]"},
       {set_of(AtomType::integer), "1-4097", nullptr, "4096 at most"},
+      {set_of(AtomType::integer), "9223372036854775806-9223372036854775807",
+       "[9223372036854775806, 9223372036854775807]"},
       {vlan(4096), "[1,2", nullptr, "the closing ] is missing"},
       {vlan(4096), "[1]2", nullptr, "follows the closing ]"},
       {vlan(4096), ",1", nullptr, "a value is missing"},
@@ -96,14 +98,14 @@ TEST(Value, IsParsedAndPrinted) {
   }
 }
 
-TEST(Value, OutsideTheEnumListsWhatIsAllowed) {
+TEST(Value, AnErrorListsTheEnumeration) {
   ColumnType mode = set_of(AtomType::string, 1);
   mode.key.choices = Datum::set({Atom("trunk"), Atom("access")});
   EXPECT_TRUE(parse_datum("access", mode, {}).has_value());
   EXPECT_EQ(parse_datum("foo", mode, {}).error().text, "foo is not one of: access, trunk");
 }
 
-TEST(Value, MembersComeAndGo) {
+TEST(Value, MembersAreAddedAndRemoved) {
   const Datum map = Datum::map(std::map<std::string, std::string>{{"a", "1"}});
   EXPECT_EQ(format_bare(with(map, Atom("b"), Atom("2"))), "a=1 b=2");
   EXPECT_EQ(format_bare(with(map, Atom("a"), Atom("3"))), "a=3");
@@ -112,7 +114,7 @@ TEST(Value, MembersComeAndGo) {
   EXPECT_EQ(format_bare(with(set, Atom(std::int64_t{2}))), "2 9 10");
 }
 
-TEST(Value, NamesStandForRecordsThatAreYetToBeMade) {
+TEST(Value, NamesStandForNewRecords) {
   const auto uuid = *Uuid::parse("550e8400-e29b-41d4-a716-446655440000");
   const NameResolver names = [&](std::string_view name) -> Result<Uuid> {
     EXPECT_EQ(name, "@new");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From argv to options and commands.
+// Parsing of argv into options and commands.
 #include <gtest/gtest.h>
 
 #include "cli/commands.h"
@@ -11,7 +11,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-TEST(Options, StandBeforeTheFirstCommand) {
+TEST(Options, PrecedeTheFirstCommand) {
   const auto line = parse_command_line({"--db=unix:/x/db", "-t", "5", "--no-wait", "add-br", "-t"}, "");
   ASSERT_TRUE(line.has_value()) << line.error().text;
   EXPECT_EQ(line->options.database(), "unix:/x/db");
@@ -20,7 +20,7 @@ TEST(Options, StandBeforeTheFirstCommand) {
   EXPECT_EQ(line->commands, (Words{"add-br", "-t"}));
 }
 
-TEST(Options, MixWithTheFirstCommandsOwn) {
+TEST(Options, MixWithThoseOfTheFirstCommand) {
   const auto line =
       parse_command_line({"--if-exists", "--format=csv", "--data", "json", "--columns=a", "list", "Port"}, "");
   ASSERT_TRUE(line.has_value()) << line.error().text;
@@ -29,13 +29,13 @@ TEST(Options, MixWithTheFirstCommandsOwn) {
   EXPECT_EQ(line->commands, (Words{"--if-exists", "--columns=a", "list", "Port"}));
 }
 
-TEST(Options, SayWhereTheSwitchIs) {
+TEST(Options, SelectTheSwitch) {
   EXPECT_EQ(parse_command_line({"show"}, "")->options.database(), "unix:/run/vswitch/db.sock");
   EXPECT_EQ(parse_command_line({"show"}, "/env")->options.database(), "unix:/env/db.sock");
   EXPECT_EQ(parse_command_line({"--rundir=/arg", "show"}, "/env")->options.database(), "unix:/arg/db.sock");
 }
 
-TEST(Options, ThatAreWrongAreNamed) {
+TEST(Options, ErrorsNameTheOption) {
   const std::pair<Words, const char*> cases[] = {
       {{"--timeout=soon", "show"}, "soon"},
       {{"--timeout"}, "timeout"},
@@ -61,7 +61,7 @@ TEST(Options, MayBeShortened) {
   EXPECT_EQ(line->commands, (Words{"--if-exists", "--columns=a", "list", "Port"}));
 }
 
-TEST(Options, OfOvsVsctlAreUnderstood) {
+TEST(Options, OfOvsVsctlAreAccepted) {
   const auto line = parse_command_line(
       {"--no-syslog", "-p", "/k", "--certificate=/c", "-C/ca", "--bootstrap-ca-cert=/b", "--log-file", "--retry",
        "--bare", "--pretty", "--max-column-width=9", "-t", "1", "-t3", "list-br"},
@@ -72,18 +72,18 @@ TEST(Options, OfOvsVsctlAreUnderstood) {
   EXPECT_EQ(o.format, Format::list);
   EXPECT_EQ(o.data, DataStyle::bare);
   EXPECT_EQ(o.max_column_width, 9U);
-  EXPECT_EQ(o.timeout, 3U);  // the last one counts
+  EXPECT_EQ(o.timeout, 3U);  // the last occurrence counts
   EXPECT_EQ(line->commands, Words{"list-br"});
   EXPECT_EQ(o.tls, (ovsdb::TlsFiles{.private_key = "/k", .certificate = "/c", .ca_cert = "/b", .bootstrap = true}));
   EXPECT_EQ(line->notes.size(), 2U);
 }
 
-TEST(Options, VerboseKnowsOtherToolsLogSettings) {
+TEST(Options, VerboseIgnoresOpenVSwitchsLogSettings) {
   EXPECT_TRUE(parse_command_line({"-v", "show"}, "")->options.verbose);
   EXPECT_FALSE(parse_command_line({"-vconsole:off", "show"}, "")->options.verbose);
 }
 
-TEST(Commands, ArePartedByTwoDashes) {
+TEST(Commands, AreSeparatedByTwoDashes) {
   const Words words{"--", "--may-exist", "add-br", "br0", "--", "--id=@q", "create", "QoS", "type=x", "--"};
   const auto commands = split_commands(words);
   ASSERT_TRUE(commands.has_value()) << commands.error().text;
@@ -95,7 +95,7 @@ TEST(Commands, ArePartedByTwoDashes) {
   EXPECT_EQ((*commands)[1].args, (Words{"QoS", "type=x"}));
 }
 
-TEST(Commands, ThatAreWrongAreNamed) {
+TEST(Commands, ErrorsNameTheCommand) {
   const std::pair<Words, const char*> cases[] = {
       {{}, "no command is given"},
       {{"--"}, "no command is given"},
@@ -115,7 +115,7 @@ TEST(Commands, ThatAreWrongAreNamed) {
   }
 }
 
-TEST(Help, NamesEveryCommandAndItsOptions) {
+TEST(Help, HasEveryCommandAndItsOptions) {
   const auto text = help_text();
   for (const auto* info : all_commands()) {
     EXPECT_NE(text.find(info->name), std::string::npos) << info->name;

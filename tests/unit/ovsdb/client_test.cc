@@ -120,7 +120,9 @@ TEST_F(ClientTest, ASilentServerTimesOut) {
 }
 
 TEST_F(ClientTest, AClosedConnectionOrMalformedMessageIsAnError) {
-  for (const auto& [bytes, text] : {std::pair{"", "connection closed"}, std::pair{"HTTP/1.0 400\r\n", ""}}) {
+  for (const auto& [bytes, text] : {std::pair{"", "connection closed"}, std::pair{"HTTP/1.0 400\r\n", ""},
+                                    std::pair{"[1]", "not a JSON-RPC message"},
+                                    std::pair{R"({"id":1,"method":7,"params":[]})", "not a JSON-RPC message"}}) {
     auto client = connect([bytes = std::string(bytes)](int fd) {
       read(fd);
       write(fd, bytes);
