@@ -10,6 +10,19 @@ namespace {
 
 std::string describe(const dp::FdbKey& key) { return fmt::format("{} in VLAN {}", key.mac.to_string(), key.vlan); }
 
+void tell(const std::vector<FdbObserver*>& observers, const std::optional<LocalStation>& before,
+          const std::optional<LocalStation>& now) {
+  if (before == now) return;
+  for (FdbObserver* observer : observers) {
+    if (!before)
+      observer->appeared(*now);
+    else if (!now)
+      observer->gone(*before);
+    else
+      observer->moved(*before, *now);
+  }
+}
+
 }  // namespace
 
 std::size_t Fdb::KeyHash::operator()(const dp::FdbKey& k) const noexcept {
@@ -45,20 +58,23 @@ Result<> Fdb::set_bridge(dp::BridgeId id, FdbConfig config) {
 }
 
 void Fdb::remove_bridge(dp::BridgeId id) {
-  for (const dp::PortNo number : ports_.of(id)) remove_port(number);
+  const auto numbers = ports_.of(id);
+  for (const dp::PortNo number : numbers) standby_.drop_port(number);
+  for (const dp::PortNo number : numbers) remove_port(number);
   bridges_.erase(id);
 }
 
-Result<> Fdb::add_port(dp::PortNo number, dp::BridgeId id, std::string name) {
+Result<> Fdb::add_port(dp::PortNo number, dp::BridgeId id, std::string name, bool tunnel) {
   if (!bridges_.contains(id)) return fail(Errc::not_found, "port " + name + ": its bridge does not exist");
-  return ports_.add(number, id, std::move(name));
+  return ports_.add(number, id, std::move(name), tunnel);
 }
 
 void Fdb::remove_port(dp::PortNo number) {
   FdbPorts::Port* port = ports_.find(number);
   if (port == nullptr) return;
-  clear(port->learned, {});
-  clear(port->statics, {});
+  standby_.drop_port(number);
+  while (!port->learned.empty()) erase(port->learned.front());
+  while (!port->lasting.empty()) give_up(port->lasting.front());
   ports_.remove(number);
 }
 
@@ -85,37 +101,45 @@ void Fdb::learn(const dp::LearnEvent& event) {
   if (!acceptable(bridge, event)) return;
   const auto it = entries_.find(event.key);
   if (it == entries_.end()) {
-    if (make_room(event.key.bridge) && place(event.key, event.target, false)) ++bridge.stats.learned;
-  } else if (it->second.target == event.target) {
-    refresh(it->second);
-  } else if (it->second.is_static) {
-    ++bridge.stats.static_refused;
-  } else {
-    move(it->second, event.target);
+    if (make_room(event.key.bridge) && place(event.key, event.target, Origin::learned)) ++bridge.stats.learned;
+    return;
   }
+  FdbEntry& entry = it->second;
+  if (entry.target == event.target) return refresh(entry);
+  if (outranks(entry.origin, Origin::learned)) {
+    ++bridge.stats.refused_moves[entry.origin];
+    return;
+  }
+  const dp::PortNo from = entry.target.port;
+  if (!place(event.key, event.target, Origin::learned)) return erase(entry);
+  ++bridge.stats.moved;
+  log_.moved(bridge.config.name, entry, wheel_.now(), ports_.name(from), ports_.name(event.target.port));
 }
 
 // Puts the entry into the datapath and into our lists, in place of the one that is there. A failure changes nothing.
-Result<> Fdb::place(const dp::FdbKey& key, const dp::FdbTarget& target, bool is_static) {
-  Bridge& bridge = bridges_.at(key.bridge);
+Result<> Fdb::place(const dp::FdbKey& key, const dp::FdbTarget& target, Origin origin) {
   if (auto r = install(key, target); !r) return r;
+  Bridge& bridge = bridges_.at(key.bridge);
   const auto [it, fresh] = entries_.try_emplace(key);
   FdbEntry& entry = it->second;
+  std::optional<LocalStation> before;
   if (fresh) {
     entry.key = key;
     ++bridge.stats.entries;
   } else {
+    before = local(entry);
     ports_.detach(entry);
-    bridge.stats.statics -= entry.is_static ? 1 : 0;
+    --bridge.stats.of_origin[entry.origin];
   }
   entry.target = target;
-  entry.is_static = is_static;
+  entry.origin = origin;
   ports_.attach(entry);
-  bridge.stats.statics += is_static ? 1 : 0;
-  if (is_static)
-    entry.of_wheel.unlink();
-  else
+  ++bridge.stats.of_origin[origin];
+  if (origin == Origin::learned)
     wheel_.schedule(entry, wheel_.now() + bridge.config.aging.count());
+  else
+    entry.of_wheel.unlink();
+  tell(observers_, before, local(entry));
   return {};
 }
 
@@ -131,15 +155,7 @@ Result<> Fdb::install(const dp::FdbKey& key, const dp::FdbTarget& target) {
 void Fdb::refresh(FdbEntry& entry) {
   std::array<dp::FdbUse, 1> use{dp::FdbUse{entry.key}};
   stations_.usage(use);
-  if (use[0].idle_seconds == UINT32_MAX && !install(entry.key, entry.target)) erase(entry);
-}
-
-void Fdb::move(FdbEntry& entry, const dp::FdbTarget& target) {
-  const dp::FdbTarget from = entry.target;
-  if (!place(entry.key, target, false)) return erase(entry);
-  Bridge& bridge = bridges_.at(entry.key.bridge);
-  ++bridge.stats.moved;
-  log_.moved(bridge.config.name, entry, wheel_.now(), ports_.name(from.port), ports_.name(target.port));
+  if (use[0].idle_seconds == UINT32_MAX && !install(entry.key, entry.target)) give_up(entry);
 }
 
 // --- room ---
@@ -178,50 +194,67 @@ bool Fdb::evict_one(dp::BridgeId id, const dp::FdbKey* spared) {
   return true;
 }
 
-// --- static entries, removal ---
+// --- other origins ---
 
-Result<> Fdb::add_static(const dp::FdbKey& key, const dp::FdbTarget& target) {
+Result<> Fdb::put(Origin origin, const dp::FdbKey& key, const dp::FdbTarget& target) {
+  if (origin == Origin::learned) return fail(Errc::invalid, "entries are learned from frames alone");
   if (key.mac.is_multicast() || key.mac.is_zero())
     return fail(Errc::invalid, key.mac.to_string() + " is not the address of one station");
   const FdbPorts::Port* port = ports_.find(target.port);
   if (port == nullptr || port->bridge != key.bridge) return fail(Errc::not_found, "the port is not in this bridge");
-  const Bridge& bridge = bridges_.at(key.bridge);
-  if (const auto it = entries_.find(key); it == entries_.end()) {
-    if (!make_room(key.bridge))
-      return fail(Errc::limit, fmt::format("bridge {}: its table holds {} static entries and no more fit; raise "
-                                           "other_config:mac-table-size",
-                                           bridge.config.name, bridge.stats.entries));
-  } else if (it->second.is_static) {
-    if (it->second.target == target) return {};
-    return fail(Errc::exists, fmt::format("{} already has a static entry on port {}; remove it with fdb-del first",
-                                          describe(key), ports_.name(it->second.target.port)));
-  }
-  return place(key, target, true);
-}
-
-Result<> Fdb::remove(const dp::FdbKey& key) {
+  Bridge& bridge = bridges_.at(key.bridge);
   const auto it = entries_.find(key);
-  if (it == entries_.end()) return fail(Errc::not_found, "there is no entry for " + describe(key));
-  erase(it->second);
+  if (it == entries_.end()) {
+    if (make_room(key.bridge)) return place(key, target, origin);
+    return fail(Errc::limit,
+                fmt::format("bridge {}: its table holds {} entries that do not age, and no more fit; raise "
+                            "other_config:mac-table-size",
+                            bridge.config.name, bridge.stats.entries));
+  }
+  const FdbEntry& entry = it->second;
+  if (outranks(entry.origin, origin)) {
+    if (entry.target != target) ++bridge.stats.refused_moves[entry.origin];
+    standby_.keep(key, origin, target);
+    return {};
+  }
+  const std::pair before{entry.origin, entry.target};
+  if (before == std::pair{origin, target}) return {};
+  if (auto r = place(key, target, origin); !r) return r;
+  if (before.first != origin && before.first != Origin::learned) standby_.keep(key, before.first, before.second);
   return {};
 }
 
-std::size_t Fdb::flush(const FdbFilter& which) {
-  std::size_t removed = 0;
-  for (const dp::PortNo number : which.port ? std::vector{*which.port} : ports_.all())
-    if (FdbPorts::Port* port = ports_.find(number); port != nullptr && (!which.bridge || which.bridge == port->bridge))
-      removed += clear(port->learned, which);
-  return removed;
+Result<> Fdb::withdraw(Origin origin, const dp::FdbKey& key) {
+  const auto it = entries_.find(key);
+  if (it != entries_.end() && it->second.origin == origin) {
+    give_up(it->second);
+    return {};
+  }
+  if (standby_.drop(key, origin)) return {};
+  return fail(Errc::not_found, fmt::format("there is no {} entry for {}", origin_name(origin), describe(key)));
 }
 
-std::size_t Fdb::clear(FdbPorts::List& list, const FdbFilter& which) {
+// The entry's origin has withdrawn it: the strongest origin that is left has its own target installed.
+void Fdb::give_up(FdbEntry& entry) {
+  while (const auto next = standby_.take_strongest(entry.key))
+    if (place(entry.key, next->second, next->first)) return;
+  erase(entry);
+}
+
+// --- removal ---
+
+std::size_t Fdb::flush(const FdbFilter& which) {
   std::size_t removed = 0;
-  for (auto it = list.begin(); it != list.end();) {
-    FdbEntry& entry = *it++;
-    if (which.vlan && entry.key.vlan != *which.vlan) continue;
-    if (which.remote && entry.target.remote != which.remote) continue;
-    erase(entry);
-    ++removed;
+  for (const dp::PortNo number : which.port ? std::vector{*which.port} : ports_.all()) {
+    FdbPorts::Port* port = ports_.find(number);
+    if (port == nullptr || (which.bridge && which.bridge != port->bridge)) continue;
+    for (auto it = port->learned.begin(); it != port->learned.end();) {
+      FdbEntry& entry = *it++;
+      if (which.vlan && entry.key.vlan != *which.vlan) continue;
+      if (which.remote && entry.target.remote != which.remote) continue;
+      erase(entry);
+      ++removed;
+    }
   }
   return removed;
 }
@@ -229,10 +262,20 @@ std::size_t Fdb::clear(FdbPorts::List& list, const FdbFilter& which) {
 void Fdb::erase(FdbEntry& entry) {
   FdbStats& stats = bridges_.at(entry.key.bridge).stats;
   --stats.entries;
-  stats.statics -= entry.is_static ? 1 : 0;
+  --stats.of_origin[entry.origin];
+  const auto before = local(entry);
   stations_.remove(entry.key);
   ports_.detach(entry);
   entries_.erase(entries_.find(entry.key));
+  tell(observers_, before, std::nullopt);
+}
+
+// Nothing when nobody asks, or the station is behind a tunnel.
+std::optional<LocalStation> Fdb::local(const FdbEntry& entry) const {
+  if (observers_.empty()) return std::nullopt;
+  const FdbPorts::Port* port = ports_.find(entry.target.port);
+  if (port == nullptr || port->tunnel) return std::nullopt;
+  return LocalStation{entry.key, entry.target.port, entry.origin};
 }
 
 // --- aging ---
@@ -259,19 +302,25 @@ std::size_t Fdb::tick(std::size_t budget) {
 
 // --- answers ---
 
+std::optional<FdbRow> Fdb::find(const dp::FdbKey& key) const {
+  const auto it = entries_.find(key);
+  if (it == entries_.end()) return std::nullopt;
+  return FdbRow{key, it->second.target, it->second.origin, 0};
+}
+
 std::vector<FdbRow> Fdb::rows(dp::BridgeId id) const {
   std::vector<FdbRow> out;
   std::vector<dp::FdbUse> use;
   for (const dp::PortNo number : ports_.of(id)) {
     const FdbPorts::Port& port = *ports_.find(number);
-    for (const auto* list : {&port.learned, &port.statics})
-      for (const FdbEntry& entry : *list) out.push_back({entry.key, entry.target, entry.is_static, 0});
+    for (const auto* list : {&port.learned, &port.lasting})
+      for (const FdbEntry& entry : *list) out.push_back({entry.key, entry.target, entry.origin, 0});
   }
   use.reserve(out.size());
   for (const FdbRow& row : out) use.push_back({row.key});
   stations_.usage(use);
   for (std::size_t i = 0; i < out.size(); ++i)
-    if (!out[i].is_static && use[i].idle_seconds != UINT32_MAX) out[i].age = use[i].idle_seconds;
+    if (out[i].origin == Origin::learned && use[i].idle_seconds != UINT32_MAX) out[i].age = use[i].idle_seconds;
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "datapath/station.h"
+#include "ofproto-lite/origin.h"
 
 namespace heddle::ofproto {
 
@@ -15,7 +16,7 @@ struct FdbEntry {
 
   dp::FdbKey key;
   dp::FdbTarget target;
-  bool is_static = false;
+  Origin origin = Origin::learned;
   std::int64_t due = 0;                // second of the wheel at which it may have expired
   std::int64_t moved = INT64_MIN / 2;  // second of the last move
   unsigned flaps = 0;                  // moves in quick succession

@@ -17,8 +17,9 @@ void FdbLog::own_mac(const std::string& bridge, const dp::FdbKey& key, const std
 
 void FdbLog::full(const std::string& bridge, std::size_t entries) {
   if (unsigned held = 0; full_.allow(held))
-    spdlog::warn("bridge {}: forwarding table is full of static entries ({}); raise other_config:mac-table-size",
-                 bridge, entries);
+    spdlog::warn(
+        "bridge {}: forwarding table is full of entries that do not age ({}); raise other_config:mac-table-size",
+        bridge, entries);
 }
 
 void FdbLog::moved(const std::string& bridge, FdbEntry& entry, std::int64_t second, const std::string& from,

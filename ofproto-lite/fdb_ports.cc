@@ -5,12 +5,13 @@
 
 namespace heddle::ofproto {
 
-Result<> FdbPorts::add(dp::PortNo number, dp::BridgeId bridge, std::string name) {
+Result<> FdbPorts::add(dp::PortNo number, dp::BridgeId bridge, std::string name, bool tunnel) {
   const auto [it, fresh] = ports_.try_emplace(number);
   if (!fresh && it->second.bridge != bridge)
     return fail(Errc::exists, "port " + name + ": its number is in use in another bridge; remove it there first");
   it->second.bridge = bridge;
   it->second.name = std::move(name);
+  it->second.tunnel = tunnel;
   if (fresh) by_count_[bridge].emplace(0, number);
   return {};
 }
@@ -60,18 +61,18 @@ FdbPorts::Port* FdbPorts::fullest(dp::BridgeId bridge) {
 
 void FdbPorts::attach(FdbEntry& entry) {
   Port& port = ports_.at(entry.target.port);
-  if (entry.is_static) {
-    port.statics.push_back(entry);
-  } else {
+  if (entry.origin == Origin::learned) {
     port.learned.push_back(entry);
     recount(entry.target.port, port, 1);
+  } else {
+    port.lasting.push_back(entry);
   }
 }
 
 void FdbPorts::detach(FdbEntry& entry) {
   Port& port = ports_.at(entry.target.port);
   entry.of_port.unlink();
-  if (!entry.is_static) recount(entry.target.port, port, -1);
+  if (entry.origin == Origin::learned) recount(entry.target.port, port, -1);
 }
 
 void FdbPorts::make_youngest(FdbEntry& entry) {

@@ -24,13 +24,14 @@ class FdbPorts {
   struct Port {
     dp::BridgeId bridge = dp::BridgeId::none;
     std::string name;
+    bool tunnel = false;
     List learned;  // oldest first
-    List statics;
+    List lasting;  // entries of other origins
     std::size_t learned_count = 0;
   };
 
-  // Again with the same bridge: renames the port.
-  Result<> add(dp::PortNo number, dp::BridgeId bridge, std::string name);
+  // Again with the same bridge: renames the port. `tunnel`: other hosts' stations are behind it.
+  Result<> add(dp::PortNo number, dp::BridgeId bridge, std::string name, bool tunnel);
   // Its entries must have been detached.
   void remove(dp::PortNo number);
   // Null when there is no such port.
