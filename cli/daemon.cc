@@ -30,6 +30,11 @@ Result<> check_mac(const std::string& text) {
   return fail(Errc::invalid, fmt::format("\"{}\" is not a MAC address such as 02:00:00:00:00:01", text));
 }
 
+Result<> check_ip(const std::string& text) {
+  if (IpAddr::parse(text)) return {};
+  return fail(Errc::invalid, fmt::format("\"{}\" is not an IP address such as 192.0.2.1 or 2001:db8::1", text));
+}
+
 std::string not_running(const std::string& what) { return what + "; is vswitchd running?"; }
 
 std::vector<std::string> control_sockets(const std::string& rundir) {
@@ -79,6 +84,7 @@ Result<> check_daemon_command(const Command& command) {
   if (name == "fdb-add") {
     ok = check_vlan(args[2]);
     if (ok) ok = check_mac(args[3]);
+    if (ok && args.size() > 4) ok = check_ip(args[4]);
   } else if (name == "fdb-del") {
     ok = check_vlan(args[1]);
     if (ok) ok = check_mac(args[2]);
@@ -106,7 +112,7 @@ std::span<const CommandInfo> daemon_commands() {
   };
   static const std::array commands{
       info("fdb-show", 1, 1, "BRIDGE"),         info("fdb-stats", 1, 1, "BRIDGE"),
-      info("fdb-flush", 0, 1, "[BRIDGE]"),      info("fdb-add", 4, 4, "BRIDGE PORT VLAN MAC"),
+      info("fdb-flush", 0, 1, "[BRIDGE]"),      info("fdb-add", 4, 5, "BRIDGE PORT VLAN MAC [REMOTE]"),
       info("fdb-del", 3, 3, "BRIDGE VLAN MAC"), info("drops", 0, 1, "[PORT]"),
       info("port-stats", 0, 1, "[PORT]"),       info("version", 0, 0, ""),
       info("exit", 0, 1, "[--cleanup]"),        info("qos-show", 1, 1, "PORT"),

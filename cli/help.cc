@@ -108,11 +108,13 @@ Records of any table (Open_vSwitch, Bridge, Port, Interface, ...):
   lacks KEY never meets the former; for the latter it holds the empty set.
 
 The running switch (these ask the daemon, after all changes of the same line):
-  fdb-show BRIDGE                            forwarding database: port, VLAN, MAC, age, remote VTEP
+  fdb-show BRIDGE                            forwarding database: port, VLAN, MAC, age, remote VTEP, and the origin
+                                             of an entry that was not learned
   fdb-stats BRIDGE                           its counters: entries, learned, moved, expired, evicted, refused
-  fdb-flush [BRIDGE]                         forget what was learned
-  fdb-add BRIDGE PORT VLAN MAC               a static entry, which neither ages nor moves
-  fdb-del BRIDGE VLAN MAC                    remove an entry
+  fdb-flush [BRIDGE]                         remove the learned entries
+  fdb-add BRIDGE PORT VLAN MAC [REMOTE]      a static entry, which neither ages nor moves; for a multipoint tunnel port
+                                             REMOTE is the address of the VTEP behind which MAC is
+  fdb-del BRIDGE VLAN MAC                    remove a static or learned entry
   drops [PORT]                               dropped packets by port and reason
   port-stats [PORT]                          packets and bytes by port
   qos-show PORT                              limits and counters of a port's queues

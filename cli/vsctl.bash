@@ -46,6 +46,7 @@ _vsctl_argument() {
     set-fail-mode:1) echo standalone secure ;;
     del-port:0) _vsctl_ask list-br; _vsctl_names Port ;;
     del-port:1 | fdb-add:1) _vsctl_ask list-ports "${args[0]}" ;;
+    fdb-add:4) _vsctl_ask get Interface "${args[1]}" options:remotes | tr -d '"' | tr , ' ' ;;
     add-port:1 | add-bond-iface:1) ls /sys/class/net 2>/dev/null ;;
     add-port:*) _vsctl_columns Port | sed 's/$/=/' ;;
     add-bond:1) ;;
@@ -87,6 +88,8 @@ _vsctl() {
           :
         elif [[ -z $command ]]; then
           command=$word
+        elif [[ ${#args[@]} -gt 0 && ($word == :* || ${COMP_WORDS[i - 1]} == *:) ]]; then
+          args[-1]+=$word  # a MAC address, say: bash parts words at ":", too
         else
           args+=("$word")
         fi

@@ -5,6 +5,7 @@
 // Owner: the Bridge, whose ports it reads. Control thread. Errors name the object and, where there is one, the remedy.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,13 +34,16 @@ class BridgeFdb {
   [[nodiscard]] FdbStats stats() const;
   // Removes learned entries; returns how many went.
   std::size_t flush();
-  Result<> add(const std::string& port, dp::VlanId vlan, MacAddr mac);
+  // Adds a configured entry. `remote`: the VTEP behind which the station is; for a multipoint tunnel, and for no other
+  // port. Errc::exists when the station has a configured entry with another target.
+  Result<> add(const std::string& port, dp::VlanId vlan, MacAddr mac, const std::optional<IpAddr>& remote);
+  // Removes a configured or a learned entry. Entries of other origins are for those to withdraw.
   Result<> remove(dp::VlanId vlan, MacAddr mac);
 
   // --- for the Bridge ---
   Result<> configure(FdbConfig config);
   Result<> add_port(const SwitchPort& port);
-  // Removes the port's entries of every kind.
+  // Removes the port's entries of every origin.
   void remove_port(dp::PortNo port);
   // Removes the entries learned on the port.
   void forget(dp::PortNo port);
@@ -50,6 +54,8 @@ class BridgeFdb {
   void close();
 
  private:
+  [[nodiscard]] std::string place_of(const dp::FdbTarget& target) const;
+
   Handler& handler_;
   const std::string bridge_;
   const dp::BridgeId id_;

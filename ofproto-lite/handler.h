@@ -4,7 +4,7 @@
 //
 // Owner: main. start(), stop() and call() belong to the control thread; the datapath must outlive the handler. While
 // the thread does not run (before start(), after stop()) call() runs its function in the caller, so that set-up,
-// take-down and tests need no thread.
+// take-down and tests need no thread. Observers of the FDB are called on the thread that runs the change.
 //
 // Entries that a datapath kept from a former life come as learn events like any other. What the Fdb accepts it installs
 // with Stations::put() before the next poll(), as the seam demands of those who want to keep them: work() learns a
@@ -37,6 +37,9 @@ class Handler {
   ~Handler();
   Handler(const Handler&) = delete;
   Handler& operator=(const Handler&) = delete;
+
+  // See fdb_observer.h. To be called before start() and before the first bridge.
+  void add_observer(FdbObserver& observer) { fdb_.add_observer(observer); }
 
   Result<> start();
   // Runs the commands that wait, then ends the thread. May be called twice.

@@ -16,7 +16,10 @@
 namespace heddle::vswitchd {
 namespace {
 
+using ofproto::all_origins;
 using ofproto::Bridge;
+using ofproto::Origin;
+using ofproto::origin_name;
 using ofproto::Switch;
 
 Result<dp::VlanId> read_vlan(const std::string& text) {
@@ -31,6 +34,13 @@ Result<MacAddr> read_mac(const std::string& text) {
   const auto mac = MacAddr::parse(text);
   if (!mac) return fail(Errc::invalid, "\"" + text + "\" is not a MAC address; write it like 02:00:00:00:00:01");
   return *mac;
+}
+
+Result<IpAddr> read_ip(const std::string& text) {
+  const auto ip = IpAddr::parse(text);
+  if (!ip)
+    return fail(Errc::invalid, "\"" + text + "\" is not an IP address; write the VTEP's like 192.0.2.1 or 2001:db8::1");
+  return *ip;
 }
 
 ovsdb::RpcReply reply(const Result<std::string>& result) {
@@ -77,7 +87,8 @@ const std::vector<Control::Command>& Control::commands() {
       {"drops", "[PORT]", 0, 1, "lost frames by port and reason", &Control::drops},
       {"exit", "[--cleanup]", 0, 1, "end the daemon; --cleanup: and all forwarding, devices of ours removed",
        &Control::exit},
-      {"fdb-add", "BRIDGE PORT VLAN MAC", 4, 4, "add a static entry", &Control::fdb_add},
+      {"fdb-add", "BRIDGE PORT VLAN MAC [REMOTE]", 4, 5,
+       "add a static entry; REMOTE: address of the VTEP, for a multipoint tunnel port", &Control::fdb_add},
       {"fdb-del", "BRIDGE VLAN MAC", 3, 3, "remove an entry, static or learned", &Control::fdb_del},
       {"fdb-flush", "[BRIDGE]", 0, 1, "forget what was learned; static entries stay", &Control::fdb_flush},
       {"fdb-show", "BRIDGE", 1, 1, "the forwarding database", &Control::fdb_show},
@@ -175,10 +186,11 @@ Result<std::string> Control::fdb_show(const Args& args) {
   const auto bridge = find_bridge(args[0]);
   if (!bridge) return std::unexpected(bridge.error());
   const auto lines = (*bridge)->fdb().lines();
-  Grid grid({"port", "VLAN", "MAC", "Age", "remote"}, "rrlrl");
+  Grid grid({"port", "VLAN", "MAC", "Age", "remote", "origin"}, "rrlrll");
   for (const auto& [port, row] : lines | std::views::take(limits::kShownRows))
     grid.add({port, std::to_string(row.key.vlan), row.key.mac.to_string(),
-              row.is_static ? "static" : std::to_string(row.age), remote_of(**bridge, port, row.target)});
+              row.origin == Origin::learned ? std::to_string(row.age) : "static", remote_of(**bridge, port, row.target),
+              row.origin == Origin::learned ? "" : origin_name(row.origin)});
   if (lines.size() <= limits::kShownRows) return grid.text();
   return grid.text() + fmt::format("... and {} more\n", lines.size() - limits::kShownRows);
 }
@@ -189,19 +201,26 @@ Result<std::string> Control::fdb_stats(const Args& args) {
   const auto stats = (*bridge)->fdb().stats();
   const auto& config = (*bridge)->config();
   Grid grid({"bridge " + args[0], ""}, "lr");
-  const auto line = [&](const char* what, std::uint64_t n) { grid.add({what, std::to_string(n)}); };
+  const auto line = [&](const std::string& what, std::uint64_t n) { grid.add({what, std::to_string(n)}); };
+  const auto lines = [&](const char* what, const char* after, const auto& numbers) {
+    for (const Origin origin : all_origins()) {
+      const bool shown = origin == Origin::configured || (origin != Origin::learned && numbers[origin] > 0);
+      const char* word = origin == Origin::configured ? "static" : origin_name(origin);
+      if (shown) line(fmt::format("{} {}{}", what, word, after), numbers[origin]);
+    }
+  };
   line("entries", stats.entries);
-  line("of them static", stats.statics);
+  lines("of them", "", stats.of_origin);
   line("room for", config.fdb_capacity);
   line("aging time, seconds", static_cast<std::uint64_t>(config.aging.count()));
   line("learned", stats.learned);
   line("moved", stats.moved);
   line("expired", stats.expired);
   line("evicted to make room", stats.evicted);
-  line("refused: source of a static entry on another port", stats.static_refused);
+  lines("refused: moves of", " entries", stats.refused_moves);
   line("refused: the bridge's own address on another port", stats.own_mac);
   line("refused: group or zero address as source", stats.bad_source);
-  line("refused: table full of static entries", stats.full);
+  line("refused: table full of entries that do not age", stats.full);
   line("refused by the datapath", stats.datapath_refused);
   return grid.text();
 }
@@ -226,7 +245,13 @@ Result<std::string> Control::fdb_add(const Args& args) {
   if (!vlan) return std::unexpected(vlan.error());
   const auto mac = read_mac(args[3]);
   if (!mac) return std::unexpected(mac.error());
-  if (auto r = (*bridge)->fdb().add(args[1], *vlan, *mac); !r) return std::unexpected(r.error());
+  std::optional<IpAddr> remote;
+  if (args.size() > 4) {
+    const auto ip = read_ip(args[4]);
+    if (!ip) return std::unexpected(ip.error());
+    remote = *ip;
+  }
+  if (auto r = (*bridge)->fdb().add(args[1], *vlan, *mac, remote); !r) return std::unexpected(r.error());
   return std::string{};
 }
 

@@ -208,13 +208,15 @@ class Host:
     # --- state of the switch ---
 
     def fdb(self, bridge="br0"):
-        """The output of fdb-show as [{port, vlan, mac, age, remote}]."""
+        """The output of fdb-show as [{port, vlan, mac, age, remote, origin}]."""
         rows = []
         for line in self.ask("fdb-show", bridge).splitlines():
-            m = re.match(r"\s*(\S+)\s+(\d+)\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s+(\S+)\s*(\S*)", line)
+            m = re.match(r"\s*(\S+)\s+(\d+)\s+((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s+(\S+)"
+                         r"\s*([0-9a-f.:]*[.:][0-9a-f.:]*|)\s*(\w*)$", line)
             if m:
-                port, vlan, address, age, remote = m.groups()
-                rows.append({"port": port, "vlan": int(vlan), "mac": address, "age": age, "remote": remote})
+                port, vlan, address, age, remote, origin = m.groups()
+                rows.append({"port": port, "vlan": int(vlan), "mac": address, "age": age, "remote": remote,
+                             "origin": origin})
         return rows
 
     def entry(self, address, bridge="br0", vlan=None):

@@ -52,6 +52,8 @@ REFUSED = [  # arguments of vsctl, text that the message must contain
     ("fdb-add br0 vm1 5000 02:00:00:00:00:01", ["5000"]),
     ("fdb-add br0 vm1 0 02:00:00:00:00", ["02:00:00:00:00"]),
     ("fdb-add br0 vm1 0 01:00:5e:00:00:01", ["01:00:5e:00:00:01"]),
+    ("fdb-add br0 vm1 0 02:00:00:00:00:01 192.0.2.1", ["vm1", "192.0.2.1"]),
+    ("fdb-add br0 vm1 0 02:00:00:00:00:01 192.0.2", ["192.0.2"]),
     ("fdb-del br0 0 02:00:00:00:00:99", ["02:00:00:00:00:99"]),
     ("drops vm9", ["vm9"]),
     # All or nothing: the first command is fine, the second is not.

@@ -112,6 +112,52 @@ def test_multipoint_follows_an_address_from_host_to_host(multipoint):
     assert who_gets(g[1], g, SRC, DST) == untagged(g[0])
 
 
+def test_static_entry_names_the_vtep(multipoint):
+    """fdb-add with a remote address: known unicast to that VTEP alone, whatever is heard elsewhere."""
+    (a, b, c), g, family = multipoint
+    a.vsctl("fdb-add", "br0", "vx", "0", DST, c.address[family])
+    row = a.entry(DST)
+    assert (row["port"], row["age"], row["remote"], row["origin"]) == ("vx", "static", c.address[family], "configured")
+    assert who_gets(g[0], g, SRC, DST) == untagged(g[2])
+    assert a.wait_learned(SRC, "g-a")["origin"] == ""
+    who_gets(g[1], g, DST)  # the address shows up behind b
+    wait_until(lambda: stats(a)["refused: moves of static entries"] > 0, 5, "its move is refused and counted")
+    assert a.entry(DST)["remote"] == c.address[family]
+    c.vsctl("fdb-flush", "br0")  # c believes what it hears, and would not send it back into the tunnel
+    assert who_gets(g[0], g, SRC, DST) == untagged(g[2])
+    assert stats(a)["of them static"] == 1
+    a.vsctl("fdb-del", "br0", "0", DST)
+    assert who_gets(g[0], g, SRC, DST) == untagged(g[1], g[2])
+    who_gets(g[1], g, DST)
+    assert a.wait_learned(DST, "vx", remote=b.address[family])["origin"] == ""
+
+
+def stats(host):
+    """The counters of fdb-stats by name."""
+    rows = (line.rsplit(None, 1) for line in host.ask("fdb-stats", "br0").splitlines()[1:])
+    return {name.strip(): int(count) for name, count in rows}
+
+
+def test_static_entry_whose_vtep_is_nonsense(multipoint):
+    (a, b, _), _, family = multipoint
+    other = b.address[10 - family]
+    for port, remote, words in (("vx", [], ["vx", "multipoint", "192.0.2.1" if family == 4 else "2001:db8::1"]),
+                                ("vx", [other], ["vx", other, f"IPv{family}"]),
+                                ("vx", ["224.0.0.1" if family == 4 else "ff02::1"], ["vx", "multicast"]),
+                                ("vx", ["0.0.0.0" if family == 4 else "::"], ["vx", "unspecified"]),
+                                ("vx", ["vtep-b"], ["vtep-b", "IP address"]),
+                                ("g-a", [b.address[family]], ["g-a", b.address[family], "leave"])):
+        done = a.vsctl("fdb-add", "br0", port, "0", DST, *remote, check=False)
+        assert done.returncode != 0, (port, remote)
+        for word in words:
+            assert word in done.stderr, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert a.entry(DST) is None
+    a.vsctl("fdb-add", "br0", "vx", "0", DST, b.address[family])
+    done = a.vsctl("fdb-add", "br0", "g-a", "0", DST, check=False)
+    assert done.returncode != 0 and f"port vx behind {b.address[family]}" in done.stderr and "fdb-del" in done.stderr
+
+
 def test_flood_list_changes_while_it_runs(multipoint):
     (a, b, c), g, family = multipoint
     a.vsctl("set", "Interface", "vx", f'options:remotes="{b.address[family]}"')

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 from lab import BIN, SOURCE
-from net import run
+from net import mac, run
 from vsctl_lines import LINES
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -258,6 +258,10 @@ def test_bash_completion(host):
     assert offered("set", "Port", "i1", "vlan") == {"vlan_mode="}
     assert offered("get", "Mirror", "m", "select_a") == {"select_all"}
     assert offered("list-br", "--", "set-fail-mode", "br0", "st") == {"standalone"}
+    host.vxlan("br0", "vx", remote_ip="flow", remotes='"192.0.2.2,192.0.2.3"')
+    address = re.findall(":|[^:]+", mac(1))  # bash parts words at colons
+    assert offered("fdb-add", "br0", "vx", "0", *address, "192") == {"192.0.2.2", "192.0.2.3"}
+    assert offered("fdb-add", "br0", "i1", "0", *address, "1") == set()
 
 
 def test_a_fake_bridge_is_a_vlan(host):

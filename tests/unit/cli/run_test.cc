@@ -181,6 +181,10 @@ TEST_F(Vsctl, TheDaemonIsAskedAfterTheDatabase) {
   EXPECT_EQ(ok("add-br br0 -- fdb-show br0 -- list-br -- drops"), "br0\nfdb-show [\"br0\"]\ndrops []\n");
   EXPECT_EQ(ok("fdb-add br0 vm1 20 02:00:00:00:00:01"), "fdb-add [\"br0\",\"vm1\",\"20\",\"02:00:00:00:00:01\"]\n");
   refuses("fdb-add br0 vm1 5000 02:00:00:00:00:01", "fdb-add: \"5000\" is not a VLAN");
+  EXPECT_EQ(ok("fdb-add br0 vx 0 02:00:00:00:00:01 192.0.2.3"),
+            "fdb-add [\"br0\",\"vx\",\"0\",\"02:00:00:00:00:01\",\"192.0.2.3\"]\n");
+  refuses("fdb-add br0 vx 0 02:00:00:00:00:01 192.0.2", "fdb-add: \"192.0.2\" is not an IP address");
+  refuses("fdb-add br0 vx 0 02:00:00:00:00:01 192.0.2.3 more", "BRIDGE PORT VLAN MAC [REMOTE]");
   refuses("fdb-del br0 1 02:00", "\"02:00\" is not a MAC address");
   refuses("fdb-flush brX", "fdb-flush: no bridge brX");
   std::ofstream(dir_ + "/vswitchd.pid") << "99\n";  // of a dead daemon

@@ -3,57 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <random>
 
-#include "ofproto-lite/handler.h"
-#include "tests/support/fake_datapath.h"
+#include "tests/unit/ofproto-lite/fdb_world.h"
 
 namespace heddle::ofproto {
 namespace {
 
-using dp::BridgeId;
+using namespace test_world;
 using dp::PortNo;
 using std::chrono::seconds;
-
-constexpr BridgeId kBr{0};
-
-struct World {
-  FakeTime time;
-  test::FakeDatapath dp{time};
-  Fdb fdb{dp.stations(), time};
-
-  explicit World(FdbConfig config = {}) {
-    config.name = "br0";
-    EXPECT_EQ(dp.bridges().add("br0"), kBr);
-    EXPECT_TRUE(fdb.set_bridge(kBr, config));
-  }
-  PortNo port(const std::string& name) {
-    dp::PortConfig config;
-    config.spec.name = name;
-    const PortNo number = dp.ports().apply(config).value();
-    EXPECT_TRUE(fdb.add_port(number, kBr, name));
-    return number;
-  }
-  static dp::FdbKey key(std::uint64_t mac, dp::VlanId vlan = 0) {
-    return {kBr, vlan, MacAddr::from_u64(0x020000000000 | mac)};
-  }
-  void seen(std::uint64_t mac, PortNo port, dp::VlanId vlan = 0) { send({key(mac, vlan), {port, std::nullopt}}); }
-  void send(const dp::LearnEvent& frame) {
-    dp.source_seen(frame.key, frame.target);
-    std::array<dp::LearnEvent, 1> event;
-    while (dp.stations().poll(event) == 1) fdb.learn(event[0]);
-  }
-  void pass(seconds by) {
-    time.advance(by);
-    while (fdb.tick(7) == 7) continue;  // in small bites: nothing may be lost between them
-  }
-  std::optional<PortNo> where(std::uint64_t mac, dp::VlanId vlan = 0) {
-    const auto rows = dp.fdb();
-    const auto it = rows.find(key(mac, vlan));
-    return it == rows.end() ? std::nullopt : std::optional(it->second.port);
-  }
-};
 
 TEST(Fdb, LearnsMovesAndForgets) {
   World w;
@@ -64,8 +23,6 @@ TEST(Fdb, LearnsMovesAndForgets) {
   w.seen(1, b);
   EXPECT_EQ(w.where(1), b);
   EXPECT_EQ(w.fdb.stats(kBr).moved, 1U);
-  EXPECT_EQ(w.fdb.count(a), 0U);
-  EXPECT_EQ(w.fdb.count(b), 1U);
   w.seen(1, a, 20);  // the same station in another VLAN is another entry
   EXPECT_EQ(w.fdb.stats(kBr).entries, 2U);
   w.fdb.remove_port(b);
@@ -150,28 +107,40 @@ TEST(Fdb, SmallerTableEvicts) {
   EXPECT_EQ(w.dp.fdb().size(), 10U);
 }
 
-TEST(Fdb, StaticEntriesStay) {
+TEST(Fdb, ConfiguredEntriesStay) {
   World w({.aging = seconds(20), .capacity = 2});
   const PortNo a = w.port("a");
   const PortNo b = w.port("b");
   w.seen(1, b);
-  ASSERT_TRUE(w.fdb.add_static(w.key(1), {a, std::nullopt}));
+  ASSERT_TRUE(w.fdb.put(Origin::configured, w.key(1), {a, std::nullopt}));
   w.seen(1, b);
   EXPECT_EQ(w.where(1), a);
-  EXPECT_EQ(w.fdb.stats(kBr).static_refused, 1U);
+  EXPECT_EQ(w.fdb.stats(kBr).refused_moves[Origin::configured], 1U);
   w.pass(seconds(1000));
   w.fdb.flush({.bridge = kBr});
   EXPECT_EQ(w.where(1), a);
-  EXPECT_TRUE(w.fdb.add_static(w.key(1), {a, std::nullopt})) << "the same again changes nothing";
-  EXPECT_EQ(w.fdb.add_static(w.key(1), {b, std::nullopt}).error().code, Errc::exists);
-  ASSERT_TRUE(w.fdb.add_static(w.key(2), {a, std::nullopt}));
-  EXPECT_EQ(w.fdb.add_static(w.key(3), {a, std::nullopt}).error().code, Errc::limit);
+  ASSERT_TRUE(w.fdb.put(Origin::configured, w.key(2), {a, std::nullopt}));
+  EXPECT_EQ(w.fdb.put(Origin::configured, w.key(3), {a, std::nullopt}).error().code, Errc::limit);
   w.seen(4, a);
   EXPECT_EQ(w.where(4), std::nullopt);
   EXPECT_EQ(w.fdb.stats(kBr).full, 2U);
-  EXPECT_TRUE(w.fdb.remove(w.key(1)));
+  EXPECT_TRUE(w.fdb.withdraw(Origin::configured, w.key(1)));
   EXPECT_EQ(w.where(1), std::nullopt);
-  EXPECT_EQ(w.fdb.remove(w.key(1)).error().code, Errc::not_found);
+  EXPECT_EQ(w.fdb.withdraw(Origin::configured, w.key(1)).error().code, Errc::not_found);
+}
+
+TEST(Fdb, AFailedPutLeavesTheWeakerEntry) {
+  World w;
+  const PortNo a = w.port("a");
+  const PortNo b = w.port("b");
+  w.seen(1, a);
+  ASSERT_TRUE(w.dp.ports().remove(b));  // and nobody has told the Fdb yet
+  EXPECT_EQ(w.fdb.put(Origin::configured, w.key(1), {b, std::nullopt}).error().code, Errc::not_found);
+  EXPECT_EQ(w.where(1), a);
+  EXPECT_EQ(w.fdb.find(w.key(1))->origin, Origin::learned);
+  EXPECT_EQ(w.fdb.put(Origin::learned, w.key(2), {a, std::nullopt}).error().code, Errc::invalid);
+  EXPECT_EQ(w.fdb.put(Origin::configured, {kBr, 0, *MacAddr::parse("01:00:5e:00:00:01")}, {a, {}}).error().code,
+            Errc::invalid);
 }
 
 TEST(Fdb, RefusesImpossibleSources) {
@@ -222,86 +191,42 @@ TEST(Fdb, ReinstallsWhatTheDatapathLost) {
   EXPECT_EQ(w.where(1), a);
 }
 
-// Against a model that does everything the slow way.
-class Model {
- public:
-  struct Entry {
-    PortNo port;
-    bool is_static;
-    TimePoint seen;
-  };
-  std::map<dp::FdbKey, Entry> rows;
-
-  void seen(const dp::FdbKey& key, PortNo port, TimePoint now) {
-    const auto it = rows.find(key);
-    if (it != rows.end() && it->second.is_static && it->second.port != port) return;
-    rows[key] = {port, it != rows.end() && it->second.is_static, now};
-  }
-  void expire(TimePoint now, seconds aging) {
-    std::erase_if(rows, [&](auto& r) { return !r.second.is_static && now - r.second.seen >= aging; });
-  }
-};
-
-void expect_same(World& w, const Model& model) {
-  std::map<dp::FdbKey, dp::FdbTarget> want;
-  std::map<PortNo, std::size_t> counts;
-  for (const auto& [key, entry] : model.rows) {
-    want[key] = {entry.port, std::nullopt};
-    ++counts[entry.port];
-  }
-  EXPECT_EQ(w.dp.fdb(), want);
-  const auto rows = w.fdb.rows(kBr);
-  EXPECT_EQ(rows.size(), want.size());
-  for (const FdbRow& row : rows) {
-    const auto it = model.rows.find(row.key);
-    ASSERT_NE(it, model.rows.end());
-    EXPECT_EQ(row.is_static, it->second.is_static);
-    if (!row.is_static) {
-      EXPECT_EQ(seconds(row.age), w.time.now() - it->second.seen);
-    }
-  }
-  for (const auto& [port, n] : counts) EXPECT_EQ(w.fdb.count(port), n);
-  EXPECT_EQ(w.fdb.stats(kBr).entries, want.size());
-}
-
 class FdbRandom : public testing::TestWithParam<unsigned> {};
 
-TEST_P(FdbRandom, AgreesWithTheModel) {
+TEST_P(FdbRandom, AgreesWithTheOracle) {
   std::mt19937 rng(GetParam());
   const auto pick = [&](std::uint64_t below) { return rng() % below; };
   World w({.aging = seconds(120), .capacity = 1000});
-  Model model;
+  Oracle oracle;
   std::vector<PortNo> ports;
   for (int i = 0; i < 5; ++i) ports.push_back(w.port("p" + std::to_string(i)));
   for (int step = 0; step < 3000; ++step) {
     const auto key = w.key(pick(60), static_cast<dp::VlanId>(pick(3)));
     const PortNo port = ports[pick(ports.size())];
+    const Origin origin = all_origins()[1 + pick(kOrigins - 1)];
     const auto dice = pick(100);
-    if (dice < 70) {
+    if (dice < 66) {
       w.send({key, {port, std::nullopt}});
-      model.seen(key, port, w.time.now());
-    } else if (dice < 74) {
-      const auto it = model.rows.find(key);
-      const bool clash = it != model.rows.end() && it->second.is_static && it->second.port != port;
-      EXPECT_EQ(w.fdb.add_static(key, {port, std::nullopt}).has_value(), !clash);
-      if (!clash) model.rows[key] = {port, true, w.time.now()};
+      oracle.seen(key, port, w.time.now());
+    } else if (dice < 72) {
+      EXPECT_TRUE(w.fdb.put(origin, key, {port, std::nullopt}));
+      oracle.put(origin, key, port);
     } else if (dice < 78) {
-      EXPECT_EQ(w.fdb.remove(key).has_value(), model.rows.erase(key) == 1);
+      EXPECT_EQ(w.fdb.withdraw(origin, key).has_value(), oracle.withdraw(origin, key));
     } else if (dice < 79) {
       w.fdb.flush({.bridge = kBr, .port = port, .vlan = key.vlan});
-      std::erase_if(model.rows,
-                    [&](auto& r) { return !r.second.is_static && r.second.port == port && r.first.vlan == key.vlan; });
+      oracle.flush(port, key.vlan);
     } else if (dice < 80) {
       w.fdb.remove_port(port);
-      EXPECT_TRUE(w.fdb.add_port(port, kBr, "again"));
-      std::erase_if(model.rows, [&](auto& r) { return r.second.port == port; });
+      EXPECT_TRUE(w.fdb.add_port(port, kBr, "again", false));
+      oracle.remove_port(port);
     } else {
       w.pass(seconds(pick(20)));
-      model.expire(w.time.now(), seconds(120));
+      oracle.expire(w.time.now(), seconds(120));
     }
-    if (step % 50 == 0) expect_same(w, model);
+    if (step % 50 == 0) expect_same(w, oracle);
   }
-  expect_same(w, model);
+  expect_same(w, oracle);
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, FdbRandom, testing::Values(1, 2, 3, 4));
 

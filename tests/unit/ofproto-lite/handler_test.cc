@@ -49,6 +49,23 @@ TEST(Handler, SleepsWhenThereIsNothingToDo) {
   EXPECT_LE(w.handler.wakeups(), before + kCalls + 1);
 }
 
+TEST(Handler, ObserversAreCalledOnItsThread) {
+  struct Witness : FdbObserver {
+    std::atomic<std::thread::id> where;
+    void appeared(const LocalStation& /*now*/) override { where = std::this_thread::get_id(); }
+    void moved(const LocalStation& /*before*/, const LocalStation& /*now*/) override {}
+    void gone(const LocalStation& /*before*/) override {}
+  };
+  Witness witness;
+  World w;
+  w.handler.add_observer(witness);
+  ASSERT_TRUE(w.handler.start());
+  ASSERT_TRUE(w.sw.add_bridge("br0", {}));
+  w.dp.source_seen({dp::BridgeId{0}, 0, MacAddr::from_u64(0x020000000001)}, {w.add("vm1"), std::nullopt});
+  while (witness.where == std::thread::id{}) std::this_thread::yield();
+  EXPECT_EQ(witness.where, w.handler.call([](Fdb&) { return std::this_thread::get_id(); }));
+}
+
 TEST(Handler, CallRunsInPlaceWithoutAThread) {
   World w;
   EXPECT_EQ(w.handler.call([](Fdb&) { return std::this_thread::get_id(); }), std::this_thread::get_id());

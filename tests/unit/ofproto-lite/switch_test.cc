@@ -156,18 +156,85 @@ TEST(Switch, FdbByName) {
   w.seen("vm1", 0x020000000002, 5);
   w.seen("vm1", 0x020000000003);
   w.seen("vm1", own.to_u64());
-  ASSERT_TRUE(w.fdb("br0").add("br0", 0, *MacAddr::parse("02:00:00:00:00:01")));
+  ASSERT_TRUE(w.fdb("br0").add("br0", 0, *MacAddr::parse("02:00:00:00:00:01"), {}));
   const auto lines = w.fdb("br0").lines();
   ASSERT_EQ(lines.size(), 3U) << "the bridge's own address is not learned elsewhere";
   EXPECT_EQ(lines[0].port, "br0");
-  EXPECT_TRUE(lines[0].row.is_static);
+  EXPECT_EQ(lines[0].row.origin, Origin::configured);
   EXPECT_EQ(lines[1].port, "vm1");
   EXPECT_EQ(lines[2].row.key.vlan, 5);
   EXPECT_EQ(w.fdb("br0").stats().own_mac, 1U);
   EXPECT_EQ(w.fdb("br0").flush(), 2U);
-  EXPECT_THAT(w.fdb("br0").add("vm7", 0, {}).error().text, HasSubstr("its ports: br0, vm1"));
+  EXPECT_THAT(w.fdb("br0").add("vm7", 0, {}, {}).error().text, HasSubstr("its ports: br0, vm1"));
   EXPECT_THAT(w.fdb("br0").remove(0, MacAddr::from_u64(7)).error().text, HasSubstr("bridge br0: there is no entry"));
   EXPECT_THAT(w.sw.find_bridge("br7").error().text, HasSubstr("bridge br7 does not exist; bridges: br0"));
+}
+
+TEST(Switch, AStaticEntryIsReplacedOnlyAfterItsRemoval) {
+  World w;
+  w.bridge("br0");
+  ASSERT_TRUE(w.sw.add_port("br0", w.port("vm1")));
+  const MacAddr mac = *MacAddr::parse("02:00:00:00:00:01");
+  BridgeFdb& fdb = w.fdb("br0");
+  ASSERT_TRUE(fdb.add("br0", 0, mac, {}));
+  EXPECT_TRUE(fdb.add("br0", 0, mac, {})) << "the same again changes nothing";
+  const auto other = fdb.add("vm1", 0, mac, {});
+  EXPECT_EQ(other.error().code, Errc::exists);
+  EXPECT_EQ(other.error().text,
+            "bridge br0: 02:00:00:00:00:01 in VLAN 0 already has a static entry on port br0; remove it with fdb-del "
+            "first");
+  ASSERT_TRUE(fdb.remove(0, mac));
+  EXPECT_TRUE(fdb.add("vm1", 0, mac, {}));
+}
+
+TEST(Switch, EntriesOfOtherOriginsAreNotTheOperatorsToRemove) {
+  World w;
+  w.bridge("br0");
+  const MacAddr mac = *MacAddr::parse("02:00:00:00:00:01");
+  const dp::FdbKey key{w.dp.all_bridges().at("br0"), 0, mac};
+  const dp::FdbTarget target{w.dp.number("br0"), std::nullopt};
+  ASSERT_TRUE(w.handler.call([&](Fdb& fdb) { return fdb.put(Origin::evpn, key, target); }));
+  EXPECT_THAT(w.fdb("br0").remove(0, mac).error().text, HasSubstr("is of origin evpn, which alone may withdraw it"));
+  ASSERT_TRUE(w.fdb("br0").add("br0", 0, mac, {}));
+  ASSERT_TRUE(w.fdb("br0").remove(0, mac));
+  EXPECT_EQ(w.fdb("br0").lines().at(0).row.origin, Origin::evpn) << "the static entry is gone, EVPN's word is left";
+}
+
+TEST(Switch, AStaticEntryNamesTheVtepOfAMultipointTunnel) {
+  World w;
+  w.bridge("br0");
+  ASSERT_TRUE(w.sw.add_port("br0", w.port("vm1")));
+  PortConfig tunnel = w.port("vx", dp::PortKind::vxlan);
+  ASSERT_TRUE(w.sw.add_port("br0", tunnel));
+  tunnel = w.port("vx6", dp::PortKind::vxlan);
+  tunnel.spec.tunnel.v6 = true;
+  ASSERT_TRUE(w.sw.add_port("br0", tunnel));
+  tunnel = w.port("pair", dp::PortKind::vxlan);
+  tunnel.spec.tunnel.remote = *IpAddr::parse("192.0.2.1");
+  ASSERT_TRUE(w.sw.add_port("br0", tunnel));
+  const MacAddr mac = *MacAddr::parse("02:00:00:00:00:01");
+  const auto add = [&](const std::string& port, const char* remote) -> std::string {
+    const auto r = w.fdb("br0").add(port, 0, mac, remote == nullptr ? std::nullopt : IpAddr::parse(remote));
+    return r ? "added" : r.error().text;
+  };
+  EXPECT_EQ(add("vx", nullptr),
+            "port vx is a multipoint tunnel: name the VTEP behind which the station is, as in fdb-add BRIDGE vx VLAN "
+            "MAC 192.0.2.1");
+  EXPECT_THAT(add("vx6", nullptr), HasSubstr("MAC 2001:db8::1"));
+  EXPECT_EQ(add("vm1", "192.0.2.3"),
+            "port vm1 is no multipoint tunnel (type=vxlan, options:remote_ip=flow) and takes no remote VTEP; leave "
+            "192.0.2.3 out");
+  EXPECT_EQ(add("pair", "192.0.2.3"),
+            "port pair is a tunnel to 192.0.2.1 alone (options:remote_ip) and takes no other; leave 192.0.2.3 out");
+  EXPECT_EQ(add("vx", "2001:db8::3"),
+            "port vx is a tunnel over IPv4, and 2001:db8::3 an IPv6 address; name the VTEP's IPv4 address");
+  EXPECT_THAT(add("vx6", "192.0.2.3"), HasSubstr("name the VTEP's IPv6 address"));
+  EXPECT_EQ(add("vx", "0.0.0.0"), "port vx: 0.0.0.0 is the unspecified address; name the address of one VTEP");
+  EXPECT_EQ(add("vx6", "ff02::1"), "port vx6: ff02::1 is a multicast address; name the address of one VTEP");
+  EXPECT_THAT(w.dp.fdb(), IsEmpty());
+  EXPECT_EQ(add("vx", "192.0.2.3"), "added");
+  EXPECT_EQ(w.dp.fdb().begin()->second.remote, IpAddr::parse("192.0.2.3"));
+  EXPECT_THAT(add("vx", "192.0.2.4"), HasSubstr("a static entry on port vx behind 192.0.2.3"));
 }
 
 TEST(Switch, ADeviceThatGoesTakesItsEntries) {

@@ -18,15 +18,35 @@ TEST(Control, FdbShowReadsWell) {
   w.dp.source_seen({bridge, 0, MacAddr::from_u64(0x020000000003)}, {w.dp.number("vx"), IpAddr::parse("192.0.2.2")});
   w.handler.work();
   ASSERT_TRUE(w.control.run("fdb-add", {"br0", "vm1", "20", "02:00:00:00:00:01"}));
+  ASSERT_TRUE(w.control.run("fdb-add", {"br0", "vx", "20", "02:00:00:00:00:02", "192.0.2.3"}));
   w.time.advance(std::chrono::seconds(12));
   EXPECT_EQ(w.control.run("fdb-show", {"br0"}).value(),
-            "port  VLAN  MAC                   Age  remote\n"
+            "port  VLAN  MAC                   Age  remote     origin\n"
             " vm1     0  02:00:00:00:00:02      12\n"
             "  vx     0  02:00:00:00:00:03      12  192.0.2.2\n"
-            " vm1    20  02:00:00:00:00:01  static\n");
+            " vm1    20  02:00:00:00:00:01  static             configured\n"
+            "  vx    20  02:00:00:00:00:02  static  192.0.2.3  configured\n");
   EXPECT_EQ(w.control.run("fdb-flush", {}).value(), "2 entries flushed\n");
   EXPECT_TRUE(w.control.run("fdb-del", {"br0", "20", "02:00:00:00:00:01"}));
   EXPECT_EQ(w.control.run("drops", {}).value(), "no drops\n");
+}
+
+TEST(Control, FdbStatsTellOriginsApart) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  const dp::FdbKey key{w.dp.all_ports().at("vm1").policy.bridge, 0, MacAddr::from_u64(0x020000000002)};
+  const dp::FdbTarget here{w.dp.number("vm1"), std::nullopt};
+  const auto stats = [&] { return w.control.run("fdb-stats", {"br0"}).value(); };
+  EXPECT_THAT(stats(), HasSubstr("of them static                                           0\n"));
+  EXPECT_THAT(stats(), testing::Not(HasSubstr("evpn")));
+  ASSERT_TRUE(w.handler.call([&](ofproto::Fdb& fdb) { return fdb.put(ofproto::Origin::evpn, key, here); }));
+  w.dp.source_seen(key, {w.dp.number("br0"), std::nullopt});
+  w.handler.work();
+  EXPECT_THAT(stats(), HasSubstr("entries                                                  1\n"));
+  EXPECT_THAT(stats(), HasSubstr("of them evpn                                             1\n"));
+  EXPECT_THAT(stats(), HasSubstr("refused: moves of evpn entries                           1\n"));
+  EXPECT_THAT(stats(), HasSubstr("refused: moves of static entries                         0\n"));
 }
 
 TEST(Control, ClientsAreShownByTheDoorTheyCameBy) {
@@ -107,6 +127,10 @@ TEST(Control, ErrorsNameTheObject) {
   EXPECT_THAT(error("fdb-add", {"br0", "br0", "4096", "02:00:00:00:00:01"}), HasSubstr("VLAN \"4096\""));
   EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "02:00"}), HasSubstr("\"02:00\" is not a MAC address"));
   EXPECT_THAT(error("fdb-add", {"br0", "br0", "1", "01:00:5e:00:00:01"}), HasSubstr("not the address of one station"));
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "0", "02:00:00:00:00:01", "192.0.2"}),
+              HasSubstr("\"192.0.2\" is not an IP address"));
+  EXPECT_THAT(error("fdb-add", {"br0", "br0", "0", "02:00:00:00:00:01", "192.0.2.1"}),
+              HasSubstr("leave 192.0.2.1 out"));
   EXPECT_THAT(error("drops", {"vm9"}), HasSubstr("ports: br0, br1"));
   EXPECT_THAT(error("vlog/set", {"loud"}), HasSubstr("\"loud\""));
   EXPECT_THAT(error("no-such", {}), HasSubstr("\"no-such\" is not a command"));
