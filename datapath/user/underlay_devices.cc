@@ -167,6 +167,7 @@ UnderlayCounters UnderlayDevices::counters_of(const Way& way) {
 
 std::vector<UnderlayCounters> UnderlayDevices::counters() const {
   std::vector<UnderlayCounters> out;
+  out.reserve(devices_.size() + sockets_.size());
   for (const auto& [ifindex, device] : devices_) out.push_back(counters_of(device.way));
   for (const auto& [key, socket] : sockets_) out.push_back(counters_of(socket.way));
   return out;
