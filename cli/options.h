@@ -18,6 +18,7 @@ namespace heddle::cli {
 enum class Format { list, table, html, csv, json };
 enum class DataStyle { string, bare, json };
 
+// class-size: a record of the options, with the one that follows from two others
 struct Options {
   std::string rundir = "/run/vswitch";
   std::string db;  // "unix:PATH", "tcp:HOST:PORT" or "ssl:HOST:PORT"; empty: db.sock in rundir

@@ -23,6 +23,7 @@
 
 namespace heddle::netlink {
 
+// class-size: one function for each request to the kernel, over one socket
 class Netlink {
  public:
   static Result<std::unique_ptr<Netlink>> open();

@@ -20,6 +20,7 @@ namespace heddle::ovsdb {
 
 using Atom = std::variant<std::int64_t, double, bool, std::string, Uuid>;
 
+// class-size: a value type: makers and readers, one for each type of an atom
 class Datum {
  public:
   Datum() = default;
