@@ -34,6 +34,7 @@ struct RpcShared {
   std::shared_ptr<RpcOutbox> outbox;
 };
 
+// class-size: the state of one connection: its stream, its probe, its outbox
 class RpcConnection final : public RpcSession,
                             RpcMemory::Holder,
                             RpcOutbox::Sender,

@@ -36,6 +36,7 @@ void insert_root(ovsdb::Database& db);
 // Changes address or MTU of a live device. Recreating it instead would lose its IP addresses.
 using DeviceSetter = std::function<Result<>(int ifindex, std::optional<MacAddr> mac, std::optional<unsigned> mtu)>;
 
+// class-size: reads, plans, applies and writes status; these are to be classes of their own
 class Reconciler {
  public:
   // `switches`: by canonical datapath type. `offer`: its `types` are taken from `switches`.

@@ -40,6 +40,7 @@ DeviceSetter device_setter(netlink::Netlink& netlink) {
 
 }  // namespace
 
+// class-size: the objects of the whole daemon, in the order in which they are made
 class Service::Parts {
  public:
   Parts(const Options& options, ovsdb::Database& database, Starter& starter)

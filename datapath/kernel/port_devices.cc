@@ -15,6 +15,24 @@ namespace {
 
 constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);  // linux/bpf.h of 6.6
 
+// Whether somebody wants to see, hold back or change the frames that leave by the device: tcpdump, a queueing
+// discipline (bandwidth limits of a CNI plug-in), filters, programs. Frames that are handed over directly would pass by
+// all of these.
+bool watched(netlink::Netlink& kernel, const netlink::Link& device) {
+  if (device.promiscuity != 0 || (!device.qdisc.empty() && device.qdisc != "noqueue")) return true;
+  __u32 programs = 0;
+  if (bpf_prog_query(device.index, kTcxEgress, 0, nullptr, nullptr, &programs) == 0 && programs > 0) return true;
+  const auto filters = kernel.egress_filters(device.index);
+  return !filters || *filters;
+}
+
+// The address of the device at a veth's far end, when that is in another namespace and nobody watches the near end.
+std::optional<MacAddr> direct_peer_mac(netlink::Netlink& kernel, const netlink::Link& veth) {
+  if (veth.kind != "veth" || !veth.link_netns || watched(kernel, veth)) return std::nullopt;
+  const auto mac = kernel.peer_mac(*veth.link_netns, veth.link);
+  return mac ? *mac : std::nullopt;
+}
+
 }  // namespace
 
 PortDevices::PortDevices(const OwnDevices& own, const Pins& pins, const Programs& programs, PortTable& table,
@@ -31,24 +49,6 @@ PortDevices::PortDevices(const OwnDevices& own, const Pins& pins, const Programs
 
 std::string PortDevices::device_name(const PortSpec& spec) {
   return spec.traits().has_peer ? PatchPairs::end_name(spec.name, spec.peer) : spec.name;
-}
-
-// Whether somebody wants to see, hold back or change the frames that leave by the device: tcpdump, a queueing
-// discipline (bandwidth limits of a CNI plug-in), filters, programs. Frames that are handed over directly would pass by
-// all of these.
-bool PortDevices::watched(const netlink::Link& device) const {
-  if (device.promiscuity != 0 || (!device.qdisc.empty() && device.qdisc != "noqueue")) return true;
-  __u32 programs = 0;
-  if (bpf_prog_query(device.index, kTcxEgress, 0, nullptr, nullptr, &programs) == 0 && programs > 0) return true;
-  const auto filters = own_.kernel().egress_filters(device.index);
-  return !filters || *filters;
-}
-
-// The address of the device at a veth's far end, when that is in another namespace and nobody watches the near end.
-std::optional<MacAddr> PortDevices::direct_peer_mac(const netlink::Link& veth) const {
-  if (veth.kind != "veth" || !veth.link_netns || watched(veth)) return std::nullopt;
-  const auto mac = own_.kernel().peer_mac(*veth.link_netns, veth.link);
-  return mac ? *mac : std::nullopt;
 }
 
 // Gives the programs what they need to know of the port's device.
@@ -68,7 +68,7 @@ void PortDevices::write(PortEntry& p) {
     next.flags |= HD_SHAPED;
   } else if (p.is_pair() && !d.moved) {
     next.flags |= HD_INWARD;
-  } else if (const auto mac = d.attached() ? direct_peer_mac(out) : std::nullopt) {
+  } else if (const auto mac = d.attached() ? direct_peer_mac(own_.kernel(), out) : std::nullopt) {
     next.flags |= HD_PEER;
     std::copy_n(mac->bytes.begin(), sizeof next.station, next.station);
   }

@@ -73,8 +73,6 @@ class PortDevices {
   Result<> attach(PortEntry& p, const netlink::Link& hooked, bool made_clsact);
   void write(PortEntry& p);
   void see_way_out(PortEntry& p);
-  [[nodiscard]] bool watched(const netlink::Link& device) const;
-  [[nodiscard]] std::optional<MacAddr> direct_peer_mac(const netlink::Link& veth) const;
   [[nodiscard]] bool has_unused_pair(const PortEntry& p) const;
   [[nodiscard]] bool one_of_many();
   [[nodiscard]] PatchPairs::InUse in_use() const {

@@ -24,6 +24,7 @@ struct tc_switch;
 
 namespace heddle::dp {
 
+// class-size: a member for each BPF map
 class Programs {
  public:
   // Errc::unsupported, with the feature that the kernel lacks or the end of the verifier's log, when the programs

@@ -63,6 +63,7 @@ class XskFactory {
   SocketReaper reaper_;   // of sockets that do not share it
 };
 
+// class-size: four rings of a socket, each with its mapping and its cursors
 class Xsk {
  public:
   ~Xsk();  // control; no worker may know the socket any more
