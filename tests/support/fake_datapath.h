@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Datapath without packets, for tests of what stands above the seam: naive maps under one lock. Tests play the world:
-// source_seen() is a frame's arrival, device() a network device that comes, changes or goes.
+// A Datapath without packets, for tests of the layers above the seam: plain maps under one lock, so any thread may
+// call. Tests simulate the outside: source_seen() is a received frame, device() a network device that is added, changed
+// or removed.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -23,8 +24,8 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
  public:
   explicit FakeDatapath(const TimeSource& time) : time_(time) {}
 
-  // --- the world ---
-  // From now on the datapath has no memory for larger tables.
+  // --- simulated outside ---
+  // Larger tables fail from now on, as without memory.
   void limit_fdb(std::size_t most) {
     const std::lock_guard lock(mutex_);
     fdb_most_ = most;
@@ -51,7 +52,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
       if (port.spec.name == name) changed_.insert(number);
     eventfd_write(control_fd_.get(), 1);
   }
-  // What `ip link set` does to a device.
+  // Changes a device like `ip link set`.
   void set_device(int ifindex, std::optional<MacAddr> mac, std::optional<unsigned> mtu) {
     const std::lock_guard lock(mutex_);
     for (auto& [name, state] : devices_)
@@ -110,12 +111,12 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     for (const auto& [key, entry] : fdb_) out[key] = entry.target;
     return out;
   }
-  // The number that a bridge of this name had in a former life.
+  // The number that an earlier daemon gave to the bridge of this name.
   void remember_bridge(const std::string& name, dp::BridgeId id) {
     const std::lock_guard lock(mutex_);
     former_bridges_[name] = id;
   }
-  // An entry that a former life left. settle() has it reported; it goes unless it is put before the next poll.
+  // An entry of an earlier daemon. settle() lets it be reported; it is removed unless it is put before the next poll.
   void remember_entry(const dp::FdbKey& key, const dp::FdbTarget& target) {
     const std::lock_guard lock(mutex_);
     fdb_[key] = {target, time_.now()};
@@ -125,7 +126,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     const std::lock_guard lock(mutex_);
     return bridges_;
   }
-  // What the caller did against the seam's rules.
+  // The caller's violations of the seam's rules.
   std::vector<std::string> complaints() const {
     const std::lock_guard lock(mutex_);
     return complaints_;
@@ -146,7 +147,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     const std::lock_guard lock(mutex_);
     return state_calls_;
   }
-  // Changes of ports that exist.
+  // Number of changes of existing ports.
   std::size_t set_calls() const {
     const std::lock_guard lock(mutex_);
     return apply_calls_ - add_calls_;
@@ -156,7 +157,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
   dp::Bridges& bridges() override { return *this; }
   dp::Stations& stations() override { return *this; }
 
-  // --- control ---
+  // --- control thread: Bridges, Ports and lifecycle ---
   Result<dp::BridgeId> add(const std::string& name) override {
     const std::lock_guard lock(mutex_);
     if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
@@ -279,7 +280,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     for (const dp::PortNo number : now) changed(number);
   }
 
-  // --- handler ---
+  // --- FDB thread: Stations ---
   Result<> set_capacity(dp::BridgeId bridge, std::size_t entries) override {
     const std::lock_guard lock(mutex_);
     if (!has_bridge(bridge)) return fail(Errc::invalid, "no such bridge");
@@ -359,7 +360,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
   std::map<dp::BridgeId, std::size_t> capacity_;
   std::deque<dp::LearnEvent> events_;
   std::vector<dp::LearnEvent> former_;  // not put yet
-  std::vector<dp::FdbKey> reported_;    // of former_, by the last poll
+  std::vector<dp::FdbKey> reported_;    // keys of former_ that the last poll reported
   std::map<dp::BridgeId, dp::BridgePolicy> bridge_policies_;
   std::map<std::pair<dp::BridgeId, unsigned>, dp::MirrorCounters> mirrored_;
   std::size_t bridge_calls_ = 0;
