@@ -91,7 +91,7 @@ Fd Pins::open(const std::string& name) const {
 std::vector<Fd> Pins::open_in_other_layouts(const std::string& name) const {
   std::vector<Fd> out;
   for (const std::string& dir : other_layouts())
-    if (Fd fd(bpf_obj_get((dir + "/" + name).c_str())); fd) out.push_back(std::move(fd));
+    if (Fd fd(bpf_obj_get(fmt::format("{}/{}", dir, name).c_str())); fd) out.push_back(std::move(fd));
   return out;
 }
 

@@ -82,8 +82,8 @@ std::optional<TunnelInput::Arrival> TunnelInput::decapsulate(FrameRef f, const I
   WorkerCounters& c = round_.counters(*port->shared);
   c.rx_packets.add(1);
   c.rx_bytes.add(cache_.meta(f).total);
-  if ((bad = carry_congestion_marks(f, outer))) {
-    c.drop(*bad);
+  if (const auto why = carry_congestion_marks(f, outer)) {
+    c.drop(*why);
     cache_.free_chain(f);
     return std::nullopt;
   }
