@@ -199,14 +199,15 @@ TEST(Decision, RulesOfABridge) {
     std::string decision;
     bool learn;
   };
+  const BridgePolicy none;
   BridgePolicy secure;
   secure.secure = true;
   BridgePolicy flood_10;
   flood_10.flood_vlans.set(10);
   const Case cases[] = {
-      {"no rules, known", {}, mac(2), 10, "2/10", true},
-      {"no rules, unknown", {}, mac(9), 10, "2/10 3/10", true},
-      {"no rules, to where it came from", {}, mac(1), 10, "1:same_port", true},
+      {"no rules, known", none, mac(2), 10, "2/10", true},
+      {"no rules, unknown", none, mac(9), 10, "2/10 3/10", true},
+      {"no rules, to where it came from", none, mac(1), 10, "1:same_port", true},
       {"secure, known", secure, mac(2), 10, "1:fail_secure", false},
       {"secure, everyone", secure, kAll, 10, "1:fail_secure", false},
       {"secure, reserved", secure, kLldp, 10, "1:reserved_multicast", false},
