@@ -34,7 +34,8 @@ class BpfMap {
     if (bpf_map_lookup_elem(fd_, &key, &value) != 0) return std::nullopt;
     return value;
   }
-  void erase(const Key& key) const { bpf_map_delete_elem(fd_, &key); }
+  // Returns whether the key was there.
+  bool erase(const Key& key) const { return bpf_map_delete_elem(fd_, &key) == 0; }
 
   // Calls fn(key, value) for every element, in no order; fn may erase the element it is called for. Elements that come
   // or go meanwhile may be missed; none is seen twice unless it was put anew.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace heddle::dp {
 namespace {
@@ -36,6 +37,20 @@ hd_mirror element_of(const MirrorSpec& spec) {
 
 }  // namespace
 
+// The map gives the next mirror an element that was freed: not before programs that may read it for its former mirror
+// have ended, or they would send copies to another's output.
+Result<> BridgePolicies::put_mirror(const hd_mirror_key& key, const hd_mirror& mirror) {
+  if (std::exchange(freed_, false)) programs_.grace().wait();
+  const bool replaces = programs_.mirrors.get(key).has_value();
+  if (auto ok = programs_.mirrors.put(key, mirror); !ok) return ok;
+  freed_ = replaces;
+  return {};
+}
+
+void BridgePolicies::erase_mirror(const hd_mirror_key& key) {
+  if (programs_.mirrors.erase(key)) freed_ = true;
+}
+
 // A mirror that is asked for as it was goes on, with its counters: also a former life's, as far as can be seen.
 Result<> BridgePolicies::put_mirrors(BridgeId bridge, const BridgePolicy& policy) {
   const auto before = policies_.find(bridge);
@@ -43,7 +58,7 @@ Result<> BridgePolicies::put_mirrors(BridgeId bridge, const BridgePolicy& policy
     const hd_mirror_key key = mirror_key(bridge, slot);
     const auto it = policy.mirrors.find(slot);
     if (it == policy.mirrors.end() || (!it->second.output_vlan && it->second.output == PortNo::none)) {
-      programs_.mirrors.erase(key);
+      erase_mirror(key);
       continue;
     }
     bool same = true;
@@ -54,7 +69,7 @@ Result<> BridgePolicies::put_mirrors(BridgeId bridge, const BridgePolicy& policy
     const hd_mirror next = element_of(it->second);
     const auto now = programs_.mirrors.get(key);
     if (same && now && same_copies(*now, next)) continue;
-    if (auto ok = programs_.mirrors.put(key, next); !ok) return ok;
+    if (auto ok = put_mirror(key, next); !ok) return ok;
   }
   return {};
 }
@@ -73,7 +88,7 @@ Result<> BridgePolicies::put(BridgeId bridge, const BridgePolicy& policy) {
 void BridgePolicies::forget(BridgeId bridge) {
   policies_.erase(bridge);
   (void)programs_.bridges.put(static_cast<__u32>(bridge), {});
-  for (unsigned slot = 0; slot < limits::kMirrors; ++slot) programs_.mirrors.erase(mirror_key(bridge, slot));
+  for (unsigned slot = 0; slot < limits::kMirrors; ++slot) erase_mirror(mirror_key(bridge, slot));
 }
 
 void BridgePolicies::write_flags(PortNo port, hd_port& next) const {

@@ -27,9 +27,12 @@ class BridgePolicies {
 
  private:
   Result<> put_mirrors(BridgeId bridge, const BridgePolicy& policy);
+  Result<> put_mirror(const hd_mirror_key& key, const hd_mirror& mirror);
+  void erase_mirror(const hd_mirror_key& key);
 
   const Programs& programs_;
   std::map<BridgeId, BridgePolicy> policies_;
+  bool freed_ = false;  // an element of the mirrors' map, since the last grace period
 };
 
 }  // namespace heddle::dp

@@ -25,6 +25,7 @@ FdbKey fdb_key(BridgeId bridge, const hd_station& s) {
   return key;
 }
 
+hd_target target_of(const hd_entry& e) { return number_in(e.target); }
 PortNo port_of(hd_target t) { return static_cast<PortNo>(t & 0xffff); }
 std::uint32_t remote_of(hd_target t) { return t >> 16; }
 std::string pin_name(BridgeId bridge) { return "fdb-" + std::to_string(static_cast<int>(bridge)); }
@@ -55,11 +56,11 @@ FdbTables::FdbTables(const Programs& programs, const Pins& pins, Remotes& remote
     Table& table = tables_[bridge];
     table = {std::move(fd), capacity};
     table.map().for_each([&](const hd_station& s, const hd_entry& e) {
-      if (remote_of(e.target) != 0 && !remotes_.adopt(remote_of(e.target))) {
+      if (remote_of(target_of(e)) != 0 && !remotes_.adopt(remote_of(target_of(e)))) {
         table.map().erase(s);  // its remote is not known: it leads nowhere
         return;
       }
-      ++entries_[port_of(e.target)];
+      ++entries_[port_of(target_of(e))];
     });
   }
 }
@@ -97,7 +98,7 @@ void FdbTables::remove_bridge(BridgeId bridge) {
   const std::lock_guard lock(mutex_);
   const Table* table = find(bridge);
   if (table == nullptr) return;
-  table->map().for_each([this](const hd_station&, const hd_entry& e) { release(e.target); });
+  table->map().for_each([this](const hd_station&, const hd_entry& e) { release(target_of(e)); });
   programs_.fdbs.erase(static_cast<__u32>(bridge));
   pins_.unpin(pin_name(bridge));
   tables_.erase(bridge);
@@ -115,7 +116,7 @@ Result<> FdbTables::set_capacity(BridgeId bridge, std::size_t entries) {
   if (!fd) return std::unexpected(fd.error());
   const Map next(fd->get(), "fdb");
   table->map().for_each([&](const hd_station& s, const hd_entry& e) {
-    if (!next.put(s, e)) release(e.target);
+    if (!next.put(s, e)) release(target_of(e));
   });
   return install(bridge, std::move(*fd), entries);
 }
@@ -131,8 +132,8 @@ void FdbTables::remove_port(PortNo port) {
   if (entries_[port] > 0) {
     for (const auto& [bridge, table] : tables_) {
       table.map().for_each([&, map = table.map()](const hd_station& s, const hd_entry& e) {
-        if (port_of(e.target) != port) return;
-        release(e.target);
+        if (port_of(target_of(e)) != port) return;
+        release(target_of(e));
         map.erase(s);
       });
     }
@@ -163,13 +164,13 @@ Result<> FdbTables::put(const FdbKey& key, const FdbTarget& target) {
     remotes_.adopt(remote);
   }
   const hd_station s = station(key);
-  const hd_entry entry{static_cast<__u32>(target.port) | remote << 16, station_time(), {}};
+  const hd_entry entry{sealed(s, static_cast<__u32>(target.port) | remote << 16), station_time(), {}};
   const auto before = table->map().get(s);
   if (auto ok = table->map().put(s, entry); !ok) {
     if (remote != 0) remotes_.release(remote);
     return ok;
   }
-  if (before) release(before->target);
+  if (before) release(target_of(*before));
   ++entries_[target.port];
   if (!unconfirmed_.empty()) unconfirmed_.erase(key);
   if (!settled_) fresh_.insert(key);
@@ -184,7 +185,7 @@ void FdbTables::remove(const FdbKey& key) {
   const auto before = table->map().get(s);
   if (!before) return;
   table->map().erase(s);
-  release(before->target);
+  release(target_of(*before));
 }
 
 bool FdbTables::unconfirmed(const FdbKey& key) const {
@@ -215,32 +216,23 @@ void FdbTables::use(std::span<FdbUse> rows) const {
   }
 }
 
-// The kernel waits for a grace period after each change of a map of maps (maybe_wait_bpf_programs() in
-// kernel/bpf/syscall.c): put one back as it is.
-void FdbTables::wait_for_programs() const {
-  const std::lock_guard lock(mutex_);
-  if (tables_.empty()) return;
-  const auto& [bridge, table] = *tables_.begin();
-  (void)programs_.fdbs.put(static_cast<__u32>(bridge), static_cast<__u32>(table.fd.get()));
-}
-
 std::vector<LearnEvent> FdbTables::settle() {
   const std::lock_guard lock(mutex_);
   std::vector<LearnEvent> out;
   for (const auto& [bridge, table] : tables_) {
     const Map map = table.map();
     map.for_each([&, number = bridge](const hd_station& s, const hd_entry& e) {
-      const PortNo no = port_of(e.target);
+      const PortNo no = port_of(target_of(e));
       const auto port = ports_.find(no);
       const bool multipoint = port != ports_.end() && port->second.multipoint;
-      if (port == ports_.end() || (!multipoint && remote_of(e.target) != port->second.remote)) {
-        release(e.target);
+      if (port == ports_.end() || (!multipoint && remote_of(target_of(e)) != port->second.remote)) {
+        release(target_of(e));
         map.erase(s);
         return;
       }
       LearnEvent event{fdb_key(number, s), {no, std::nullopt}};
       if (fresh_.contains(event.key)) return;
-      if (multipoint) event.target.remote = remotes_.address(remote_of(e.target));
+      if (multipoint) event.target.remote = remotes_.address(remote_of(target_of(e)));
       unconfirmed_.insert(event.key);
       out.push_back(event);
     });

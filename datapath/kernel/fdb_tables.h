@@ -37,8 +37,6 @@ class FdbTables {
   // The bridge has a table, with what it had in a former life.
   Result<> add_bridge(BridgeId bridge);
   void remove_bridge(BridgeId bridge);
-  // Returns when no program runs that began before the call.
-  void wait_for_programs() const;
   // Entries of former lives: those that lead to known ports, to be reported; all others go.
   std::vector<LearnEvent> settle();
 

@@ -54,7 +54,7 @@ class FloodSets {
   static constexpr auto kRest = std::chrono::seconds(1);
 
   const TimeSource& time_;
-  BpfMap<hd_vlan, __u32> vlans_;
+  SealedMap<hd_vlan> vlans_;
   BpfMap<hd_flood_key, hd_flood> sets_;
   std::map<std::pair<std::uint16_t, std::uint16_t>, __u32> now_;  // (bridge, VLAN) -> set
   std::map<Targets, __u32> by_content_;

@@ -77,7 +77,7 @@ Result<> KernelDatapath::start() {
         "until "
         "new ones stand beside; learned addresses are forgotten then");
   former_ = std::make_unique<TakeOver>(*programs_);
-  remotes_ = std::make_unique<Remotes>(programs_->remotes, *kernel_routes_);
+  remotes_ = std::make_unique<Remotes>(*programs_, *kernel_routes_);
   fdb_ = std::make_unique<FdbTables>(*programs_, *pins_, *remotes_);
   auto events = Events::open(*programs_, [this](PortNo no) { return ports_->devices().answer_device(no); });
   if (!events) return std::unexpected(events.error());

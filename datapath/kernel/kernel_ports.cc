@@ -11,7 +11,7 @@ namespace heddle::dp {
 KernelPorts::KernelPorts(const Parts& parts)
     : parts_(parts),
       policies_(parts.programs),
-      table_(parts.programs, parts.fdb, parts.events),
+      table_(parts.programs, parts.events),
       devices_(parts.own, parts.pins, parts.programs, table_, parts.former, parts.time),
       tunnels_(parts.programs, parts.remotes, parts.fdb, table_, VxlanDevices(parts.own, parts.pins, parts.programs),
                ports_),
@@ -57,6 +57,7 @@ Result<PortEntry*> KernelPorts::add(const PortSpec& spec) {
   const auto no =
       known ? Result<PortNo>(known->no) : ports_.free_number([&](PortNo number) { return former.reserves(number); });
   if (!no) return std::unexpected(no.error());
+  let_rest(*no);
   PortEntry& p = ports_.add(*no, spec.name);
   p.no = *no;
   p.config.spec = spec;
@@ -168,7 +169,15 @@ Result<> KernelPorts::remove(PortNo no) {
   return {};
 }
 
+// A program that read the number of a port that is gone must not take the next port of that number for it.
+void KernelPorts::let_rest(PortNo no) {
+  if (!freed_.contains(no)) return;
+  parts_.programs.grace().wait();
+  freed_.clear();
+}
+
 void KernelPorts::forget(PortEntry& p) {
+  freed_.insert(p.no);
   table_.reset_slot(p.no);
   table_.forget(p.no);
   const std::string name = p.name();
@@ -196,6 +205,7 @@ void KernelPorts::settle() {
     table_.reset_slot(former.no);
     devices_.free_left_over(former.ifindex, former.made_clsact);
     table_.forget(former.no);
+    freed_.insert(former.no);
     parts_.fdb.remove_port(former.no);
   }
   while (!parts_.former.ports().empty()) {

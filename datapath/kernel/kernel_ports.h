@@ -64,6 +64,7 @@ class KernelPorts final : public Ports {
  private:
   void batch_closed() override;
   Result<PortEntry*> add(const PortSpec& spec);
+  void let_rest(PortNo no);
   void forget(PortEntry& p);
   Result<> configure(PortEntry& p, const PortConfig& config);
   Result<> set_policy(PortEntry& p, const PortPolicy& policy);
@@ -78,6 +79,7 @@ class KernelPorts final : public Ports {
   PortDevices devices_;
   TunnelPorts tunnels_;
   BridgeFloods floods_;
+  std::set<PortNo> freed_;  // numbers without a port, since the last grace period that was waited for
 };
 
 }  // namespace heddle::dp

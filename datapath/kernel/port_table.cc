@@ -115,7 +115,7 @@ Result<> PortTable::write(PortEntry& p, const hd_port& wanted) {
     hd_port between = p.conf;
     between.bridge = HD_NO_BRIDGE;
     if (auto ok = programs_.ports.put(key, between); !ok) return ok;
-    if (next.bridge != HD_NO_BRIDGE) fdb_.wait_for_programs();
+    if (next.bridge != HD_NO_BRIDGE) programs_.grace().wait();
   }
   if (next.bridge != HD_NO_BRIDGE && !same_vlans(p.conf, next)) {
     hd_port almost = next;

@@ -6,7 +6,6 @@
 
 #include "base/result.h"
 #include "datapath/kernel/events.h"
-#include "datapath/kernel/fdb_tables.h"
 #include "datapath/kernel/port_entry.h"
 #include "datapath/kernel/programs.h"
 
@@ -14,8 +13,7 @@ namespace heddle::dp {
 
 class PortTable {
  public:
-  PortTable(const Programs& programs, const FdbTables& fdb, Events& events)
-      : programs_(programs), fdb_(fdb), events_(events) {}
+  PortTable(const Programs& programs, Events& events) : programs_(programs), events_(events) {}
 
   // The number belongs to no port: no bridge, counters at zero.
   void reset_slot(PortNo no);
@@ -34,7 +32,6 @@ class PortTable {
 
  private:
   const Programs& programs_;
-  const FdbTables& fdb_;
   Events& events_;
 };
 

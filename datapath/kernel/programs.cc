@@ -134,6 +134,9 @@ Result<std::unique_ptr<Programs>> Programs::load(const Pins& pins) {
   // The one feature that loading does not prove.
   if (!tunnel_keys_have_local_addresses())
     return fail(Errc::unsupported, "this kernel lacks local addresses in tunnel keys (Linux 6.0)");
+  auto grace = GracePeriod::make();
+  if (!grace) return std::unexpected(grace.error());
+  p->grace_ = std::move(*grace);
   p->bind();
   if (auto ok = p->pin(pins); !ok) return std::unexpected(ok.error());
   return p;

@@ -18,7 +18,9 @@
 #include "base/result.h"
 #include "datapath/kernel/bpf/layout.h"
 #include "datapath/kernel/bpf_map.h"
+#include "datapath/kernel/grace_period.h"
 #include "datapath/kernel/pins.h"
+#include "datapath/kernel/sealed_map.h"
 
 struct tc_switch;
 
@@ -38,16 +40,18 @@ class Programs {
   [[nodiscard]] bool taken_over() const { return !reused_.empty(); }
   [[nodiscard]] int port_ingress() const;
   [[nodiscard]] int tunnel_ingress() const;
+  // For what the programs may still use after it was taken out of a map.
+  [[nodiscard]] const GracePeriod& grace() const { return *grace_; }
 
   BpfMap<__u32, hd_port> ports;
-  BpfMap<__u32, __u32> devices;
+  SealedMap<__u32> devices;
   BpfMap<__u32, hd_bridge> bridges;
   BpfMap<__u32, __u32> fdbs;  // value: descriptor of a map made with make_fdb()
-  BpfMap<hd_vlan, __u32> vlan_sets;
+  SealedMap<hd_vlan> vlan_sets;
   BpfMap<hd_flood_key, hd_flood> flood_sets;
   BpfMap<__u32, hd_remote> remotes;
-  BpfMap<hd_vni, __u32> vnis;
-  BpfMap<hd_tunnel, __u32> tunnels;
+  SealedMap<hd_vni> vnis;
+  SealedMap<hd_tunnel> tunnels;
   BpfMap<__u32, hd_drop_counts> drops;
   BpfMap<__u32, hd_drop_counts> strays;
   BpfMap<__u32, hd_policer> policers;
@@ -67,6 +71,7 @@ class Programs {
   void bind();
 
   tc_switch* skeleton_ = nullptr;
+  std::unique_ptr<GracePeriod> grace_;
   std::set<std::string> reused_;  // maps of an earlier life
   bool other_form_ = false;       // pins of this layout's number have another form
 };

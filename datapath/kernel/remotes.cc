@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "base/limits.h"
 
@@ -23,7 +24,8 @@ void copy_address(__u8 (&to)[16], const std::optional<IpAddr>& from) {
   if (from) std::memcpy(to, from->data(), from->size());
 }
 
-Remotes::Remotes(BpfMap<__u32, hd_remote> map, netlink::Netlink& kernel) : map_(map), kernel_(kernel) {
+Remotes::Remotes(const Programs& programs, netlink::Netlink& kernel)
+    : map_(programs.remotes), grace_(programs.grace()), kernel_(kernel) {
   map_.for_each([this](__u32 number, const hd_remote& r) {
     if (number == 0 || !is_set(r.addr)) return;
     Key key{to_addr(r.addr, r.v6 != 0), std::nullopt};
@@ -37,9 +39,9 @@ Remotes::Remotes(BpfMap<__u32, hd_remote> map, netlink::Netlink& kernel) : map_(
 
 Result<std::uint32_t> Remotes::acquire(const Key& key) {
   const std::lock_guard lock(mutex_);
-  const auto acquired =
-      numbers_.acquire(key, [this](std::uint32_t number, const Entry&) { (void)map_.put(number, {}); });
+  const auto acquired = numbers_.acquire(key, [this](std::uint32_t number, const Entry&) { forget(number); });
   if (!acquired) return std::unexpected(acquired.error());
+  if (acquired->fresh && std::exchange(freed_, false)) grace_.wait();
   // Routes were not followed while the number had no user, or it is a former life's.
   if (acquired->unused || !acquired->entry->asked) resolve(acquired->number, *acquired->entry);
   return acquired->number;
@@ -60,7 +62,12 @@ void Remotes::release(std::uint32_t number) {
 
 void Remotes::drop_unused() {
   const std::lock_guard lock(mutex_);
-  numbers_.drop_unused([this](std::uint32_t number, const Entry&) { (void)map_.put(number, {}); });
+  numbers_.drop_unused([this](std::uint32_t number, const Entry&) { forget(number); });
+}
+
+void Remotes::forget(std::uint32_t number) {
+  (void)map_.put(number, {});
+  freed_ = true;
 }
 
 std::optional<IpAddr> Remotes::address(std::uint32_t number) const {

@@ -26,8 +26,9 @@ class Remotes {
     auto operator<=>(const Key&) const = default;
   };
 
-  // Takes over what the map has: entries that nobody acquires until drop_unused() go then.
-  Remotes(BpfMap<__u32, hd_remote> map, netlink::Netlink& kernel);
+  // Takes over what the programs have: entries that nobody acquires until drop_unused() go then. A number is given to
+  // another remote only when no program can use it for the former one.
+  Remotes(const Programs& programs, netlink::Netlink& kernel);
 
   // The number, 1 to limits::kTunnelRemotes - 1; every acquire() wants a release(). Errc::limit.
   Result<std::uint32_t> acquire(const Key& key);
@@ -49,11 +50,14 @@ class Remotes {
     bool asked = false;  // in this life
     Route route;
   };
+  void forget(std::uint32_t number);
   bool resolve(std::uint32_t number, Entry& e);
 
   BpfMap<__u32, hd_remote> map_;
+  const GracePeriod& grace_;
   netlink::Netlink& kernel_;
   mutable std::mutex mutex_;
+  bool freed_ = false;  // numbers, since the last grace period
   CountedNumbers<Key, Entry> numbers_;
 };
 

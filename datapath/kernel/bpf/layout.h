@@ -75,6 +75,29 @@ enum {
   (HD_UP | HD_LEARN | HD_PROTECTED | HD_INWARD | HD_PEER | HD_TUNNEL | HD_MULTIPOINT | HD_SPLIT_HORIZON | \
    HD_TOS_INHERIT | HD_TTL_INHERIT | HD_SECURE | HD_FLOOD_VLANS | HD_POLICED | HD_RESERVED | HD_SHAPED | HD_PATCH)
 
+/* One number as the value of a hash map. The kernel may give an element to another key, or to the same key's next
+ * value, while a program that found it still reads it. So the number stands in one word with a seal over key and
+ * number, and programs read the word at once: with another key's word, or half of one, the seal does not fit
+ * (sealed.h). */
+typedef __u64 hd_sealed;
+
+/* Keys have a multiple of four bytes. For one key, different numbers have different seals; a number with another key's
+ * seal fits by chance in one of 2^32 cases, and for keys of four bytes never. */
+static inline __u32 hd_seal(const void* key, unsigned size, __u32 number) {
+  __u32 seal = number;
+  for (unsigned at = 0; at < size; at += sizeof(__u32)) {
+    __u32 word;
+    __builtin_memcpy(&word, (const char*)key + at, sizeof word);
+    seal = (seal ^ word) * 0x9e3779b1U; /* odd: no two seals become one */
+    seal ^= seal >> 15;
+  }
+  return seal;
+}
+
+static inline hd_sealed hd_seal_number(const void* key, unsigned size, __u32 number) {
+  return (hd_sealed)hd_seal(key, size, number) << 32 | number;
+}
+
 /* `ports`: by number. ifindex 0: nothing can leave by it. */
 struct hd_port {
   __u32 ifindex; /* where frames leave */
@@ -117,7 +140,8 @@ struct hd_policer {
 #define HD_TIME_SHIFT 6
 #define HD_COST_SHIFT 10
 
-/* `mirrors`. An element never changes but for the counters. */
+/* `mirrors`. An element never changes but for the counters; an element that was removed or replaced is not used again
+ * while a program may read it (BridgePolicies). */
 struct hd_mirror_key {
   __u16 bridge;
   __u16 slot;
@@ -131,7 +155,7 @@ struct hd_mirror {
   __u64 vlans[64]; /* of frames that are copied, one bit each */
 };
 
-/* `devices`: ifindex -> port number (__u32). */
+/* `devices`: ifindex -> port number (hd_sealed). */
 
 /* Where frames go: port number, and for a tunnel the number of its remote << 16. */
 typedef __u32 hd_target;
@@ -147,13 +171,14 @@ struct hd_remote {
   __u32 reserved[6];
 };
 
-/* `vnis`: which forms of key `tunnels` has for this network: bit 0 remote and local, 1 remote, 2 local, 3 neither. */
+/* `vnis`: which forms of key `tunnels` has for this network (hd_sealed): bit 0 remote and local, 1 remote, 2 local,
+ * 3 neither. */
 struct hd_vni {
   __u32 device;
   __u32 vni; /* bit 24: IPv6 */
 };
 
-/* `tunnels` -> port number (__u32). Zeros stand for any address. */
+/* `tunnels` -> port number (hd_sealed). Zeros stand for any address. */
 struct hd_tunnel {
   struct hd_vni net;
   __u8 remote[16];
@@ -164,14 +189,14 @@ struct hd_tunnel {
 struct hd_station {
   __u8 mac[6];
   __u16 vlan;
-};
+} __attribute__((aligned(8)));
 struct hd_entry {
-  hd_target target;
-  __u32 used; /* CLOCK_MONOTONIC in units of 2^30 ns: when the station last sent from there */
-  __u32 reserved[2];
+  hd_sealed target; /* an hd_target */
+  __u32 used;       /* CLOCK_MONOTONIC in units of 2^30 ns: when the station last sent from there */
+  __u32 reserved;
 };
 
-/* `vlan_sets` -> number of a set (__u32) in `flood_sets`. */
+/* `vlan_sets` -> number of a set (hd_sealed) in `flood_sets`. */
 struct hd_vlan {
   __u16 bridge;
   __u16 vlan;

@@ -38,9 +38,9 @@ static __noinline int report(struct walk* w) {
 }
 
 /* An entry is right when it leads to where the frame came from; for a multipoint tunnel to the very remote. */
-static __always_inline int leads_back(const struct walk* w, const struct hd_entry* entry) {
-  __u32 remote = entry->target >> 16;
-  if ((entry->target & 0xffff) != w->in_no) return 0;
+static __always_inline int leads_back(const struct walk* w, hd_target target) {
+  __u32 remote = target >> 16;
+  if ((target & 0xffff) != w->in_no) return 0;
   if (!w->from_remote) return 1;
   struct hd_remote* r = bpf_map_lookup_elem(&remotes, &remote);
   return r && same_address(r->addr, w->source);
@@ -48,15 +48,16 @@ static __always_inline int leads_back(const struct walk* w, const struct hd_entr
 
 static __always_inline void look_at_source(struct walk* w, void* table) {
   struct hd_station key;
+  void* element;
   __builtin_memcpy(key.mac, w->src, ETH_ALEN);
   key.vlan = w->vlan;
-  /* The kernel may use an element again at once for another station: then one event too many, nothing worse. So at the
-   * destination look-up, where blocked() still holds the frame to its VLAN. */
-  struct hd_entry* entry = bpf_map_lookup_elem(table, &key);
-  if (!entry || !leads_back(w, entry)) {
+  hd_target target = look_up(table, &key, sizeof key, &element);
+  if (!target || !leads_back(w, target)) {
     report(w);
     return;
   }
+  /* Should the element be another station's by now, that one seems younger than it is: nothing worse. */
+  struct hd_entry* entry = element;
   __u32 now = bpf_ktime_get_coarse_ns() >> TIME_SHIFT;
   if (entry->used != now) entry->used = now;
 }

@@ -15,7 +15,7 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, 2 * HD_PORTS);
   __type(key, __u32);
-  __type(value, __u32);
+  __type(value, hd_sealed);
 } devices SEC(".maps");
 
 struct {
@@ -45,7 +45,7 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, 65536);
   __type(key, struct hd_vlan);
-  __type(value, __u32);
+  __type(value, hd_sealed);
 } vlan_sets SEC(".maps");
 
 struct {
@@ -68,7 +68,7 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, HD_PORTS);
   __type(key, struct hd_vni);
-  __type(value, __u32);
+  __type(value, hd_sealed);
 } vnis SEC(".maps");
 
 struct {
@@ -76,7 +76,7 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, HD_PORTS);
   __type(key, struct hd_tunnel);
-  __type(value, __u32);
+  __type(value, hd_sealed);
 } tunnels SEC(".maps");
 
 struct {

@@ -18,6 +18,7 @@
 
 #include "datapath/kernel/bpf/layout.h"
 #include "datapath/kernel/bpf/maps.h"
+#include "datapath/kernel/bpf/sealed.h"
 
 #define PASS_ON (-1) /* TC_ACT_UNSPEC and TCX_NEXT: not ours, whoever comes next may have it */
 #define FINE (-1)
@@ -188,12 +189,10 @@ static long flood_one(__u32 i, struct pass* p) {
 /* 0: there is none. */
 static __always_inline __u32 flood_set_of(const struct walk* w) {
   struct hd_vlan key = {w->bridge, w->vlan};
-  __u32* set = bpf_map_lookup_elem(&vlan_sets, &key);
-  if (!set) {
-    key.vlan = HD_ALL_VLANS;
-    set = bpf_map_lookup_elem(&vlan_sets, &key);
-  }
-  return set ? *set : 0;
+  __u32 set = number_of(&vlan_sets, &key, sizeof key);
+  if (set) return set;
+  key.vlan = HD_ALL_VLANS;
+  return number_of(&vlan_sets, &key, sizeof key);
 }
 
 __noinline int flood(struct __sk_buff* skb, struct walk* w) {
@@ -279,8 +278,8 @@ static __always_inline int route(struct __sk_buff* skb, struct walk* w, void* ta
   struct hd_station key;
   __builtin_memcpy(key.mac, w->dst, ETH_ALEN);
   key.vlan = w->vlan;
-  struct hd_entry* entry = bpf_map_lookup_elem(table, &key);
-  return entry ? forward(skb, w, entry->target) : flood(skb, w);
+  hd_target target = number_of(table, &key, sizeof key);
+  return target ? forward(skb, w, target) : flood(skb, w);
 }
 
 static __always_inline int bridge(struct __sk_buff* skb, struct walk* w, const struct hd_port* in) {
@@ -315,10 +314,8 @@ static __always_inline int bridge(struct __sk_buff* skb, struct walk* w, const s
 SEC("tc")
 int port_ingress(struct __sk_buff* skb) {
   __u32 device = skb->ifindex;
-  __u32* no = bpf_map_lookup_elem(&devices, &device);
-  if (!no) return PASS_ON;
-  struct walk w = {.in_no = *no};
-  struct hd_port* in = port_at(w.in_no);
+  struct walk w = {.in_no = number_of(&devices, &device, sizeof device)};
+  struct hd_port* in = w.in_no ? port_at(w.in_no) : NULL;
   return in ? bridge(skb, &w, in) : PASS_ON;
 }
 
@@ -326,18 +323,18 @@ int port_ingress(struct __sk_buff* skb) {
  * takes any, and so with the local address. */
 static __always_inline __u32 tunnel_for(struct hd_tunnel* key) {
   __u8 local[16];
-  __u32* forms = bpf_map_lookup_elem(&vnis, &key->net);
-  __u32* no;
+  __u32 forms = number_of(&vnis, &key->net, sizeof key->net);
+  __u32 no;
   if (!forms) return 0;
   __builtin_memcpy(local, key->local, sizeof local);
-  if ((*forms & 1) && (no = bpf_map_lookup_elem(&tunnels, key))) return *no;
+  if ((forms & 1) && (no = number_of(&tunnels, key, sizeof *key))) return no;
   __builtin_memset(key->local, 0, sizeof key->local);
-  if ((*forms & 2) && (no = bpf_map_lookup_elem(&tunnels, key))) return *no;
+  if ((forms & 2) && (no = number_of(&tunnels, key, sizeof *key))) return no;
   __builtin_memset(key->remote, 0, sizeof key->remote);
   __builtin_memcpy(key->local, local, sizeof local);
-  if ((*forms & 4) && (no = bpf_map_lookup_elem(&tunnels, key))) return *no;
+  if ((forms & 4) && (no = number_of(&tunnels, key, sizeof *key))) return no;
   __builtin_memset(key->local, 0, sizeof key->local);
-  if ((*forms & 8) && (no = bpf_map_lookup_elem(&tunnels, key))) return *no;
+  if ((forms & 8) && (no = number_of(&tunnels, key, sizeof *key))) return no;
   return 0;
 }
 

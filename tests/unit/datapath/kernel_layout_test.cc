@@ -83,7 +83,7 @@ hd_remote 64: addr@0 local@16 mtu@32 v6@36 usable@37 reserved1@38 reserved@40
 hd_vni 8: device@0 vni@4
 hd_tunnel 40: net@0 remote@8 local@24
 hd_station 8: mac@0 vlan@6
-hd_entry 16: target@0 used@4 reserved@8
+hd_entry 16: target@0 used@8 reserved@12
 hd_vlan 4: bridge@0 vlan@2
 hd_flood_key 8: set@0 chunk@4
 hd_flood 272: total@0 reserved@4 target@16
@@ -118,7 +118,7 @@ TEST(KernelLayout, MapsHaveTheirForms) {
   for (const std::string& name : pins.names()) add(name, pins.open(name).get());
   add("fdb", test::must(Programs::make_fdb(1000)).get());
   EXPECT_EQ(form, R"(bridges: type 2 key 4 value 576 elements 256 flags 0
-devices: type 1 key 4 value 4 elements 8192 flags 1
+devices: type 1 key 4 value 8 elements 8192 flags 1
 drops: type 2 key 4 value 1024 elements 4096 flags 0
 events: type 27 key 0 value 0 elements 1048576 flags 0
 fdbs: type 12 key 4 value 4 elements 256 flags 0
@@ -131,9 +131,9 @@ ports: type 2 key 4 value 624 elements 4096 flags 0
 remotes: type 2 key 4 value 64 elements 65536 flags 0
 strays: type 1 key 4 value 1024 elements 256 flags 1
 traffic: type 6 key 4 value 64 elements 4096 flags 0
-tunnels: type 1 key 40 value 4 elements 4096 flags 1
-vlan_sets: type 1 key 4 value 4 elements 65536 flags 1
-vnis: type 1 key 8 value 4 elements 4096 flags 1
+tunnels: type 1 key 40 value 8 elements 4096 flags 1
+vlan_sets: type 1 key 4 value 8 elements 65536 flags 1
+vnis: type 1 key 8 value 8 elements 4096 flags 1
 fdb: type 1 key 8 value 16 elements 1000 flags 1
 )") << kWhatToDo;
 }

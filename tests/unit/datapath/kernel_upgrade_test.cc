@@ -112,7 +112,7 @@ TEST_F(KernelUpgradeTest, FieldsOfANewerVersionAreCleared) {
   change<hd_policer>("policers", a, [](hd_policer& p) { p.reserved[3] = 1; });
   change<hd_bridge>("bridges", 0, [](hd_bridge& b) { b.reserved[15] = 1; });
   change<hd_learning>("learning", a, [](hd_learning& l) { l.reserved[7] = 1; });
-  const auto set = read<hd_vlan, __u32>("vlan_sets", {0, HD_ALL_VLANS}).value();
+  const auto set = number_in(read<hd_vlan, hd_sealed>("vlan_sets", {0, HD_ALL_VLANS}).value());
   {
     const Fd fd = pins().open("flood_sets");
     const BpfMap<hd_flood_key, hd_flood> sets(fd.get(), "flood_sets");
@@ -140,7 +140,7 @@ TEST_F(KernelUpgradeTest, FieldsOfANewerVersionAreCleared) {
   EXPECT_TRUE(is_unused(read<__u32, hd_bridge>("bridges", 0)->reserved));
   EXPECT_TRUE(is_unused(read<__u32, hd_learning>("learning", a)->reserved));
   EXPECT_TRUE(is_unused(read<hd_name_key, hd_name>("names", {static_cast<__u16>(b), 0})->reserved));
-  const auto now = read<hd_vlan, __u32>("vlan_sets", {0, HD_ALL_VLANS}).value();
+  const auto now = number_in(read<hd_vlan, hd_sealed>("vlan_sets", {0, HD_ALL_VLANS}).value());
   EXPECT_NE(now, set);
   EXPECT_TRUE(is_unused(read<hd_flood_key, hd_flood>("flood_sets", {now, 0})->reserved));
 }

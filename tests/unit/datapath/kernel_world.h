@@ -224,7 +224,8 @@ class KernelWorld {
     return s;
   }
   void know(VlanId vlan, const MacAddr& mac, PortNo port, __u32 remote = 0, unsigned bridge = 0) {
-    must(fdb(bridge).put(station(vlan, mac), {remote_target(port, remote), 1, {}}));
+    const hd_station s = station(vlan, mac);
+    must(fdb(bridge).put(s, {sealed(s, remote_target(port, remote)), 1, {}}));
   }
   // Ports' devices get the program; arrive() is possible from then on.
   void attach() {
