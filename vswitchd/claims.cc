@@ -22,6 +22,7 @@ void Claims::clear() {
   end_points_.clear();
   named_as_peer_.clear();
   open_.clear();
+  former_holders_ = std::exchange(holders_, {});
 }
 
 void Claims::add(const ReadingId& reading, PortReading&& claims) {
@@ -63,6 +64,7 @@ std::set<std::string> Claims::decide() {
       patches.insert(named->second.begin(), named->second.end());
   decided.merge(patches);
   for (const std::string& name : decided) publish(name);
+  former_holders_.clear();
   return decided;
 }
 
@@ -85,31 +87,43 @@ std::set<std::string> Claims::component(const std::string& name) const {
 
 void Claims::decide_together(const std::set<std::string>& names) {
   for (const std::string& name : names) open_again(name, groups_[name]);
+  const std::vector<Bid> all = bids(names);
+  for (const std::string& name : names) holders_.erase(name);
   std::map<std::string_view, const std::string*> end_points;  // name of the port that has it
-  for (const auto& [established, entry, group] : bids(names)) {
+  for (const auto& [rank, entry, group] : all) {
     const Claim& claim = entry->claim;
-    if (group->winner) {
-      out_.remarks[claim.name] =
-          fmt::format("{} is already in bridge {} and cannot be in {} too; remove it from one of them", claim.name,
-                      group->winner->bridge, claim.bridge);
-      continue;
-    }
-    if (!entry->end_point.empty()) {
-      const auto [it, free] = end_points.emplace(entry->end_point, &claim.name);
-      if (!free) {
-        const std::string what = describe_endpoint(claim.port->config.spec.tunnel);
-        out_.broken.try_emplace(
-            claim.name, BrokenPort{claim.bridge, claim.row,
-                                   fmt::format("port {} has the same {}; change one of the two, for example its key",
-                                               *it->second, what)});
-        continue;
-      }
-    }
-    out_.broken.erase(claim.name);
+    if (group->winner) continue;
+    if (!entry->end_point.empty() && !end_points.emplace(entry->end_point, &claim.name).second) continue;
     set_winner(claim.name, *group, claim.port);
+    if (all.size() > 1) holders_[claim.name] = {entry->order, entry->end_point};
   }
-  for (const std::string& name : names)
-    if (const auto group = groups_.find(name); group->second.entries.empty()) groups_.erase(group);
+  for (const std::string& name : names) {
+    const auto group = groups_.find(name);
+    if (group->second.entries.empty())
+      groups_.erase(group);
+    else
+      explain(name, group->second, end_points);
+  }
+}
+
+// Says what became of the claims that do not hold; by their order, which does not change with the decision.
+void Claims::explain(const std::string& name, const Group& group,
+                     const std::map<std::string_view, const std::string*>& end_points) {
+  if (group.winner) out_.broken.erase(name);
+  for (const Entry& entry : group.entries) {
+    const Claim& claim = entry.claim;
+    if (!claim.port || claim.port == group.winner) continue;
+    if (group.winner) {
+      out_.remarks[name] = fmt::format("{} is already in bridge {} and cannot be in {} too; remove it from one of them",
+                                       name, group.winner->bridge, claim.bridge);
+    } else {
+      const std::string what = describe_endpoint(claim.port->config.spec.tunnel);
+      out_.broken.try_emplace(name, BrokenPort{claim.bridge, claim.row,
+                                               fmt::format("port {} has the same {}; change one of the two, for "
+                                                           "example its key",
+                                                           *end_points.at(entry.end_point), what)});
+    }
+  }
 }
 
 // As if nothing had been decided about the name, but for claims that cannot be had whatever others want.
@@ -131,18 +145,23 @@ std::vector<Claims::Bid> Claims::bids(const std::set<std::string>& names) {
   for (const std::string& name : names) {
     Group& group = groups_.at(name);
     for (const Entry& entry : group.entries)
-      if (entry.claim.port) bids.push_back({false, &entry, &group});
+      if (entry.claim.port) bids.push_back({0, &entry, &group});
   }
   if (bids.size() < 2) return bids;
-  for (Bid& bid : bids) {
-    const Claim& claim = bid.entry->claim;
-    const ofproto::SwitchPort* now = current_ ? current_(claim.name) : nullptr;
-    bid.established = now != nullptr && now->bridge == claim.bridge && now->config.spec == claim.port->config.spec;
-  }
+  for (Bid& bid : bids) bid.rank = rank(*bid.entry);
   std::ranges::stable_sort(bids, [](const Bid& a, const Bid& b) {
-    return a.established != b.established ? a.established : a.entry->order < b.entry->order;
+    return a.rank != b.rank ? a.rank < b.rank : a.entry->order < b.entry->order;
   });
   return bids;
+}
+
+int Claims::rank(const Entry& entry) const {
+  const Claim& claim = entry.claim;
+  for (const Holders* holders : {&holders_, &former_holders_})
+    if (const auto held = holders->find(claim.name); held != holders->end())
+      if (held->second.order == entry.order && held->second.end_point == entry.end_point) return 0;
+  const ofproto::SwitchPort* now = current_ ? current_(claim.name) : nullptr;
+  return now != nullptr && now->bridge == claim.bridge && now->config.spec == claim.port->config.spec ? 1 : 2;
 }
 
 void Claims::set_winner(const std::string& name, Group& group, const DesiredPortRef& winner) {

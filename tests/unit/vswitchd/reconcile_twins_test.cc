@@ -122,7 +122,7 @@ void add_rows(Twin& twin, const char* table, std::initializer_list<const char*> 
     std::string text;
     for (const char* column : columns)
       text += fmt::format("{}={} ", column,
-                          ovsdb::dump_brief(ovsdb::datum_to_json(row->table().find(column)->type, row->get(column))));
+                          ovsdb::dump_json(ovsdb::datum_to_json(row->table().find(column)->type, row->get(column))));
     out[fmt::format("row {} {}", table, row->get("name").string_or(""))] = text;
   }
 }
@@ -235,7 +235,8 @@ class TwinHistories : public testing::TestWithParam<unsigned> {
  protected:
   Twin parts{true}, whole{false};
   std::mt19937 random{GetParam()};
-  std::string told;  // of the present step
+  std::string told;               // of the present step
+  std::set<std::string> refused;  // by the datapaths
 
   heddle::test::LogCapture log;
 
@@ -357,10 +358,12 @@ void TwinHistories::change_world() {
   switch (pick(6)) {
     case 0:
       return both(fmt::format("{} refuses: {}", where, !yes), [&](Twin& t) {
+        yes ? refused.erase(where) : refused.insert(where).second;
         for (auto* dp : {&t.w.dp, &t.kernel_dp}) dp->refuse_bridge(where, !yes);
       });
     case 1:
       return both(fmt::format("{} refuses: {}", name, !yes), [&](Twin& t) {
+        yes ? refused.erase(name) : refused.insert(name).second;
         for (auto* dp : {&t.w.dp, &t.kernel_dp}) dp->refuse_port(name, !yes);
       });
     case 2:
@@ -368,8 +371,9 @@ void TwinHistories::change_world() {
     case 3:
       return both("statistics", [](Twin& t) { t.reconciler.refresh_statistics(); });
     default:
-      return both(fmt::format("device {}: {} {}", name, yes, number),
-                  [&](Twin& t) { t.device(name, yes, 1400 + 50 * number, 10 + static_cast<int>(number)); });
+      return both(fmt::format("device {}: {} {}", name, yes, number), [&](Twin& t) {
+        t.device(name, yes, 1400 + 50 * number, 10 * (name.back() - '0' + 1) + static_cast<int>(number));
+      });
   }
 }
 
@@ -402,21 +406,23 @@ void TwinHistories::change_something() {
 TEST_P(TwinHistories, ComeToTheSame) {
   std::size_t warnings = 0;
   std::map<std::string, int> seen;  // that the random changes reach what they are for
-  for (int step = 0; step < 250; ++step) {
+  for (int step = 0; step < 200; ++step) {
     told = fmt::format("step {}: ", step);
     for (unsigned changes = 1 + pick(3); changes > 0; --changes) ASSERT_NO_FATAL_FAILURE(change_something());
-    if (pick(8) == 0) {  // a run that is not finished
-      told += "twice";
-      for (Twin* t : {&parts, &whole}) {
-        t->reconciler.begin();
-        t->reconciler.step([] { return true; });
+    // A run that is not finished. Where ports fail it would count: a number that was taken in vain rests.
+    const bool twice = refused.empty() && pick(8) == 0;
+    if (twice) told += "twice";
+    const auto run = [&](Twin& t) {
+      log.take();
+      if (twice) {
+        t.reconciler.begin();
+        t.reconciler.step([] { return true; });
       }
-    }
-    log.take();
-    parts.reconciler.run();
-    const auto warned = log.take();
-    whole.reconciler.run();
-    ASSERT_THAT(warned, testing::UnorderedElementsAreArray(log.take())) << told;
+      t.reconciler.run();
+      return log.take();
+    };
+    const auto warned = run(parts);
+    ASSERT_THAT(warned, testing::UnorderedElementsAreArray(run(whole))) << told;
     warnings += warned.size();
     const Picture a = picture(parts);
     const Picture b = picture(whole);
@@ -427,12 +433,12 @@ TEST_P(TwinHistories, ComeToTheSame) {
     ASSERT_EQ(differences(a, b), "") << told;
   }
   for (const auto* dp : {&parts.w.dp, &parts.kernel_dp}) EXPECT_THAT(dp->complaints(), testing::IsEmpty());
-  EXPECT_THAT(seen, testing::SizeIs(testing::Ge(7U))) << testing::PrintToString(seen);
-  EXPECT_GT(warnings, 50U);
+  EXPECT_THAT(seen, testing::SizeIs(testing::Ge(5U))) << testing::PrintToString(seen);
+  EXPECT_GT(warnings, 20U);
   EXPECT_LT(parts.reconciler.readings(), whole.reconciler.readings() / 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, TwinHistories, testing::Range(1U, 9U));
+INSTANTIATE_TEST_SUITE_P(Seeds, TwinHistories, testing::Range(1U, 121U));
 
 }  // namespace
 }  // namespace heddle::vswitchd
