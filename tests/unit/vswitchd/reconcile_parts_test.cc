@@ -172,6 +172,33 @@ TEST(ReconcileParts, WhatIsNotAsItShouldBeIsSeenTo) {
   EXPECT_EQ(w.device_calls.back().mtu, 1400U);
 }
 
+// Of two tunnels that cannot be told apart, the one that has the end point keeps it when it changes in other things, or
+// loses its place in the switch for a while; the other's row comes first by name.
+TEST(ReconcileParts, WhoHoldsAnEndPointKeepsIt) {
+  for (const bool watching : {true, false}) {
+    World w(watching);
+    w.add_bridge("br0");
+    const auto tunnel = [](const char* tos) {
+      return Json{{"type", "vxlan"}, {"options", World::map({{"remote_ip", "192.0.2.1"}, {"tos", tos}})}};
+    };
+    w.add_port("br0", "vxb", tunnel("0"));
+    w.add_port("br0", "vxa", tunnel("0"));
+    w.set("Interface", "vxb", tunnel("8"));
+    EXPECT_EQ(w.error("vxb"), "");
+    EXPECT_THAT(w.error("vxa"), testing::HasSubstr("port vxb has the same"));
+    EXPECT_TRUE(w.sw.remove_port("vxb"));
+    w.dp.refuse_port("vxb", true);
+    w.set("Interface", "vxb", tunnel("4"));
+    EXPECT_THAT(w.error("vxb"), testing::HasSubstr("no memory"));
+    EXPECT_THAT(w.error("vxa"), testing::HasSubstr("port vxb has the same"));
+    w.dp.refuse_port("vxb", false);
+    w.reconciler.run();
+    EXPECT_EQ(w.error("vxb"), "") << "it was tried again";
+    w.remove_port("br0", "vxb");
+    EXPECT_EQ(w.error("vxa"), "");
+  }
+}
+
 // As long as a warning stands it is said once, whether its row is read again or everything is.
 TEST(ReconcileParts, AWarningIsSaidOnce) {
   for (const bool watching : {true, false}) {
