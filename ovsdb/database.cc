@@ -36,14 +36,14 @@ class DatabaseImpl final : public Database {
   [[nodiscard]] RowRef find_by(std::string_view table, std::string_view column, const Datum& value) const override;
   TransactOutcome try_transact(std::span<const Json> operations, const TransactContext& context) override;
   [[nodiscard]] const Uuid& last_transaction() const override { return last_; }
-  Result<bool> update(std::span<const RowUpdate> updates) override;
+  Result<bool> update(std::span<const RowUpdate> updates, Origin origin) override;
   ObserverId add_observer(Observer observer) override;
   void remove_observer(ObserverId id) override { observers_.erase(id); }
 
  private:
   Result<> stage(Transaction& transaction, const RowUpdate& update) const;
   // True when a row changed.
-  Expect<bool> commit(Transaction& transaction, Store::Sync sync);
+  Expect<bool> commit(Transaction& transaction, Store::Sync sync, Origin origin);
   Expect<> store(const Change& change, Store::Sync sync);
   Result<> fold(const Change& change, Store::Sync sync);
   Result<> append(const Change& change, Store::Sync sync);
@@ -71,7 +71,7 @@ Result<> DatabaseImpl::load() {
   Transaction transaction(*schema_, tables_);
   auto altered = load_rows(stored->rows, transaction);
   if (!altered) return std::unexpected(altered.error());
-  const Change change{transaction.changes(), last_};
+  const Change change{transaction.changes(), last_, nullptr};
   const std::string schema_text = dump_json(schema_->json());
   if (*stored_schema != schema_text || *altered) {
     if (!stored_schema->empty())
@@ -153,7 +153,8 @@ TransactOutcome DatabaseImpl::try_transact(std::span<const Json> operations, con
             .to_json());
     return out;
   }
-  if (auto committed = commit(transaction, engine.durable() ? Store::Sync::now : Store::Sync::later); !committed)
+  const auto sync = engine.durable() ? Store::Sync::now : Store::Sync::later;
+  if (auto committed = commit(transaction, sync, context.origin); !committed)
     out.reply.push_back(committed.error().to_json());
   return out;
 }
@@ -179,18 +180,18 @@ Result<> DatabaseImpl::stage(Transaction& transaction, const RowUpdate& update) 
   return {};
 }
 
-Result<bool> DatabaseImpl::update(std::span<const RowUpdate> updates) {
+Result<bool> DatabaseImpl::update(std::span<const RowUpdate> updates, Origin origin) {
   Transaction transaction(*schema_, tables_);
   for (const RowUpdate& one : updates)
     if (auto ok = stage(transaction, one); !ok) return std::unexpected(ok.error());
-  auto committed = commit(transaction, Store::Sync::later);
+  auto committed = commit(transaction, Store::Sync::later, origin);
   if (!committed) return fail(Errc::invalid, committed.error().details);
   return *committed;
 }
 
-Expect<bool> DatabaseImpl::commit(Transaction& transaction, Store::Sync sync) {
+Expect<bool> DatabaseImpl::commit(Transaction& transaction, Store::Sync sync, Origin origin) {
   if (auto ok = enforce_integrity(transaction); !ok) return std::unexpected(ok.error());
-  Change change{transaction.changes(), Uuid::random()};
+  Change change{transaction.changes(), Uuid::random(), origin};
   if (auto ok = store(change, sync); !ok) return std::unexpected(ok.error());
   if (change.rows.empty()) return false;
   tables_.apply(change);

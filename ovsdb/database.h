@@ -63,9 +63,13 @@ struct RowChange {
   // True when a stored (not ephemeral) column differs.
   [[nodiscard]] bool stored() const;
 };
+// Who made a commit: an address of the writer's own, by which it knows its commits again. Null: a client.
+using Origin = const void*;
+
 struct Change {
   std::vector<RowChange> rows;  // each row once; never empty
   Uuid id;                      // of the transaction; unique within the process
+  Origin origin = nullptr;
 };
 
 // Columns to set in one row, by name.
@@ -75,13 +79,14 @@ struct RowUpdate {
   std::map<std::string, Datum> columns;
 };
 
-// The client's part in a transaction.
+// The writer's part in a transaction.
 struct TransactContext {
   // How long the request has waited so far; none: a "wait" operation fails at once.
   std::optional<Duration> elapsed;
   // True when the client holds the lock ("assert"); an empty function: it holds no lock.
   std::function<bool(const std::string& lock)> holds_lock;
   bool read_only = false;  // operations that write are refused
+  Origin origin = nullptr;
 };
 
 struct TransactOutcome {
@@ -124,7 +129,8 @@ class Database {
   // values are not written; if nothing differs, there is no commit and no notification (false). "mutable": false
   // columns may not be set. Fails, changing nothing, when a value does not fit its column or the store cannot be
   // written.
-  virtual Result<bool> update(std::span<const RowUpdate> updates) = 0;
+  virtual Result<bool> update(std::span<const RowUpdate> updates, Origin origin) = 0;
+  Result<bool> update(std::span<const RowUpdate> updates) { return update(updates, nullptr); }
 
   // Calls `observer` after every commit, in the order of the commits, until remove_observer(). An observer may
   // transact: all observers are called for the present commit first, then for the new one.

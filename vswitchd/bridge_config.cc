@@ -15,22 +15,22 @@ using ovsdb::Row;
 using Warnings = std::set<std::string>;
 
 // A Port has the name that it likes; the switch knows its interface's.
-std::string interface_of(const ovsdb::Database& db, const ovsdb::Uuid& port) {
-  const auto row = db.find("Port", port);
+std::string interface_of(Lookup& lookup, const ovsdb::Uuid& port) {
+  const auto row = lookup.find("Port", port);
   if (!row) return {};
   const auto interfaces = row->get("interfaces").uuids();
-  const auto interface = interfaces.empty() ? nullptr : db.find("Interface", interfaces.front());
+  const auto interface = interfaces.empty() ? nullptr : lookup.find("Interface", interfaces.front());
   return interface ? interface->get("name").string_or("") : std::string{};
 }
 
 // The ports of a mirror that are in its bridge; the others are named to the operator.
-std::set<std::string> mirrored_ports(const ovsdb::Database& db, const Row& bridge, const Row& mirror,
-                                     const std::string& column, Warnings& warnings) {
-  const auto members = bridge.get("ports").uuids();
+std::set<std::string> mirrored_ports(Lookup& lookup, const Row& bridge, const Row& mirror, const std::string& column,
+                                     Warnings& warnings) {
+  const ovsdb::Datum& members = bridge.get("ports");
   std::set<std::string> names;
   for (const ovsdb::Uuid& port : mirror.get(column).uuids()) {
-    const std::string name = interface_of(db, port);
-    if (std::ranges::find(members, port) != members.end())
+    const std::string name = interface_of(lookup, port);
+    if (members.find(ovsdb::Atom(port)))
       names.insert(name);
     else
       warnings.insert(fmt::format("bridge {}: mirror {}: {}: port {} is not in the bridge and is passed over",
@@ -39,21 +39,21 @@ std::set<std::string> mirrored_ports(const ovsdb::Database& db, const Row& bridg
   return names;
 }
 
-std::optional<ofproto::MirrorConfig> read_mirror(const ovsdb::Database& db, const Row& bridge, const Row& row,
+std::optional<ofproto::MirrorConfig> read_mirror(Lookup& lookup, const Row& bridge, const Row& row,
                                                  Warnings& warnings) {
   const std::string where =
       fmt::format("bridge {}: mirror {}", bridge.get("name").string_or(""), row.get("name").string_or(""));
   ofproto::MirrorConfig mirror;
   mirror.name = row.uuid().to_string();
   mirror.all = row.get("select_all").boolean_or(false);
-  mirror.from = mirrored_ports(db, bridge, row, "select_src_port", warnings);
-  mirror.to = mirrored_ports(db, bridge, row, "select_dst_port", warnings);
+  mirror.from = mirrored_ports(lookup, bridge, row, "select_src_port", warnings);
+  mirror.to = mirrored_ports(lookup, bridge, row, "select_dst_port", warnings);
   mirror.vlans = vlan_set(row.get("select_vlan"));
   if (row.get("snaplen").integer())
     warnings.insert(where + ": this column is set and has no effect: snaplen; copies are whole frames");
   if (!mirror.all && mirror.from.empty() && mirror.to.empty())
     warnings.insert(where + " selects no frames: set select_all=true, select_src_port or select_dst_port");
-  const auto output = mirrored_ports(db, bridge, row, "output_port", warnings);
+  const auto output = mirrored_ports(lookup, bridge, row, "output_port", warnings);
   const auto vlan = row.get("output_vlan").integer();
   if (output.empty() && (!vlan || !row.get("output_port").uuids().empty())) {
     warnings.insert(where + " has nowhere to send copies to: set output_port to a port of the bridge, or output_vlan");
@@ -64,16 +64,16 @@ std::optional<ofproto::MirrorConfig> read_mirror(const ovsdb::Database& db, cons
   return mirror;
 }
 
-void read_mirrors(const ovsdb::Database& db, const Row& bridge, ofproto::BridgeConfig& config, Warnings& warnings) {
+void read_mirrors(Lookup& lookup, const Row& bridge, ofproto::BridgeConfig& config, Warnings& warnings) {
   for (const ovsdb::Uuid& uuid : bridge.get("mirrors").uuids()) {
-    const auto row = db.find("Mirror", uuid);
+    const auto row = lookup.find("Mirror", uuid);
     if (!row) continue;
     if (config.mirrors.size() == limits::kMirrors) {
       warnings.insert(fmt::format("bridge {}: more than {} mirrors; the others have no effect",
                                   bridge.get("name").string_or(""), limits::kMirrors));
       return;
     }
-    if (auto mirror = read_mirror(db, bridge, *row, warnings)) config.mirrors.push_back(std::move(*mirror));
+    if (auto mirror = read_mirror(lookup, bridge, *row, warnings)) config.mirrors.push_back(std::move(*mirror));
   }
 }
 
@@ -86,7 +86,7 @@ dp::VlanSet vlan_set(const ovsdb::Datum& vlans) {
   return set;
 }
 
-ofproto::BridgeConfig read_bridge_config(const ovsdb::Database& db, const Row& row, Warnings& warnings) {
+ofproto::BridgeConfig read_bridge_config(Lookup& lookup, const Row& row, Warnings& warnings) {
   const std::string name = row.get("name").string_or("");
   ofproto::BridgeConfig config;
   const auto setting = [&](const char* key, std::uint64_t otherwise, std::uint64_t low, std::uint64_t high) {
@@ -109,7 +109,7 @@ ofproto::BridgeConfig read_bridge_config(const ovsdb::Database& db, const Row& r
                     "forwarded; vsctl del-fail-mode {} lets it switch by itself",
                     name, name));
   config.flood_vlans = vlan_set(row.get("flood_vlans"));
-  read_mirrors(db, row, config, warnings);
+  read_mirrors(lookup, row, config, warnings);
   return config;
 }
 

@@ -8,11 +8,11 @@
 
 #include "ofproto-lite/switch.h"
 #include "ovsdb/database.h"
+#include "vswitchd/dependencies.h"
 
 namespace heddle::vswitchd {
 
-ofproto::BridgeConfig read_bridge_config(const ovsdb::Database& db, const ovsdb::Row& bridge,
-                                         std::set<std::string>& warnings);
+ofproto::BridgeConfig read_bridge_config(Lookup& lookup, const ovsdb::Row& bridge, std::set<std::string>& warnings);
 
 // The datapath ID asked for in other_config:datapath-id, as 16 hex digits; empty when there is none.
 std::string asked_datapath_id(const ovsdb::Row& bridge, std::set<std::string>& warnings);

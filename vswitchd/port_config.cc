@@ -45,17 +45,17 @@ Result<std::optional<MacAddr>> read_mac(const std::string& where, const std::opt
 }
 
 // The address of a device that we make. The bridge's own: other_config:hwaddr, else from its row.
-Result<MacAddr> device_mac(const Row& bridge, const Row& interface, bool local) {
+Result<MacAddr> device_mac(const BridgeOfPort& bridge, const Row& interface, bool local) {
   const auto given = read_mac("mac", interface.get("mac").string());
   if (!given) return std::unexpected(given.error());
   if (*given) return **given;
   if (!local) return mac_from_uuid(interface.uuid());
-  const auto hwaddr = read_mac("the bridge's other_config:hwaddr", bridge.get("other_config").at("hwaddr"));
+  const auto hwaddr = read_mac("the bridge's other_config:hwaddr", bridge.address);
   if (!hwaddr) return std::unexpected(hwaddr.error());
-  return hwaddr->value_or(mac_from_uuid(bridge.uuid()));
+  return hwaddr->value_or(mac_from_uuid(bridge.row));
 }
 
-Result<> read_device(const Row& bridge, const Row& interface, bool local, dp::PortSpec& spec) {
+Result<> read_device(const BridgeOfPort& bridge, const Row& interface, bool local, dp::PortSpec& spec) {
   const auto mtu = interface.get("mtu_request").integer();
   if (mtu && (*mtu < 68 || *mtu > 65535))
     return fail(Errc::invalid, fmt::format("mtu_request {} must be from 68 to 65535", *mtu));
@@ -131,13 +131,13 @@ Result<dp::PortPolicy> read_vlan_policy(const Row& port) {
   return policy;
 }
 
-Result<ofproto::PortConfig> read_port_config(const Row& bridge, const Row& port, const Row& interface,
-                                             const dp::KindSet& offered, std::set<std::string>& warnings) {
+Result<ofproto::PortConfig> read_port_config(const BridgeOfPort& bridge, const Row& port, const Row& interface,
+                                             std::set<std::string>& warnings) {
   ofproto::PortConfig config;
   dp::PortSpec& spec = config.spec;
   spec.name = interface.get("name").string_or("");
-  const bool local = spec.name == bridge.get("name").string_or("");
-  const auto kind = read_kind(interface.get("type").string_or(""), local, offered);
+  const bool local = spec.name == bridge.name;
+  const auto kind = read_kind(interface.get("type").string_or(""), local, bridge.kinds);
   if (!kind) return std::unexpected(kind.error());
   spec.kind = *kind;
   const auto policy = read_vlan_policy(port);

@@ -4,6 +4,7 @@
 // `error` column; what merely has no effect goes to `warnings`.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 
@@ -13,9 +14,18 @@
 
 namespace heddle::vswitchd {
 
-Result<ofproto::PortConfig> read_port_config(const ovsdb::Row& bridge, const ovsdb::Row& port,
-                                             const ovsdb::Row& interface, const dp::KindSet& offered,
-                                             std::set<std::string>& warnings);
+// Of a port's bridge, all that the port's reading may use.
+struct BridgeOfPort {
+  ovsdb::Uuid row;
+  std::string name;
+  std::string datapath;                // canonical type
+  dp::KindSet kinds;                   // that the datapath offers
+  std::string error;                   // of the bridge, and so of all its ports; empty: none
+  std::optional<std::string> address;  // other_config:hwaddr, for the bridge's own port
+};
+
+Result<ofproto::PortConfig> read_port_config(const BridgeOfPort& bridge, const ovsdb::Row& port,
+                                             const ovsdb::Row& interface, std::set<std::string>& warnings);
 
 // The rules of the Port columns vlan_mode, tag and trunks: without a mode, a tag makes an access port and no tag a
 // trunk.

@@ -3,12 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
 
-#include "base/limits.h"
-#include "vswitchd/inert.h"
-#include "vswitchd/port_config.h"
 #include "vswitchd/qos_config.h"
+#include "vswitchd/without_effect.h"
 
 namespace heddle::vswitchd {
 namespace {
@@ -16,80 +16,52 @@ namespace {
 using ovsdb::Row;
 using ovsdb::RowRef;
 
-std::string_view name_of(const Row& row) {
-  const ovsdb::Datum& name = row.get("name");
-  const auto* text = name.empty() ? nullptr : std::get_if<std::string>(&name.keys().front());
-  return text == nullptr ? std::string_view{} : std::string_view(*text);
-}
-
-Candidate candidate(const BridgeOfPort& bridge, const Row& iface, ofproto::PortConfig config,
-                    const std::optional<dp::QosSpec>& qos, const CurrentPort& current) {
-  const ofproto::SwitchPort* now = current ? current(config.spec.name) : nullptr;
-  const bool established = now != nullptr && now->bridge == bridge.name && now->config.spec == config.spec;
-  std::optional<ofproto::OfPort> former;
-  if (const auto n = iface.get("ofport").integer(); n && *n > 0 && *n <= limits::kOfportMax)
-    former = static_cast<ofproto::OfPort>(*n);
-  std::string name = config.spec.name;
-  return {std::move(name), {bridge.name, bridge.datapath, std::move(config), iface.uuid(), qos, former}, established};
+// Whether the switch makes the interface's device.
+bool has_own_device(const BridgeOfPort& bridge, const Row& interface, const std::string& name) {
+  const std::string type = interface.get("type").string_or("");
+  const auto kind = dp::kind_of_type(type);
+  return (kind && dp::traits(*kind).made_by_us) || (type.empty() && name == bridge.name);
 }
 
 }  // namespace
 
-std::vector<RowRef> by_name(const ovsdb::Database& db, std::string_view table, const std::vector<ovsdb::Uuid>& uuids) {
-  std::vector<std::pair<std::string_view, RowRef>> named;  // thousands: each name is looked up once
-  named.reserve(uuids.size());
-  for (const ovsdb::Uuid& uuid : uuids)
-    if (auto row = db.find(table, uuid)) named.emplace_back(name_of(*row), std::move(row));
-  std::ranges::stable_sort(named, {}, [](const auto& entry) { return entry.first; });
-  std::vector<RowRef> rows;
-  rows.reserve(named.size());
-  for (auto& [name, row] : named) rows.push_back(std::move(row));
-  return rows;
-}
-
-void note_idle(const Row& row, const std::string& what, const std::vector<std::string>& columns,
-               std::map<ovsdb::Uuid, Idle>& idle, std::set<std::string>& warnings) {
-  if (columns.empty()) return;
-  const std::string list = fmt::format("{}", fmt::join(columns, " "));
+std::string list_without_effect(const std::string& what, const std::vector<std::string>& columns,
+                                std::set<std::string>& warnings) {
+  if (columns.empty()) return {};
+  std::string list = fmt::format("{}", fmt::join(columns, " "));
   warnings.insert(fmt::format("{}: these columns are set and have no effect: {}", what, list));
-  idle[row.uuid()] = {row.table().name, list};
+  return list;
 }
 
-PortReading read_port(const ovsdb::Database& db, const BridgeOfPort& bridge, const Row& port,
-                      const CurrentPort& current) {
+PortReading read_port(Lookup& lookup, const BridgeOfPort& bridge, const Row& port) {
   PortReading out;
-  const auto interfaces = by_name(db, "Interface", port.get("interfaces").uuids());
-  const std::string port_name = port.get("name").string_or("");
-  const DesiredQos qos = read_qos(db, port, out.warnings);
-  auto idle = columns_without_effect(port);
-  if (!qos.acted_on) idle.emplace_back("qos");
-  note_idle(port, "port " + port_name, idle, out.idle, out.warnings);
+  out.name = port.get("name").string_or("");
+  const auto interfaces = lookup.by_name("Interface", port.get("interfaces").uuids());
+  const DesiredQos qos = read_qos(lookup, port, out.warnings);
+  auto columns = columns_without_effect(port);
+  if (!qos.acted_on) columns.emplace_back("qos");
+  out.without_effect = list_without_effect("port " + out.name, columns, out.warnings);
   if (interfaces.empty())
-    out.warnings.insert(fmt::format("bridge {}: port {} has no interface", bridge.name, port_name));
-  for (const RowRef& iface : interfaces) {
-    const std::string name(name_of(*iface));
-    out.interfaces.emplace_back(iface->uuid(), name);
-    const std::string type = iface->get("type").string_or("");
-    const auto kind = dp::kind_of_type(type);
-    const bool own_device = (kind && dp::traits(*kind).made_by_us) || (type.empty() && name == bridge.name);
-    note_idle(*iface, "interface " + name, interface_without_effect(*iface, own_device), out.idle, out.warnings);
-    const auto broken = [&](std::string error) {
-      out.broken.try_emplace(iface->uuid(), BrokenPort{bridge.name, name, std::move(error)});
-    };
-    if (!bridge.error.empty()) {
-      broken(bridge.error);
-      continue;
+    out.warnings.insert(fmt::format("bridge {}: port {} has no interface", bridge.name, out.name));
+  for (const RowRef& interface : interfaces) {
+    Claim claim{
+        interface->get("name").string_or(""), interface->uuid(), bridge.name, nullptr, bridge.error, std::string{}};
+    if (claim.name == bridge.name) lookup.note({bridge.row, kAddressAspect});
+    claim.without_effect = list_without_effect(
+        "interface " + claim.name, interface_without_effect(*interface, has_own_device(bridge, *interface, claim.name)),
+        out.warnings);
+    if (claim.error.empty() && interfaces.size() > 1)
+      claim.error = fmt::format("bonds are not supported: port {} has {} interfaces; keep one of them", out.name,
+                                interfaces.size());
+    if (claim.error.empty()) {
+      auto config = read_port_config(bridge, port, *interface, out.warnings);
+      if (config)
+        claim.port = std::make_shared<const DesiredPort>(
+            DesiredPort{bridge.name, bridge.datapath, std::move(*config), claim.row, qos.spec});
+      else
+        claim.error = config.error().text;
     }
-    if (interfaces.size() > 1) {
-      broken(fmt::format("bonds are not supported: port {} has {} interfaces; keep one of them", port_name,
-                         interfaces.size()));
-      continue;
-    }
-    auto config = read_port_config(bridge.row, port, *iface, bridge.kinds, out.warnings);
-    if (!config)
-      broken(config.error().text);
-    else
-      out.candidates.push_back(candidate(bridge, *iface, std::move(*config), qos.spec, current));
+    out.claims.push_back(std::move(claim));
   }
   return out;
 }

@@ -50,9 +50,9 @@ dp::QosQueue read_queue(const std::string& where, const Row& row, Warnings& warn
 
 }  // namespace
 
-DesiredQos read_qos(const ovsdb::Database& db, const Row& port, Warnings& warnings) {
+DesiredQos read_qos(Lookup& lookup, const Row& port, Warnings& warnings) {
   const auto uuids = port.get("qos").uuids();
-  const auto row = uuids.empty() ? nullptr : db.find("QoS", uuids.front());
+  const auto row = uuids.empty() ? nullptr : lookup.find("QoS", uuids.front());
   if (!row) return {};
   const std::string type = row->get("type").string_or("");
   const std::string where = fmt::format("port {}: QoS", port.get("name").string_or(""));
@@ -66,7 +66,7 @@ DesiredQos read_qos(const ovsdb::Database& db, const Row& port, Warnings& warnin
   const ovsdb::Datum queues = row->get("queues");
   for (std::size_t i = 0; i < queues.values().size(); ++i) {
     const auto number = std::get<std::int64_t>(queues.keys()[i]);
-    const auto queue = db.find("Queue", std::get<ovsdb::Uuid>(queues.values()[i]));
+    const auto queue = lookup.find("Queue", std::get<ovsdb::Uuid>(queues.values()[i]));
     if (!queue) continue;
     const std::string queue_name = fmt::format("{}: queue {}", where, number);
     if (number < 0 || number > limits::kQueueMax || spec.queues.size() == limits::kQueues) {

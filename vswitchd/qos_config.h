@@ -11,6 +11,7 @@
 
 #include "datapath/datapath.h"
 #include "ovsdb/database.h"
+#include "vswitchd/dependencies.h"
 
 namespace heddle::vswitchd {
 
@@ -20,7 +21,7 @@ struct DesiredQos {
 };
 
 // `max_rate` of the answer is 0 where the row names none: the link's rate (see default_rate()).
-DesiredQos read_qos(const ovsdb::Database& db, const ovsdb::Row& port, std::set<std::string>& warnings);
+DesiredQos read_qos(Lookup& lookup, const ovsdb::Row& port, std::set<std::string>& warnings);
 
 // What a QoS without max-rate gets: the link's rate, and 10 Gbit/s for a link that has none.
 std::uint64_t default_rate(const dp::PortState& state);

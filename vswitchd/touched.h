@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What commits have changed of that which the switches may depend on, since somebody last took note of it.
-//
-// Owner: the Reconciler. Threads: control. As large as the number of ports, at most.
+// What a commit has changed of that which the switches may depend on. Pure; threads: control.
 #pragma once
 
-#include <functional>
-#include <optional>
-
 #include "ovsdb/database.h"
-#include "vswitchd/desired.h"
+#include "vswitchd/dependencies.h"
 
 namespace heddle::vswitchd {
 
-struct Touched {
-  bool all = true;     // more than ports, or nothing is known: everything must be read
-  TouchedPorts ports;  // when not `all`
-};
-
-// Adds what the commit did. `port_of` tells the Port row of an Interface row that has been read. Returns whether the
-// switches are concerned at all: external_ids, which are other programs' notes, and what only tells the switch's state
-// are not.
-bool add_commit(const ovsdb::Change& change,
-                const std::function<std::optional<ovsdb::Uuid>(const ovsdb::Uuid&)>& port_of, Touched& touched);
+// Adds the facts that the commit has changed: rows, and the tables that they are in. Returns whether the switches are
+// concerned at all: external_ids, which are other programs' notes, and what only tells the switch's state are not. A
+// new next_cfg concerns them, because it wants an answer, but changes no fact.
+bool add_touched(const ovsdb::Change& change, Facts& touched);
 
 }  // namespace heddle::vswitchd

@@ -118,7 +118,7 @@ Result<> read_remotes(const Options& options, TunnelOptions& out) {
 }
 
 // The underlay's family follows from whichever address was given; they must agree.
-Result<> settle_family(TunnelOptions& out) {
+Result<> derive_family(TunnelOptions& out) {
   std::vector<IpAddr> all = out.remotes;
   if (out.spec.remote) all.push_back(*out.spec.remote);
   if (out.spec.local) all.push_back(*out.spec.local);
@@ -141,7 +141,7 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   if (auto r = read_local(options, spec); !r) return std::unexpected(r.error());
   if (auto r = read_key(options, spec); !r) return std::unexpected(r.error());
   if (auto r = read_remotes(options, out); !r) return std::unexpected(r.error());
-  if (auto r = settle_family(out); !r) return std::unexpected(r.error());
+  if (auto r = derive_family(out); !r) return std::unexpected(r.error());
   if (auto r = field(options, "tos", 0, spec.tos, spec.tos_inherit); !r) return std::unexpected(r.error());
   if (auto r = field(options, "ttl", 1, spec.ttl, spec.ttl_inherit); !r) return std::unexpected(r.error());
   const auto port = number(options, "dst_port", 1, 65535);

@@ -22,13 +22,31 @@ namespace heddle::test {
 
 class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::Bridges, private dp::Stations {
  public:
-  explicit FakeDatapath(const TimeSource& time) : time_(time) {}
+  // `first_ifindex`: what its own devices' numbers begin with, so that those of two datapaths differ.
+  explicit FakeDatapath(const TimeSource& time, int first_ifindex = 1000)
+      : time_(time), first_ifindex_(first_ifindex) {}
 
   // --- simulated outside ---
   // Larger tables fail from now on, as without memory.
   void limit_fdb(std::size_t most) {
     const std::lock_guard lock(mutex_);
     fdb_most_ = most;
+  }
+  // Whether the bridge of this name can neither be made nor changed from now on.
+  void refuse_bridge(const std::string& name, bool refuse) {
+    const std::lock_guard lock(mutex_);
+    if (refuse)
+      refused_bridges_.insert(name);
+    else
+      refused_bridges_.erase(name);
+  }
+  // Whether the port of this name can neither be made nor changed from now on; it can be taken out of its bridge.
+  void refuse_port(const std::string& name, bool refuse) {
+    const std::lock_guard lock(mutex_);
+    if (refuse)
+      refused_ports_.insert(name);
+    else
+      refused_ports_.erase(name);
   }
   void source_seen(dp::FdbKey key, dp::FdbTarget target) {
     const std::lock_guard lock(mutex_);
@@ -57,7 +75,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     const std::lock_guard lock(mutex_);
     for (auto& [name, state] : devices_)
       if (state.ifindex == ifindex && mtu) state.mtu = *mtu;
-    const auto own = ports_.find(static_cast<dp::PortNo>(ifindex - 1000));
+    const auto own = ports_.find(static_cast<dp::PortNo>(ifindex - first_ifindex_));
     if (own == ports_.end()) return;
     dp::PortSpec& spec = own->second.spec;
     if (mac) spec.mac = mac;
@@ -161,6 +179,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
   Result<dp::BridgeId> add(const std::string& name) override {
     const std::lock_guard lock(mutex_);
     if (bridges_.contains(name)) return fail(Errc::exists, "bridge " + name + " exists already");
+    if (refused_bridges_.contains(name)) return fail(Errc::limit, "no memory");
     std::set<dp::BridgeId> used;
     for (const auto* numbers : {&bridges_, &former_bridges_})
       for (const auto& [other, id] : *numbers) used.insert(id);
@@ -186,7 +205,9 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
   }
   Result<> set(dp::BridgeId bridge, const dp::BridgePolicy& policy) override {
     const std::lock_guard lock(mutex_);
-    if (!has_bridge(bridge)) return fail(Errc::invalid, "no such bridge");
+    const auto it = std::ranges::find(bridges_, bridge, [](const auto& item) { return item.second; });
+    if (it == bridges_.end()) return fail(Errc::invalid, "no such bridge");
+    if (refused_bridges_.contains(it->first)) return fail(Errc::limit, "no memory");
     bridge_policies_[bridge] = policy;
     ++bridge_calls_;
     return {};
@@ -214,6 +235,8 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     const std::string& name = config.spec.name;
     if (config.policy.bridge != dp::BridgeId::none && !has_bridge(config.policy.bridge))
       return fail(Errc::invalid, "port " + name + ": no such bridge");
+    if (config.policy.bridge != dp::BridgeId::none && refused_ports_.contains(name))
+      return fail(Errc::limit, "port " + name + ": no memory");
     const auto it = std::ranges::find(ports_, name, [](const auto& item) { return item.second.spec.name; });
     std::uint16_t number = 1;
     if (it != ports_.end()) {
@@ -258,7 +281,7 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     }
     state.present = state.admin_up = state.link_up = true;
     state.qos_error = it->second.qos_error;
-    state.ifindex = spec.traits().has_device ? 1000 + static_cast<int>(number) : 0;
+    state.ifindex = spec.traits().has_device ? first_ifindex_ + static_cast<int>(number) : 0;
     state.mac = spec.mac.value_or(MacAddr{});
     state.mtu = spec.mtu.value_or(1500);
     return state;
@@ -345,6 +368,9 @@ class FakeDatapath final : public dp::Datapath, private dp::Ports, private dp::B
     TimePoint seen;
   };
   const TimeSource& time_;
+  const int first_ifindex_;
+  std::set<std::string> refused_bridges_;
+  std::set<std::string> refused_ports_;
   mutable std::mutex mutex_;
   std::map<std::string, dp::BridgeId> bridges_;
   std::map<std::string, dp::BridgeId> former_bridges_;

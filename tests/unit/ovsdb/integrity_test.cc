@@ -113,6 +113,27 @@ TEST(Observers, AreCalledForEveryCommitInOrder) {
   EXPECT_EQ(heard, std::vector<std::string>{"second -2"});
 }
 
+TEST(Observers, AreToldWhoWrote) {
+  const auto db = open_test();
+  std::vector<Origin> heard;
+  const int me = 0;
+  db->add_observer([&](const Change& change) {
+    heard.push_back(change.origin);
+    if (change.origin == nullptr) return;
+    run(*db, "[{'op':'mutate','table':'Root','where':[],'mutations':[['big','+=',1]]}]");  // is not the writer's
+  });
+  run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1}}]");
+  EXPECT_EQ(heard, std::vector<Origin>{nullptr});
+  const RowUpdate one{"Root", db->rows("Root").front()->uuid(), {{"n", Datum::of(2)}}};
+  EXPECT_EQ(*db->update({&one, 1}, &me), true);
+  EXPECT_EQ(heard, (std::vector<Origin>{nullptr, &me, nullptr}));
+  TransactContext context;
+  context.origin = &me;
+  (void)db->try_transact(parse("[{'op':'delete','table':'Root','where':[]}]"), context);
+  EXPECT_EQ(heard.size(), 4U) << "no row is left for the answer to change";
+  EXPECT_EQ(heard.back(), &me);
+}
+
 TEST(Update, ChecksValuesAndWritesOnlyDifferences) {
   const auto db = open_test();
   run(*db, "[{'op':'insert','table':'Root','row':{'name':'x','n':1}}]");

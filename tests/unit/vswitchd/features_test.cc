@@ -18,27 +18,9 @@ struct Features : testing::Test, World {
     add_bridge("br0");
     for (const char* name : {"p1", "p2", "p3"}) add_port("br0", name);
   }
-  Json ref(const char* table, const std::string& name) const {
-    return Json::array({"uuid", db->find_by(table, "name", ovsdb::Datum::of(name))->uuid().to_string()});
-  }
-  void add_mirror(const std::string& bridge, const std::string& name, Json columns) {
-    columns["name"] = name;
-    transact(Json::array({row("Mirror", columns, "m"),
-                          {{"op", "mutate"},
-                           {"table", "Bridge"},
-                           {"where", where_name(bridge)},
-                           {"mutations", Json::array({Json::array({"mirrors", "insert", named("m")})})}}}));
-    reconciler.run();
-  }
   ovsdb::RowRef mirror(const std::string& name) const { return db->find_by("Mirror", "name", ovsdb::Datum::of(name)); }
-  // A QoS of the port's own, with one queue.
   void give_qos(const std::string& port, const Json& qos, const Json& queue) {
-    Json columns = qos;
-    columns["queues"] = Json::array({"map", Json::array({Json::array({0, named("q0")})})});
-    transact(Json::array(
-        {row("Queue", queue, "q0"),
-         row("QoS", columns, "q"),
-         {{"op", "update"}, {"table", "Port"}, {"where", where_name(port)}, {"row", {{"qos", named("q")}}}}}));
+    insert_qos(port, qos, queue);
     reconciler.run();
   }
   std::optional<dp::QosSpec> qos(const std::string& port) const { return dp.all_ports().at(port).qos; }

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "ovsdb/value.h"
+#include "tests/support/log_capture.h"
 #include "tests/unit/vswitchd/world.h"
 
 namespace heddle::vswitchd {
@@ -169,6 +170,189 @@ TEST(ReconcileParts, WhatIsNotAsItShouldBeIsSeenTo) {
   EXPECT_GT(w.device_calls.size(), calls);
   EXPECT_EQ(w.device_calls.back().ifindex, ifindex);
   EXPECT_EQ(w.device_calls.back().mtu, 1400U);
+}
+
+// Of two tunnels that cannot be told apart, the one that has the end point keeps it when it changes in other things, or
+// loses its place in the switch for a while; the other's row comes first by name.
+TEST(ReconcileParts, WhoHoldsAnEndPointKeepsIt) {
+  for (const bool watching : {true, false}) {
+    World w(watching);
+    w.add_bridge("br0");
+    const auto tunnel = [](const char* tos) {
+      return Json{{"type", "vxlan"}, {"options", World::map({{"remote_ip", "192.0.2.1"}, {"tos", tos}})}};
+    };
+    w.add_port("br0", "vxb", tunnel("0"));
+    w.add_port("br0", "vxa", tunnel("0"));
+    w.set("Interface", "vxb", tunnel("8"));
+    EXPECT_EQ(w.error("vxb"), "");
+    EXPECT_THAT(w.error("vxa"), testing::HasSubstr("port vxb has the same"));
+    EXPECT_TRUE(w.sw.remove_port("vxb"));
+    w.dp.refuse_port("vxb", true);
+    w.set("Interface", "vxb", tunnel("4"));
+    EXPECT_THAT(w.error("vxb"), testing::HasSubstr("no memory"));
+    EXPECT_THAT(w.error("vxa"), testing::HasSubstr("port vxb has the same"));
+    w.dp.refuse_port("vxb", false);
+    w.reconciler.run();
+    EXPECT_EQ(w.error("vxb"), "") << "it was tried again";
+    w.remove_port("br0", "vxb");
+    EXPECT_EQ(w.error("vxa"), "");
+  }
+}
+
+// As long as a warning stands it is said once, whether its row is read again or everything is.
+TEST(ReconcileParts, AWarningIsSaidOnce) {
+  for (const bool watching : {true, false}) {
+    World w(watching);
+    w.add_bridge("br0");
+    w.add_port("br0", "vm1");
+    heddle::test::LogCapture log;
+    const auto effect = testing::HasSubstr("vm1: these columns are set and have no effect: lacp");
+    w.set("Port", "vm1", {{"lacp", "active"}});
+    EXPECT_THAT(log.take(), testing::ElementsAre(effect));
+    w.set("Port", "vm1", {{"tag", 3}});
+    EXPECT_THAT(log.take(), testing::IsEmpty());
+    w.set("Port", "vm1", {{"lacp", Json::array({"set", Json::array()})}});
+    w.set("Port", "vm1", {{"lacp", "active"}});
+    EXPECT_THAT(log.take(), testing::ElementsAre(effect)) << "it was gone meanwhile";
+  }
+}
+
+// A bridge with a thousand ports, beside which other things change.
+struct AmongMany : testing::Test, World {
+  AmongMany() {
+    insert_bridge("br0");
+    insert_many("br0", 1000);
+    insert_bridge("br1");
+    insert_port("br1", "in1", {{"type", "internal"}});
+    insert_port("br1", "in2", {{"type", "internal"}});
+    reconciler.run();
+  }
+  struct Cost {
+    std::size_t readings, rows, states;
+  };
+  // What the next run costs.
+  Cost run() {
+    const Cost before = now();
+    reconciler.run();
+    const Cost after = now();
+    return {after.readings - before.readings, after.rows - before.rows, after.states - before.states};
+  }
+  // Readings of Bridge and Port rows, exactly; and about as many rows and states of ports, for the status.
+  void expect(std::size_t readings, std::size_t most) {
+    const Cost cost = run();
+    EXPECT_EQ(cost.readings, readings);
+    EXPECT_LE(cost.rows, most);
+    EXPECT_LE(cost.states, most);
+    EXPECT_GT(cost.rows, 0U);
+  }
+  Json tunnel(const char* key) { return map({{"remote_ip", "192.0.2.1"}, {"key", key}}); }
+
+ private:
+  // In one transaction.
+  void insert_many(const std::string& bridge, int count) {
+    Json operations = Json::array();
+    Json ports = Json::array();
+    for (int i = 0; i < count; ++i) {
+      const std::string interface = fmt::format("i{}", i);
+      const std::string port = fmt::format("p{}", i);
+      const std::string name = fmt::format("vm{}", i);
+      operations.push_back(row("Interface", {{"name", name}}, interface.c_str()));
+      operations.push_back(row("Port", {{"name", name}, {"interfaces", named(interface.c_str())}}, port.c_str()));
+      ports.push_back(named(port.c_str()));
+    }
+    operations.push_back({{"op", "mutate"},
+                          {"table", "Bridge"},
+                          {"where", where_name(bridge)},
+                          {"mutations", Json::array({Json::array({"ports", "insert", Json::array({"set", ports})})})}});
+    transact(operations);
+  }
+  [[nodiscard]] Cost now() const {
+    return {reconciler.readings(), db->rows_read() + db->rows_offered(), dp.state_calls()};
+  }
+};
+
+TEST_F(AmongMany, OneMirrorRow) {
+  insert_mirror("br1", "m0", {{"select_src_port", ref("Port", "in1")}, {"output_port", ref("Port", "in2")}});
+  expect(1, 30);
+  change("Mirror", "m0", {{"select_vlan", 7}});
+  expect(1, 30);
+  EXPECT_TRUE(dp.bridge_policy("br1").mirrors.at(0).vlans.test(7));
+  insert_mirror("br0", "m1", {{"select_src_port", ref("Port", "vm5")}, {"output_vlan", 9}});
+  expect(1, 30);
+  change("Mirror", "m1", {{"select_src_port", ref("Port", "vm6")}});
+  expect(1, 30);
+  EXPECT_THAT(dp.bridge_policy("br0").mirrors.at(0).from, testing::ElementsAre(dp.number("vm6")));
+  change("Port", "vm7", {{"tag", 3}});  // no mirror names it
+  expect(1, 30);
+  change("Port", "vm6", {{"tag", 3}});  // one does
+  expect(2, 30);
+  remove_port("br0", "vm6");
+  EXPECT_THAT(dp.bridge_policy("br0").mirrors.at(0).from, testing::IsEmpty());
+}
+
+TEST_F(AmongMany, OneTunnel) {
+  for (const char* name : {"vx1", "vx2", "vx3"})
+    insert_port("br1", name, {{"type", "vxlan"}, {"options", tunnel(name + 2)}});
+  expect(4, 60);  // with br1, whose row names them
+  change("Interface", "vx1", {{"options", tunnel("7")}});
+  expect(1, 30);
+  EXPECT_EQ(dp.all_ports().at("vx1").spec.tunnel.vxlan().vni, 7U);
+  change("Interface", "vx2", {{"options", tunnel("7")}});
+  expect(1, 40);
+  EXPECT_THAT(error("vx2"), testing::HasSubstr("port vx1 has the same"));
+  change("Interface", "vx1", {{"options", tunnel("8")}});  // gives way
+  expect(1, 40);
+  EXPECT_EQ(error("vx2"), "");
+  EXPECT_EQ(dp.all_ports().at("vx2").spec.tunnel.vxlan().vni, 7U);
+}
+
+TEST_F(AmongMany, APeerAndAQueue) {
+  insert_port("br1", "pa", {{"type", "patch"}, {"options", map({{"peer", "pb"}})}});
+  insert_port("br0", "pb", {{"type", "patch"}, {"options", map({{"peer", "pa"}})}});
+  expect(4, 60);
+  change("Interface", "pb", {{"options", map({{"peer", "pc"}})}});
+  expect(1, 40);
+  EXPECT_EQ(dp.all_ports().at("pb").spec.peer, "pc");
+  insert_qos("in1", {{"type", "linux-htb"}, {"other_config", map({{"max-rate", "8000000"}})}}, Json::object());
+  expect(1, 30);
+  transact(Json::array({{{"op", "update"},
+                         {"table", "Queue"},
+                         {"where", Json::array()},
+                         {"row", {{"other_config", map({{"max-rate", "4000000"}})}}}}}));
+  expect(1, 30);
+  EXPECT_EQ(dp.all_ports().at("in1").qos->queues.at(0).max_rate, 4'000'000U);
+}
+
+// Its ports are tried again with each run, without being read again, and no others.
+TEST_F(AmongMany, ABridgeThatFails) {
+  dp.refuse_bridge("br1", true);
+  change("Bridge", "br1", {{"flood_vlans", 8}});
+  expect(1, 60);
+  for (const char* name : {"br1", "in1", "in2"}) EXPECT_THAT(error(name), testing::HasSubstr("no memory")) << name;
+  EXPECT_EQ(error("vm3").find("no memory"), std::string::npos);
+  change("Port", "vm3", {{"tag", 3}});
+  expect(1, 60);
+  EXPECT_THAT(error("in1"), testing::HasSubstr("no memory"));
+  dp.refuse_bridge("br1", false);
+  expect(0, 60);
+  for (const char* name : {"br1", "in1", "in2"}) EXPECT_EQ(error(name), "") << name;
+  EXPECT_TRUE(dp.bridge_policy("br1").flood_vlans.test(8));
+  expect(0, 5);  // and then there is nothing left to be done
+}
+
+TEST_F(AmongMany, TheRootAndABridge) {
+  transact(Json::array(
+      {{{"op", "update"}, {"table", "Open_vSwitch"}, {"where", Json::array()}, {"row", {{"next_cfg", 7}}}}}));
+  expect(0, 5);
+  EXPECT_EQ(db->rows("Open_vSwitch")[0]->get("cur_cfg").integer_or(0), 7);
+  change("Bridge", "br0", {{"other_config", map({{"hwaddr", "02:00:00:00:00:aa"}})}});
+  expect(2, 30);  // it and its own port
+  EXPECT_EQ(dp.all_ports().at("br0").spec.mac, MacAddr::parse("02:00:00:00:00:aa"));
+  insert_bridge("br2");
+  expect(2, 30);
+  change("Bridge", "br1", {{"datapath_type", "warp"}});
+  expect(4, 60);
+  EXPECT_THAT(error("in1"), testing::HasSubstr("not available here"));
 }
 
 }  // namespace

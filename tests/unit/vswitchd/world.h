@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/counting_database.h"
 #include "tests/support/fake_datapath.h"
 #include "vswitchd/control.h"
 #include "vswitchd/reconcile.h"
@@ -25,7 +26,8 @@ struct World {
   heddle::test::FakeDatapath dp{time};
   ofproto::Handler handler{dp.stations(), time};
   ofproto::Switch sw{dp, handler};
-  std::unique_ptr<ovsdb::Database> db = ovsdb::Database::open(builtin_schema(), "").value();
+  std::unique_ptr<heddle::test::CountingDatabase> db =
+      std::make_unique<heddle::test::CountingDatabase>(ovsdb::Database::open(builtin_schema(), "").value());
   std::vector<DeviceCall> device_calls;
   Reconciler reconciler{*db, {{"user", &sw}}, [this](int ifindex, auto mac, auto mtu) -> Result<> {
                           device_calls.push_back({ifindex, mac, mtu});
@@ -88,17 +90,46 @@ struct World {
                            {"mutations", Json::array({Json::array({"bridges", "insert", named("b")})})}}}));
   }
   void set(const char* table, const std::string& name, const Json& columns) {
-    transact(Json::array({{{"op", "update"}, {"table", table}, {"where", where_name(name)}, {"row", columns}}}));
+    change(table, name, columns);
     reconciler.run();
   }
+  void change(const char* table, const std::string& name, const Json& columns) {
+    transact(Json::array({{{"op", "update"}, {"table", table}, {"where", where_name(name)}, {"row", columns}}}));
+  }
   void remove_port(const std::string& bridge, const std::string& name) {
-    const auto uuid = db->find_by("Port", "name", ovsdb::Datum::of(name))->uuid().to_string();
-    transact(
-        Json::array({{{"op", "mutate"},
-                      {"table", "Bridge"},
-                      {"where", where_name(bridge)},
-                      {"mutations", Json::array({Json::array({"ports", "delete", Json::array({"uuid", uuid})})})}}}));
+    move_port(bridge, name, "delete");
     reconciler.run();
+  }
+  // `how`: "insert" or "delete".
+  void move_port(const std::string& bridge, const std::string& name, const char* how) {
+    transact(Json::array({{{"op", "mutate"},
+                           {"table", "Bridge"},
+                           {"where", where_name(bridge)},
+                           {"mutations", Json::array({Json::array({"ports", how, ref("Port", name)})})}}}));
+  }
+  [[nodiscard]] Json ref(const char* table, const std::string& name) const {
+    return Json::array({"uuid", db->find_by(table, "name", ovsdb::Datum::of(name))->uuid().to_string()});
+  }
+  void add_mirror(const std::string& bridge, const std::string& name, Json columns) {
+    insert_mirror(bridge, name, std::move(columns));
+    reconciler.run();
+  }
+  void insert_mirror(const std::string& bridge, const std::string& name, Json columns) {
+    columns["name"] = name;
+    transact(Json::array({row("Mirror", columns, "m"),
+                          {{"op", "mutate"},
+                           {"table", "Bridge"},
+                           {"where", where_name(bridge)},
+                           {"mutations", Json::array({Json::array({"mirrors", "insert", named("m")})})}}}));
+  }
+  // A QoS of the port's own, with one queue.
+  void insert_qos(const std::string& port, const Json& qos, const Json& queue) {
+    Json columns = qos;
+    columns["queues"] = Json::array({"map", Json::array({Json::array({0, named("q0")})})});
+    transact(Json::array(
+        {row("Queue", queue, "q0"),
+         row("QoS", columns, "q"),
+         {{"op", "update"}, {"table", "Port"}, {"where", where_name(port)}, {"row", {{"qos", named("q")}}}}}));
   }
   ovsdb::RowRef iface(const std::string& name) { return db->find_by("Interface", "name", ovsdb::Datum::of(name)); }
   std::string error(const std::string& name) { return iface(name)->get("error").string_or(""); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vswitchd/inert.h"
+#include "vswitchd/without_effect.h"
 
 #include <algorithm>
 #include <array>
@@ -12,14 +12,14 @@ namespace {
 
 using Names = std::initializer_list<std::string_view>;
 
-struct Inert {
+struct Entry {
   std::string_view table;
   Names columns;
   Names keys;  // of other_config that Open vSwitch knows and we do not; what ends in "-" stands for all that begin so
 };
 
 // By ovs-vswitchd.conf.db(5). A key that it does not list is somebody's own note and nothing to warn of.
-const std::array<Inert, 4> kInert{{
+const std::array<Entry, 4> kWithoutEffect{{
     {"Open_vSwitch",
      {},
      {"bundle-idle-timeout",
@@ -73,8 +73,8 @@ bool is_set(const ovsdb::Row& row, std::string_view column) {
 }  // namespace
 
 std::vector<std::string> columns_without_effect(const ovsdb::Row& row) {
-  const auto* const entry = std::ranges::find(kInert, std::string_view(row.table().name), &Inert::table);
-  if (entry == kInert.end()) return {};
+  const auto* const entry = std::ranges::find(kWithoutEffect, std::string_view(row.table().name), &Entry::table);
+  if (entry == kWithoutEffect.end()) return {};
   std::vector<std::string> out;
   for (const std::string_view column : entry->columns)
     if (is_set(row, column)) out.emplace_back(column);

@@ -14,7 +14,7 @@
 
 namespace heddle::vswitchd {
 
-inline constexpr std::string_view kNoEffect = "no_effect";
+inline constexpr std::string_view kWithoutEffectKey = "no_effect";
 
 // The row's columns, and keys of other_config as "other_config:KEY", that are set (differ from their default) and have
 // no effect; in a fixed order, and bounded. Of tables without an entry: nothing.
