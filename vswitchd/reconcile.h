@@ -62,7 +62,7 @@ class Reconciler {
   // that run() is called soon, not call it at once: several commits may be served by one run. Until watch() is called,
   // every run reads all rows.
   void watch(std::function<void()> wanted);
-  // Whether somebody asked to be told (cur_cfg) when what is in the database now has been applied.
+  // True while a client waits for cur_cfg to reach next_cfg.
   [[nodiscard]] bool awaited() const;
   // The time between two refresh_statistics(), as other_config:stats-update-interval asks.
   [[nodiscard]] std::chrono::milliseconds statistics_interval() const;
