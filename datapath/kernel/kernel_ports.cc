@@ -15,7 +15,8 @@ KernelPorts::KernelPorts(const Parts& parts)
       devices_(parts.own, parts.pins, parts.programs, table_, parts.former, parts.time),
       tunnels_(parts.programs, parts.remotes, parts.fdb, table_, VxlanDevices(parts.own, parts.pins, parts.programs),
                ports_),
-      floods_(parts.programs, parts.time, ports_, parts.former) {}
+      floods_(parts.programs, parts.time, ports_, parts.former),
+      resting_(parts.programs.grace()) {}
 
 const KindSet& KernelPorts::kinds() const {
   static const KindSet all{PortKind::netdev, PortKind::tap, PortKind::internal, PortKind::vxlan, PortKind::patch};
@@ -57,7 +58,7 @@ Result<PortEntry*> KernelPorts::add(const PortSpec& spec) {
   const auto no =
       known ? Result<PortNo>(known->no) : ports_.free_number([&](PortNo number) { return former.reserves(number); });
   if (!no) return std::unexpected(no.error());
-  let_rest(*no);
+  resting_.wait_for(*no);
   PortEntry& p = ports_.add(*no, spec.name);
   p.no = *no;
   p.config.spec = spec;
@@ -169,15 +170,8 @@ Result<> KernelPorts::remove(PortNo no) {
   return {};
 }
 
-// A program that read the number of a port that is gone must not take the next port of that number for it.
-void KernelPorts::let_rest(PortNo no) {
-  if (!freed_.contains(no)) return;
-  parts_.programs.grace().wait();
-  freed_.clear();
-}
-
 void KernelPorts::forget(PortEntry& p) {
-  freed_.insert(p.no);
+  resting_.add(p.no);
   table_.reset_slot(p.no);
   table_.forget(p.no);
   const std::string name = p.name();
@@ -205,7 +199,7 @@ void KernelPorts::settle() {
     table_.reset_slot(former.no);
     devices_.free_left_over(former.ifindex, former.made_clsact);
     table_.forget(former.no);
-    freed_.insert(former.no);
+    resting_.add(former.no);
     parts_.fdb.remove_port(former.no);
   }
   while (!parts_.former.ports().empty()) {

@@ -14,6 +14,7 @@
 #include "datapath/kernel/bridge_policies.h"
 #include "datapath/kernel/port_devices.h"
 #include "datapath/kernel/port_table.h"
+#include "datapath/kernel/resting_numbers.h"
 #include "datapath/kernel/take_over.h"
 #include "datapath/kernel/tunnel_ports.h"
 
@@ -64,7 +65,6 @@ class KernelPorts final : public Ports {
  private:
   void batch_closed() override;
   Result<PortEntry*> add(const PortSpec& spec);
-  void let_rest(PortNo no);
   void forget(PortEntry& p);
   Result<> configure(PortEntry& p, const PortConfig& config);
   Result<> set_policy(PortEntry& p, const PortPolicy& policy);
@@ -79,7 +79,7 @@ class KernelPorts final : public Ports {
   PortDevices devices_;
   TunnelPorts tunnels_;
   BridgeFloods floods_;
-  std::set<PortNo> freed_;  // numbers without a port, since the last grace period that was waited for
+  RestingNumbers resting_;
 };
 
 }  // namespace heddle::dp

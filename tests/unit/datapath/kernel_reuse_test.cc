@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "datapath/kernel/bridge_policies.h"
+#include "datapath/kernel/resting_numbers.h"
 #include "slow_switch.skel.h"
 #include "tests/unit/datapath/kernel_world.h"
 
@@ -207,6 +208,20 @@ TEST_F(KernelReuse, RemotesOfAFreedNumberWaitForPrograms) {
   must(remotes.acquire({addr(3), std::nullopt}));
   must(remotes.acquire({addr(4), std::nullopt}));
   EXPECT_EQ(w().programs->grace().waits(), 1U) << "no number was freed since";
+}
+
+// Numbers of ports are given round and round: one of a port that is gone comes again when the others are in use.
+TEST_F(KernelReuse, NumbersOfPortsThatAreGoneWaitForPrograms) {
+  RestingNumbers resting(w().programs->grace());
+  const auto waits = [&] { return w().programs->grace().waits(); };
+  resting.add(static_cast<PortNo>(1));
+  resting.add(static_cast<PortNo>(2));
+  resting.wait_for(static_cast<PortNo>(3));
+  EXPECT_EQ(waits(), 0U);
+  resting.wait_for(static_cast<PortNo>(1));
+  EXPECT_EQ(waits(), 1U);
+  resting.wait_for(static_cast<PortNo>(2));
+  EXPECT_EQ(waits(), 1U) << "that was long enough for this one too";
 }
 
 // Nor may a mirror's element be another mirror's while a program reads it.
