@@ -48,6 +48,12 @@ def test_the_readme_names_each_page_once():
     assert set(pages) == {name(p) for p in PAGES if "adr" not in p.parts and p.name != "README.md"}
 
 
+def test_sizes_are_as_written():
+    shown = subprocess.run([ROOT / "tools/class-sizes", "--table"], capture_output=True, text=True, check=True).stdout
+    written = (ROOT / "docs/architecture.md").read_text().split("<!-- sizes -->\n")[1].split("<!-- end of sizes -->")[0]
+    assert written == shown, "put the output of tools/class-sizes --table into docs/architecture.md"
+
+
 def test_drop_names_are_listed():
     listed = re.findall(r'^  X\((\w+), "(.*?)"\)', (ROOT / "base/drop_list.h").read_text(), re.M)
     section = (ROOT / "docs/operations.md").read_text().split("## Drop names")[1].split("\n## ")[0]
