@@ -7,6 +7,7 @@ import struct
 
 import pytest
 from far_end import KernelVtep, next_outer, vxlan_header, watch
+from kernel import need_open_vxlan_header
 from lab import wait_until, who_gets
 from net import TIME_SCALE, Failure, checksum, frame, mac
 
@@ -245,6 +246,25 @@ def test_bad_packets_are_counted(lab, what, reason):
         host.wait_drop("", reason)
     guest.reaches("10.0.0.2")
     assert host.entry(mac(7)) is None
+
+
+@FAMILIES
+@pytest.mark.parametrize("what", ["group-policy", "other-flags", "reserved-24", "reserved-8", "all"])
+def test_reserved_bits_are_ignored(lab, what, family):
+    """RFC 7348 section 5: senders with extensions (group policy, and others) set bits that we do not know."""
+    need_open_vxlan_header(lab)
+    host, far, guest = pair(lab, family)
+    guest.reaches("10.0.0.2")
+    flags, r24, r8 = {"group-policy": (0x88, 0x00002A, 0), "other-flags": (0x7F, 0, 0), "reserved-24": (0x08, 0xFFFFFF, 0),
+                      "reserved-8": (0x08, 0, 0x01), "all": (0xFF, 0xFFFFFF, 0xFF)}[what]
+    inner = frame(mac(7), payload=b"reserved-bits", size=80)
+    guest.raw.drain()
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    with far.ns.socket(kind, socket.SOCK_DGRAM) as sender:
+        sender.sendto(struct.pack("!II", flags << 24 | r24, 10 << 8 | r8) + inner, (host.address[family], 4789))
+    guest.raw.wait_for(lambda f: b"reserved-bits" in f)
+    host.wait_learned(mac(7), "vx")
+    assert all(host.drops("", reason) == 0 for reason in ("ecn_invalid", "bad_vxlan"))
 
 
 def test_far_end_changes_its_mac(lab):
