@@ -12,6 +12,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/log_control.h"
+
 namespace heddle {
 
 namespace {

@@ -13,18 +13,9 @@
 
 namespace heddle {
 
-// Sends the log to `file`, or to stderr when `file` is empty. Call once, before other threads start. Errors: an unknown
-// level, a file that cannot be opened.
+// Sends the log to `file`, or to stderr when `file` is empty. `level`: trace, debug, info, warn, error or off. Call
+// once, before other threads start. Errors: an unknown level, a file that cannot be opened.
 Result<> log_setup(const std::string& file, const std::string& level);
-// Opens the log's file again by its name: somebody has renamed it, to rotate the log. Nothing to do for stderr. Any
-// thread. When that fails, the log goes on into the file that was open.
-Result<> log_reopen();
-// `level`: trace, debug, info, warn, error or off; also dbg, err and emer, in any case. Any thread.
-Result<> log_set_level(const std::string& level);
-// One of the six.
-std::string log_level();
-// Empty: stderr.
-const std::string& log_file();
 
 // Allows `burst` messages in every `period` and counts the suppressed ones. For messages that a peer can provoke.
 class LogLimit {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-#include "base/log.h"
+#include "base/log_control.h"
 
 namespace heddle::vswitchd {
 namespace {

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_control.h"
 #include "netlink/netlink.h"
 #include "ovsdb/rpc_server.h"
 #include "ovsdb/server.h"
