@@ -2,26 +2,94 @@
 #include "base/log.h"
 
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/dist_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "base/log_control.h"
 
 namespace heddle {
 
-Result<> log_setup(const std::string& file, const std::string& level) {
-  constexpr std::array<const char*, 6> known{"trace", "debug", "info", "warn", "error", "off"};
-  bool ok = false;
-  for (const char* name : known) ok = ok || level == name;
-  if (!ok) return fail(Errc::invalid, "log level \"" + level + "\" is not one of trace, debug, info, warn, error, off");
+namespace {
+
+// What the logger writes to; the inner sink may be exchanged while other threads log.
+std::shared_ptr<spdlog::sinks::dist_sink_mt>& outlet() {
+  static auto sink = std::make_shared<spdlog::sinks::dist_sink_mt>();
+  return sink;
+}
+
+std::string& file_name() {
+  static std::string name;
+  return name;
+}
+
+Result<spdlog::sink_ptr> open_sink(const std::string& file) {
+  if (file.empty()) return std::make_shared<spdlog::sinks::stderr_sink_mt>();
   try {
-    auto logger = file.empty() ? spdlog::stderr_logger_mt("heddle") : spdlog::basic_logger_mt("heddle", file);
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
-    logger->flush_on(spdlog::level::info);
-    spdlog::set_default_logger(logger);
-    spdlog::set_level(spdlog::level::from_str(level == "error" ? "err" : level));
+    return std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
   } catch (const spdlog::spdlog_ex& e) {
     return fail(Errc::system, "log file " + file + ": " + e.what());
   }
+}
+
+constexpr const char* kPattern = "%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v";
+
+constexpr std::array<std::pair<std::string_view, spdlog::level::level_enum>, 9> kLevels{{
+    {"trace", spdlog::level::trace},
+    {"debug", spdlog::level::debug},
+    {"info", spdlog::level::info},
+    {"warn", spdlog::level::warn},
+    {"error", spdlog::level::err},
+    {"off", spdlog::level::off},
+    {"dbg", spdlog::level::debug},
+    {"err", spdlog::level::err},
+    {"emer", spdlog::level::critical},  // nothing is as grave as that
+}};
+
+}  // namespace
+
+Result<> log_set_level(const std::string& level) {
+  std::string lower = level;
+  std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  const auto known = std::ranges::find(kLevels, lower, [](const auto& item) { return item.first; });
+  if (known == kLevels.end())
+    return fail(Errc::invalid, "log level \"" + level + "\" is not one of trace, debug, info, warn, error, off");
+  spdlog::set_level(known->second);
+  return {};
+}
+
+std::string log_level() {
+  const auto level = spdlog::get_level();
+  const auto known = std::ranges::find(kLevels, level, [](const auto& item) { return item.second; });
+  return std::string(known->second == spdlog::level::critical ? "error" : known->first);
+}
+
+const std::string& log_file() { return file_name(); }
+
+Result<> log_setup(const std::string& file, const std::string& level) {
+  auto sink = open_sink(file);
+  if (!sink) return std::unexpected(sink.error());
+  file_name() = file;
+  outlet()->set_sinks({std::move(*sink)});
+  auto logger = std::make_shared<spdlog::logger>("heddle", outlet());
+  logger->set_pattern(kPattern);
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(logger);
+  return log_set_level(level);
+}
+
+Result<> log_reopen() {
+  if (file_name().empty()) return {};
+  auto sink = open_sink(file_name());
+  if (!sink) return std::unexpected(sink.error());
+  (*sink)->set_pattern(kPattern);
+  outlet()->set_sinks({std::move(*sink)});
   return {};
 }
 

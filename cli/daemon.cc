@@ -99,7 +99,11 @@ Result<std::string> call_daemon(ovsdb::Client& client, const Command& command, o
   Json params = Json::array();
   for (const auto& arg : command.args) params.push_back(arg);
   auto result = client.call(command.info->name, std::move(params), deadline);
-  if (!result) return fail(result.error().code, fmt::format("{}: {}", command.info->name, result.error().text));
+  if (!result) {
+    std::string text = result.error().text;
+    text.erase(text.find_last_not_of('\n') + 1);
+    return fail(result.error().code, fmt::format("{}: {}", command.info->name, text));
+  }
   if (result->is_null()) return std::string();
   auto text = result->is_string() ? result->get<std::string>() : ovsdb::dump_json(*result);
   if (!text.empty() && !text.ends_with('\n')) text += '\n';

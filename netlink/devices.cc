@@ -74,6 +74,12 @@ void put_vxlan(nl_msg* m, const VxlanDeviceSpec& spec) {
   const std::array range{be16(spec.source_low), be16(spec.source_high)};  // struct ifla_vxlan_port_range
   static_assert(sizeof range == sizeof(ifla_vxlan_port_range));
   nla_put(m, IFLA_VXLAN_PORT_RANGE, sizeof range, range.data());
+  // RFC 7348 section 5: reserved bits MUST be ignored on receipt. The kernel drops packets with any of the bits in this
+  // mask of the VXLAN header, by default all that RFC 7348 does not define. Before Linux 6.14 it does not know the
+  // attribute, ignores it, and drops such packets without a counter.
+  constexpr int kReservedBits = 33;  // IFLA_VXLAN_RESERVED_BITS: newer than the headers
+  const std::array<std::uint8_t, 8> none{};
+  nla_put(m, kReservedBits, sizeof none, none.data());
   nla_nest_end(m, data);
   nla_nest_end(m, info);
 }

@@ -179,7 +179,7 @@ void RpcConnection::send_text(std::string_view message) {
 bool RpcConnection::queue(std::initializer_list<std::string_view> pieces) {
   if (ended_ || refused_) return false;
   for (const std::string_view piece : pieces) queued_ += piece;
-  queued_ += '\n';
+  // Nothing stands between two messages, as from ovsdb-server: some readers count braces from a message's first byte.
   if (queued_.size() + writing_.size() > shared_.limits.queue) {
     ++shared_.counters.slow;
     complain("cut off, " + std::to_string(queued_.size() + writing_.size()) +

@@ -11,6 +11,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "vswitchd/grid.h"
+#include "vswitchd/log_commands.h"
+#include "vswitchd/peer_commands.h"
 #include "vswitchd/text.h"
 
 namespace heddle::vswitchd {
@@ -43,8 +45,11 @@ Result<IpAddr> read_ip(const std::string& text) {
   return *ip;
 }
 
+// ovs-appctl prints an error as it comes: it ends with a newline, as other text does.
+ovsdb::RpcReply failure(const std::string& text) { return ovsdb::RpcReply::fail(ovsdb::Json(text + "\n")); }
+
 ovsdb::RpcReply reply(const Result<std::string>& result) {
-  return result ? ovsdb::RpcReply::ok(*result) : ovsdb::RpcReply::fail(ovsdb::Json(result.error().text));
+  return result ? ovsdb::RpcReply::ok(*result) : failure(result.error().text);
 }
 
 // The VTEP behind an entry: learned at a multipoint port, else the tunnel's own remote.
@@ -102,13 +107,18 @@ const std::vector<Control::Command>& Control::commands() {
       {"qos-show", "PORT", 1, 1, "limits and counters of a port's queues", &Control::qos_show},
       {"qos/show", "PORT", 1, 1, "as qos-show", &Control::qos_show},
       {"version", "", 0, 0, "name and version of the program", &Control::version},
-      {"vlog/set", "LEVEL", 1, 1, "log level: trace, debug, info, warn, error or off", &Control::log_level},
+      {"vlog/list", "", 0, 0, "the log's level", &Control::vlog_list},
+      {"vlog/reopen", "", 0, 0, "open the log file again, after it was renamed; as SIGHUP", &Control::vlog_reopen},
+      {"vlog/set", "[LEVEL]...", 0, 16, "log level: off, err, warn, info, dbg or trace; or ANY:file:dbg and the like",
+       &Control::vlog_set},
   };
   return table;
 }
 
 Result<std::string> Control::run(const std::string& name, const Args& args) {
   const auto command = std::ranges::find(commands(), name, &Command::name);
+  if (const auto peer = std::ranges::find(peer_commands(), name, &PeerCommand::name); peer != peer_commands().end())
+    return cleaned_up_ ? fail(Errc::invalid, "the daemon is ending") : run_peer_command(*peer, switches_, args);
   if (command == commands().end())
     return fail(Errc::not_found, "\"" + name + "\" is not a command; \"help\" lists them");
   if (args.size() < command->min_args || args.size() > command->max_args)
@@ -118,12 +128,13 @@ Result<std::string> Control::run(const std::string& name, const Args& args) {
 }
 
 void Control::add_to(ovsdb::RpcMethods& methods) {
-  for (const Command& command : commands()) {
-    const std::string name = command.name;
+  std::vector<std::string> names;
+  for (const Command& command : commands()) names.emplace_back(command.name);
+  for (const PeerCommand& command : peer_commands()) names.emplace_back(command.name);
+  for (const std::string& name : names) {
     methods.add_deferred(name, [this, name](const ovsdb::Json& params, const ovsdb::Responder& respond) {
       if (begun_) return answer(name, params, respond);
-      if (waiting_.size() >= limits::kClients)
-        return respond(ovsdb::RpcReply::fail(ovsdb::Json(name + ": the daemon is starting; try again")));
+      if (waiting_.size() >= limits::kClients) return respond(failure(name + ": the daemon is starting; try again"));
       waiting_.push_back([this, name, params, respond] { answer(name, params, respond); });
     });
   }
@@ -132,7 +143,7 @@ void Control::add_to(ovsdb::RpcMethods& methods) {
 void Control::answer(const std::string& name, const ovsdb::Json& params, const ovsdb::Responder& respond) {
   Args args;
   for (const ovsdb::Json& param : params) {
-    if (!param.is_string()) return respond(ovsdb::RpcReply::fail(ovsdb::Json(name + ": parameters must be strings")));
+    if (!param.is_string()) return respond(failure(name + ": parameters must be strings"));
     args.push_back(param.get<std::string>());
   }
   const auto result = run(name, args);
@@ -145,6 +156,8 @@ void Control::answer(const std::string& name, const ovsdb::Json& params, const o
 Result<std::string> Control::help(const Args& /*args*/) {
   Grid grid({"command", "arguments", ""}, "lll");
   for (const Command& command : commands()) grid.add({command.name, command.usage, command.help});
+  for (const PeerCommand& command : peer_commands())
+    if (command.function != nullptr) grid.add({command.name, command.usage, command.help});
   return grid.text();
 }
 
@@ -158,15 +171,9 @@ Result<std::string> Control::exit(const Args& args) {
   return std::string{};
 }
 
-Result<std::string> Control::log_level(const Args& args) {
-  const std::string& level = args[0];
-  for (const char* known : {"trace", "debug", "info", "warn", "error", "off"}) {
-    if (level != known) continue;
-    spdlog::set_level(spdlog::level::from_str(level == "error" ? "err" : level));
-    return std::string{};
-  }
-  return fail(Errc::invalid, "log level \"" + level + "\" is not one of trace, debug, info, warn, error, off");
-}
+Result<std::string> Control::vlog_list(const Args& /*args*/) { return list_log_levels(); }
+Result<std::string> Control::vlog_reopen(const Args& /*args*/) { return reopen_log(); }
+Result<std::string> Control::vlog_set(const Args& args) { return set_log_level(args); }
 
 Result<std::string> Control::clients_show(const Args& /*args*/) { return show_clients(clients_()); }
 

@@ -54,7 +54,9 @@ class Control {
   Result<std::string> help(const Args& args);
   Result<std::string> version(const Args& args);
   Result<std::string> exit(const Args& args);
-  Result<std::string> log_level(const Args& args);
+  Result<std::string> vlog_list(const Args& args);
+  Result<std::string> vlog_reopen(const Args& args);
+  Result<std::string> vlog_set(const Args& args);
   Result<std::string> clients_show(const Args& args);
   Result<std::string> fdb_show(const Args& args);
   Result<std::string> fdb_stats(const Args& args);

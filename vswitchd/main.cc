@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
   }
   if (options->cleanup) return clean_up(*options);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);   // until the service waits for it
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error like a full disk
   if (!options->detach) {
     Starter starter;

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_control.h"
 #include "netlink/netlink.h"
 #include "ovsdb/rpc_server.h"
 #include "ovsdb/server.h"
@@ -47,7 +48,7 @@ class Service::Parts {
       : options_(options),
         db_(database),
         starter_(starter),
-        signals_(io_, SIGTERM, SIGINT),
+        signals_(io_, SIGTERM, SIGINT, SIGHUP),
         control_({[this] { clean_up(); }, [this] { asio::post(io_, [this] { io_.stop(); }); }}),
         database_server_(io_, database) {}
   ~Parts() {
@@ -57,11 +58,7 @@ class Service::Parts {
   Parts& operator=(const Parts&) = delete;
 
   Result<> run() {
-    signals_.async_wait([this](const boost::system::error_code& error, int number) {
-      if (error) return;
-      spdlog::info("ending on signal {}", number);
-      io_.stop();
-    });
+    wait_for_signals();
     if (auto r = listen(); !r) return r;
     maker_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "start");
@@ -74,6 +71,18 @@ class Service::Parts {
   }
 
  private:
+  void wait_for_signals() {
+    signals_.async_wait([this](const boost::system::error_code& error, int number) {
+      if (error) return;
+      if (number != SIGHUP) {
+        spdlog::info("ending on signal {}", number);
+        return io_.stop();
+      }
+      if (auto r = log_reopen(); !r) spdlog::error("{}; the log goes on in the former file", r.error().text);
+      wait_for_signals();
+    });
+  }
+
   // Whoever connects finds a database with its first row, as if the switch had been there before.
   Result<> listen() {
     insert_root(db_);

@@ -33,6 +33,13 @@ def takes_frames_in_pieces():
         os.close(fd)
 
 
+def need_open_vxlan_header(lab):
+    """Skips a test with reserved bits in the VXLAN header when the kernel's vxlan device drops such packets."""
+    version = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    if lab.datapath_type == "kernel" and version < (6, 14):
+        pytest.skip("the kernel's vxlan device ignores reserved bits from Linux 6.14 on (docs/operations.md)")
+
+
 def need_frames_in_pieces(lab):
     """Skips a test with frames above 3.8 kB when AF_XDP does not carry them."""
     if lab.datapath_type == "user" and not takes_frames_in_pieces():

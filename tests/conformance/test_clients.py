@@ -134,4 +134,11 @@ def test_appctl(stock, host):
     assert "fdb/show" in appctl("list-commands").stdout
     refused = appctl("fdb/show", "br9", check=False)
     assert refused.returncode != 0 and "br9" in refused.stderr
+    assert refused.stderr.count("\n") == 2, "the error's line, and ovs-appctl's own"
     assert appctl("no/such", check=False).returncode != 0
+    assert appctl("ofproto/list").stdout == "br0\n"
+    assert re.search(r"^    vm1 1/\d+: \(system\)$", appctl("dpif/show").stdout, re.M)
+    assert appctl("ovsdb-server/compact").stdout == ""
+    assert "port-stats" in appctl("coverage/show", check=False).stderr
+    appctl("vlog/set", "ANY:file:warn")
+    assert "WARN" in appctl("vlog/list").stdout

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon's life: kill and restart, orderly end, two daemons side by side, never two on one rundir."""
+import signal
 import time
 
 import pytest
 from lab import BIN, wait_until
 from net import run
+from rpc import Rpc
 
 
 def configured(lab):
@@ -149,6 +151,52 @@ def test_detached(lab):
     run("kill", "-TERM", pid)
     wait_until(lambda: run("kill", "-0", pid, check=False).returncode != 0, 10, "the daemon ends")
     assert not pidfile.exists()
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "vlog/reopen"])
+def test_log_rotation(lab, how):
+    """The log goes on in a new file after the old one was renamed, and the daemon goes on forwarding."""
+    host = lab.host("h")
+    log, old = host.dir / "switch.log", host.dir / "switch.log.1"
+    host.start("--log-file", log)
+    host.add_br("br0")
+    guests = [host.guest("br0", f"vm{i}", f"10.0.0.{i}/24") for i in (1, 2)]
+    guests[0].reaches("10.0.0.2")
+    log.rename(old)
+    host.add_br("br1")
+    assert "added bridge br1" in old.read_text() and not log.exists()
+
+    def reopen():
+        if how == "SIGHUP":
+            host.process.send_signal(signal.SIGHUP)
+        else:
+            with Rpc(next(host.rundir.glob("vswitchd.*.ctl"))) as control:
+                assert control.call("vlog/reopen")["error"] is None
+    reopen()
+    wait_until(log.exists, 10, "the log file is opened again")
+    host.add_br("br2")
+    assert "added bridge br2" in log.read_text() and "br2" not in old.read_text()
+    # A directory in the file's place: the log goes on where it was.
+    log.rename(host.dir / "switch.log.2")
+    log.mkdir()
+    if how == "SIGHUP":
+        reopen()
+        wait_until(lambda: "goes on in the former file" in (host.dir / "switch.log.2").read_text(), 10, "the failure is logged")
+    host.add_br("br3")
+    assert "added bridge br3" in (host.dir / "switch.log.2").read_text()
+    assert host.process.poll() is None
+    guests[0].reaches("10.0.0.2")
+
+
+def test_hangup_without_a_log_file(lab):
+    """A daemon whose log goes to stderr has nothing to open, and does not end."""
+    host = lab.host("h").start()
+    host.process.send_signal(signal.SIGHUP)
+    host.add_br("br0")
+    assert host.process.poll() is None
+    with Rpc(next(host.rundir.glob("vswitchd.*.ctl"))) as control:
+        refused = control.call("vlog/reopen")["error"]
+    assert "stderr" in refused and refused.endswith("\n")
 
 
 def test_detached_that_fails_says_so(lab):

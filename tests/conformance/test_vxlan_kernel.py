@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """VXLAN (RFC 7348) with the Linux kernel's vxlan device at the far end of the tunnel."""
+import fcntl
+import os
 import socket
 import struct
 
 import pytest
 from far_end import KernelVtep, next_outer, vxlan_header, watch
+from kernel import need_open_vxlan_header
 from lab import wait_until, who_gets
 from net import TIME_SCALE, Failure, checksum, frame, mac
 
@@ -95,6 +98,84 @@ def test_udp_source_port_is_the_flow(lab):
     assert all(49152 <= p <= 65535 for p in set.union(*ports.values()))
 
 
+def tap_sender(host, device):
+    """A guest that writes to the tap device `device` itself."""
+    with host.ns.entered():  # also for open(): the device belongs to the namespace that it was called in
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH", device.encode(), 0x0002 | 0x1000))  # TUNSETIFF: IFF_TAP, IFF_NO_PI
+    host.ns.ip(f"link set {device} up")
+    return fd
+
+
+def flow_packet(src, flow, version=4, fragment=0, size=60):
+    """A UDP packet of one of many flows; `fragment`: the fragment word of its IPv4 header."""
+    text = b"flow-%04d" % flow
+    body = struct.pack("!HHHH", 7000 + flow, 9, 8 + len(text), 0) + text
+    if version == 6:
+        net = bytes([0xFD] + [0] * 14)
+        head = struct.pack("!IHBB", 0x60000000, len(body), 17, 64) + net + b"\1" + net + b"\2"
+        return frame(src, payload=head + body, ethertype=0x86DD, size=size)
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, fragment, 64, 17, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
+    head = head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+    return frame(src, payload=head + body, ethertype=0x0800, size=size)
+
+
+def with_tag(data, vlan):
+    return data[:12] + struct.pack("!HH", 0x8100, vlan) + data[12:]
+
+
+@pytest.mark.parametrize("tunnel", ["access", "trunk"])
+@pytest.mark.parametrize("guest", ["access", "tagged", "two-tags", "tap", "tap-tagged"])
+@pytest.mark.parametrize("version", [4, 6], ids=["ipv4", "ipv6"])
+def test_flows_of_a_vlan_have_many_source_ports(lab, guest, tunnel, version):
+    """By whatever port they come and with whatever tags they leave: routers and network cards spread by the source port."""
+    host, far = lab.host("h"), KernelVtep(lab, "far")
+    lab.underlay(host, far)
+    host.start()
+    host.add_br("br0")
+    columns = {"tag": 20} if guest in ("access", "tap") else {"trunks": "20"}
+    fd = None
+    if guest.startswith("tap"):
+        host.ns.ip("tuntap add dev vm1 mode tap")
+        fd = tap_sender(host, "vm1")
+        host.add_port("br0", "vm1", **columns)
+    else:
+        sender = host.guest("br0", "vm1", **columns)
+    host.vxlan("br0", "vx", columns={"tag": 20} if tunnel == "access" else {"trunks": "20"}, remote_ip=far.address[4], key=10)
+    far.vxlan("vx", 10, "10.0.0.2/24", far.address[4], host.address[4])
+    sock = watch(far.ns)
+
+    def send(flow, **how):
+        data = flow_packet(mac(1), flow, version, **how)
+        if guest == "two-tags":
+            data = with_tag(data, 7)
+        if guest in ("tagged", "two-tags", "tap-tagged"):
+            data = with_tag(data, 20)
+        if fd is None:
+            sender.send(data)
+        else:
+            os.write(fd, data)
+
+    def port_of(flow, **how):
+        send(flow, **how)
+        return next_outer(sock, lambda o: b"flow-%04d" % flow in o.inner).udp_source
+
+    def arrives():
+        send(0)
+        return next_outer(sock, lambda o: b"flow-0000" in o.inner, timeout=0.5)
+    try:
+        wait_until(arrives, 10, "the first frame is on the underlay")
+        sock.drain()
+        ports = [port_of(flow) for flow in range(1, 33)]
+        assert len(set(ports)) > 16, sorted(set(ports))
+        assert [port_of(flow) for flow in range(1, 5)] == ports[:4], "a flow keeps its port"
+        if version == 4 and guest == "access":  # the parts of one packet keep together
+            assert port_of(40, fragment=0x2000) == port_of(41, fragment=0x2000) == port_of(42, fragment=0x0008)
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
 @FAMILIES
 def test_multipoint_with_static_entries(lab, family):
     """The kernel's side has no default remote and does not learn, so its table is static. The switch has a flood
@@ -165,6 +246,25 @@ def test_bad_packets_are_counted(lab, what, reason):
         host.wait_drop("", reason)
     guest.reaches("10.0.0.2")
     assert host.entry(mac(7)) is None
+
+
+@FAMILIES
+@pytest.mark.parametrize("what", ["group-policy", "other-flags", "reserved-24", "reserved-8", "all"])
+def test_reserved_bits_are_ignored(lab, what, family):
+    """RFC 7348 section 5: senders with extensions (group policy, and others) set bits that we do not know."""
+    need_open_vxlan_header(lab)
+    host, far, guest = pair(lab, family)
+    guest.reaches("10.0.0.2")
+    flags, r24, r8 = {"group-policy": (0x88, 0x00002A, 0), "other-flags": (0x7F, 0, 0), "reserved-24": (0x08, 0xFFFFFF, 0),
+                      "reserved-8": (0x08, 0, 0x01), "all": (0xFF, 0xFFFFFF, 0xFF)}[what]
+    inner = frame(mac(7), payload=b"reserved-bits", size=80)
+    guest.raw.drain()
+    kind = socket.AF_INET if family == 4 else socket.AF_INET6
+    with far.ns.socket(kind, socket.SOCK_DGRAM) as sender:
+        sender.sendto(struct.pack("!II", flags << 24 | r24, 10 << 8 | r8) + inner, (host.address[family], 4789))
+    guest.raw.wait_for(lambda f: b"reserved-bits" in f)
+    host.wait_learned(mac(7), "vx")
+    assert all(host.drops("", reason) == 0 for reason in ("ecn_invalid", "bad_vxlan"))
 
 
 def test_far_end_changes_its_mac(lab):

@@ -61,6 +61,12 @@ class TestClient {
     request(id, method, params);
     return next();
   }
+  // The next message as the bytes that came, with what stood before it.
+  std::string next_bytes() {
+    raw_.clear();
+    (void)next();
+    return raw_;
+  }
   // True when unread bytes wait; does not run the server.
   [[nodiscard]] bool has_mail() const {
     char first = 0;
@@ -73,6 +79,7 @@ class TestClient {
     char buffer[4096];
     const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, 0);
     const bool empty = n < 0 && errno == EAGAIN;
+    if (n > 0) raw_.append(buffer, static_cast<std::size_t>(n));
     if (n > 0) framer_.append({buffer, static_cast<std::size_t>(n)});
     if (empty) io_.run_one_for(seconds(1));
     return n > 0 || empty;
@@ -80,6 +87,7 @@ class TestClient {
   boost::asio::io_context& io_;
   Fd fd_;
   JsonFramer framer_;
+  std::string raw_;  // what came since next_bytes() was called
 };
 
 struct ServerFixture : testing::Test {

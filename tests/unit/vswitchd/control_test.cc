@@ -119,6 +119,39 @@ TEST(Control, CommandsWaitForTheSwitches) {
   EXPECT_EQ(answers.back(), "no drops\n") << "from now on at once";
 }
 
+TEST(Control, LogLevelsInTheWordsPeopleKnow) {
+  World w;
+  const auto level = [&](std::vector<std::string> args) {
+    EXPECT_TRUE(w.control.run("vlog/set", args)) << args.front();
+    return spdlog::get_level();
+  };
+  const auto before = spdlog::get_level();
+  EXPECT_EQ(level({"dbg"}), spdlog::level::debug);
+  EXPECT_EQ(level({"err"}), spdlog::level::err);
+  EXPECT_EQ(level({"ANY:file:dbg"}), spdlog::level::debug);
+  EXPECT_EQ(level({"any:console:WARN"}), spdlog::level::warn);
+  EXPECT_THAT(w.control.run("vlog/list", {}).value(), HasSubstr("ANY"));
+  EXPECT_THAT(w.control.run("vlog/list", {}).value(), HasSubstr("WARN"));
+  EXPECT_EQ(level({"emer"}), spdlog::level::critical);
+  EXPECT_EQ(level({"info", "file:off"}), spdlog::level::off);
+  EXPECT_EQ(level({"trace"}), spdlog::level::trace);
+  EXPECT_EQ(level({"syslog:off"}), spdlog::level::trace) << "there is none";
+  spdlog::set_level(before);
+}
+
+TEST(Control, CommandsOfOpenVSwitchThatExportersSend) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "vm1");
+  const auto answer = [&](const std::string& command) { return w.control.run(command, {}).value(); };
+  EXPECT_EQ(answer("ofproto/list"), "br0\n");
+  EXPECT_THAT(answer("dpif/show"), HasSubstr("  br0:\n    br0 65534/"));
+  EXPECT_THAT(answer("dpif/show"), HasSubstr("    vm1 1/"));
+  EXPECT_THAT(answer("dpctl/show"), HasSubstr(": vm1 (system)\n"));
+  EXPECT_EQ(answer("memory/show"), "bridges:1 ports:2 macs:0\n");
+  EXPECT_EQ(answer("ovsdb-server/compact"), "");
+}
+
 TEST(Control, ErrorsNameTheObject) {
   World w;
   w.add_bridge("br0");
@@ -138,6 +171,11 @@ TEST(Control, ErrorsNameTheObject) {
               HasSubstr("leave 192.0.2.1 out"));
   EXPECT_THAT(error("drops", {"vm9"}), HasSubstr("ports: br0, br1"));
   EXPECT_THAT(error("vlog/set", {"loud"}), HasSubstr("\"loud\""));
+  EXPECT_THAT(error("vlog/set", {"bridge:file:dbg"}), HasSubstr("leave module names out"));
+  EXPECT_THAT(error("vlog/set", {"syslog:dbg"}), HasSubstr("nothing is logged to syslog"));
+  EXPECT_THAT(error("vlog/set", {"PATTERN:file:%m"}), HasSubstr("the form of the log's lines is fixed"));
+  EXPECT_THAT(error("coverage/show", {}), HasSubstr("no coverage counters; drops and port-stats"));
+  EXPECT_EQ(error("ofproto/list", {"br0"}), "usage: ofproto/list");
   EXPECT_THAT(error("no-such", {}), HasSubstr("\"no-such\" is not a command"));
 }
 
