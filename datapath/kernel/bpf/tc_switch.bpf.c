@@ -148,8 +148,8 @@ __noinline int deliver(struct __sk_buff* skb, struct walk* w, hd_target target, 
   struct hd_port* out = port_at(no);
   if (!w || !out) return TC_ACT_SHOT;
   if (out->flags & HD_PATCH) skb->tc_index = w->hops + 1;
-  /* The tunnel's UDP source port is made of the flow's hash. Now the kernel can still compute it: a tag that set_tag()
-   * gives the frame is put before the network header on the way into the vxlan device, where it is not looked behind. */
+  /* The tunnel's UDP source port is made of the flow's hash. Now the kernel can still compute it: a tag of set_tag() is
+   * put before the network header on the way into the vxlan device, and the kernel does not look behind it there. */
   if (out->flags & HD_TUNNEL) bpf_get_hash_recalc(skb);
   if (set_tag(skb, w, out)) return drop(no, HD_DROP_no_frame);
   if (out->flags & HD_TUNNEL) {
