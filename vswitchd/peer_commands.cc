@@ -8,7 +8,6 @@
 namespace heddle::vswitchd {
 namespace {
 
-using ofproto::Switch;
 using ofproto::SwitchPort;
 
 const char* peer_type(const std::string& datapath) { return datapath == "kernel" ? "system" : "netdev"; }
