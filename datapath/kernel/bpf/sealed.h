@@ -10,18 +10,17 @@
 #define SEAL_FITS(word, seal) ((word) >> 32 == (seal))
 #endif
 
-/* The key's number and, in `element`, its element; 0: the map does not have the key. When the element changed hands in
- * between, a second look finds the key's new element. Should that change hands as well, the key counts as unknown. */
+/* The key's number, and in `element` its element; 0: the map does not have the key. When the element changed hands in
+ * between, a second look finds the key's new element. Should that change hands as well, the key counts as unknown, but
+ * `element` is not null. */
 static __always_inline __u32 look_up(void* map, const void* key, __u32 size, void** element) {
   for (int tries = 0; tries < 2; tries++) {
     hd_sealed* found = bpf_map_lookup_elem(map, key);
     if (!found) return 0;
+    *element = found;
     BEFORE_READING(found, tries);
     hd_sealed word = *(volatile hd_sealed*)found;
-    if (SEAL_FITS(word, hd_seal(key, size, (__u32)word))) {
-      *element = found;
-      return (__u32)word;
-    }
+    if (SEAL_FITS(word, hd_seal(key, size, (__u32)word))) return (__u32)word;
   }
   return 0;
 }

@@ -317,8 +317,10 @@ static __always_inline int bridge(struct __sk_buff* skb, struct walk* w, const s
 SEC("tc")
 int port_ingress(struct __sk_buff* skb) {
   __u32 device = skb->ifindex;
-  struct walk w = {.in_no = number_of(&devices, &device, sizeof device)};
-  struct hd_port* in = w.in_no ? port_at(w.in_no) : NULL;
+  void* element = NULL;
+  struct walk w = {.in_no = look_up(&devices, &device, sizeof device, &element)};
+  if (!w.in_no) return element ? TC_ACT_SHOT : PASS_ON; /* a port's frame does not go to the host */
+  struct hd_port* in = port_at(w.in_no);
   return in ? bridge(skb, &w, in) : PASS_ON;
 }
 
@@ -347,30 +349,38 @@ static __noinline int stray(__u32 device, __u32 why) {
   return TC_ACT_SHOT;
 }
 
-/* At the ingress of a vxlan device: the kernel has taken the outer headers off and checked them. */
-SEC("tc")
-int tunnel_ingress(struct __sk_buff* skb) {
-  struct walk w = {};
+/* Which tunnel port a packet belongs to, in `in_no`, and what is known of its outer headers. A function of its own: its
+ * stack is free again before frames are sent, where calls are deepest (the kernel allows 512 bytes in all). */
+static __noinline int read_outer(struct __sk_buff* skb, struct walk* w) {
   struct bpf_tunnel_key outer = {};
   struct hd_tunnel key = {};
-  __u32 device = skb->ifindex;
   if (!bpf_skb_get_tunnel_key(skb, &outer, sizeof outer, 0)) {
     __u32 remote = bpf_htonl(outer.remote_ipv4);
     __u32 local = bpf_htonl(outer.local_ipv4);
     __builtin_memcpy(key.remote, &remote, 4);
     __builtin_memcpy(key.local, &local, 4);
   } else if (!bpf_skb_get_tunnel_key(skb, &outer, sizeof outer, BPF_F_TUNINFO_IPV6)) {
-    w.v6 = 1;
+    w->v6 = 1;
     __builtin_memcpy(key.remote, outer.remote_ipv6, 16);
     __builtin_memcpy(key.local, outer.local_ipv6, 16);
   } else {
-    return stray(device, HD_DROP_bad_vxlan);
+    return HD_DROP_bad_vxlan;
   }
-  __builtin_memcpy(w.source, key.remote, 16);
-  key.net.device = device;
-  key.net.vni = outer.tunnel_id | (__u32)w.v6 << 24;
-  w.in_no = tunnel_for(&key);
-  struct hd_port* in = w.in_no ? port_at(w.in_no) : NULL;
+  __builtin_memcpy(w->source, key.remote, 16);
+  key.net.device = skb->ifindex;
+  key.net.vni = outer.tunnel_id | (__u32)w->v6 << 24;
+  w->in_no = tunnel_for(&key);
+  return w->in_no ? FINE : HD_DROP_unknown_vni;
+}
+
+/* At the ingress of a vxlan device: the kernel has taken the outer headers off and checked them. */
+SEC("tc")
+int tunnel_ingress(struct __sk_buff* skb) {
+  struct walk w = {};
+  __u32 device = skb->ifindex;
+  int why = read_outer(skb, &w);
+  if (why != FINE) return stray(device, why);
+  struct hd_port* in = port_at(w.in_no);
   if (!in) return stray(device, HD_DROP_unknown_vni);
   w.from_remote = (in->flags & HD_MULTIPOINT) != 0;
   return bridge(skb, &w, in);

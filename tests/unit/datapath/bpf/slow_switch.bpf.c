@@ -21,7 +21,8 @@ __u32 trust = 0;   /* take what the element has, as if there was no seal */
 
 static long look_again(__u32 i, struct wait* w) { return *(volatile hd_sealed*)w->word != w->first; }
 
-static __always_inline void wait_for_change(hd_sealed* word) {
+/* Not inline: the stack of these programs is nearly full. */
+static __noinline void wait_for_change(hd_sealed* word) {
   struct wait w = {word, *(volatile hd_sealed*)word};
   __sync_fetch_and_add(&waits, 1);
   if (bpf_loop(PATIENCE, look_again, &w, 0) != PATIENCE) __sync_fetch_and_add(&changes, 1);
