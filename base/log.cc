@@ -52,12 +52,18 @@ constexpr std::array<std::pair<std::string_view, spdlog::level::level_enum>, 9> 
     {"emer", spdlog::level::critical},  // nothing is as grave as that
 }};
 
-}  // namespace
-
-Result<> log_set_level(const std::string& level) {
+const auto* find_level(const std::string& level) {
   std::string lower = level;
   std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  const auto known = std::ranges::find(kLevels, lower, [](const auto& item) { return item.first; });
+  return std::ranges::find(kLevels, lower, [](const auto& item) { return item.first; });
+}
+
+}  // namespace
+
+bool is_log_level(const std::string& level) { return find_level(level) != kLevels.end(); }
+
+Result<> log_set_level(const std::string& level) {
+  const auto* known = find_level(level);
   if (known == kLevels.end())
     return fail(Errc::invalid, "log level \"" + level + "\" is not one of trace, debug, info, warn, error, off");
   spdlog::set_level(known->second);

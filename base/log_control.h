@@ -13,6 +13,8 @@ namespace heddle {
 Result<> log_reopen();
 // `level`: trace, debug, info, warn, error or off; also dbg, err and emer, in any case.
 Result<> log_set_level(const std::string& level);
+// Whether log_set_level() takes it.
+bool is_log_level(const std::string& level);
 // One of the six.
 std::string log_level();
 // Empty: stderr.

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cctype>
 #include <optional>
-#include <string_view>
 
 #include "base/log_control.h"
 
@@ -16,11 +15,6 @@ namespace {
 std::string lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
-}
-
-bool is_level(const std::string& word) {
-  constexpr std::string_view known[] = {"off", "emer", "err", "error", "warn", "info", "dbg", "debug", "trace"};
-  return std::ranges::find(known, word) != std::end(known);
 }
 
 std::vector<std::string> words_of(const std::string& text) {
@@ -42,7 +36,7 @@ Result<std::optional<std::string>> level_in(const std::string& argument) {
   for (const std::string& word : words_of(argument)) {
     if (word == "pattern" || word == "facility")
       return fail(Errc::unsupported, fmt::format("\"{}\": the form of the log's lines is fixed", argument));
-    if (is_level(word)) {
+    if (is_log_level(word)) {
       if (level) return fail(Errc::invalid, fmt::format("\"{}\" has two levels, {} and {}", argument, *level, word));
       level = word;
     } else if (word == "syslog") {

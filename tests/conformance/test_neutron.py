@@ -118,7 +118,8 @@ def test_it_serves_a_port(host, agent, stock):
 
 
 def test_its_tunnel_ports_are_refused_by_name(host, agent):
-    """key=flow needs flows, which are not implemented: the port has an error, and the other ports keep working."""
+    """A port whose key flows set has an error that names the option, since there are no flow tables, and the other ports
+    keep working."""
     host.ns.ip("addr add 192.0.2.1/24 dev lo")
     set_up_bridge(agent, "br-tun", host.lab.datapath_type)
     with agent.transaction(check_error=True) as txn:
