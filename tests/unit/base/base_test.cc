@@ -10,6 +10,7 @@
 #include "base/drop_reason.h"
 #include "base/fd.h"
 #include "base/rcu.h"
+#include "base/shell_word.h"
 
 namespace heddle {
 namespace {
@@ -87,6 +88,17 @@ TEST(Rcu, ReadersSeeWholeVersions) {
   reader.join();
   EXPECT_EQ(torn.load(), 0);
   EXPECT_EQ(shared.current()->a, 200);
+}
+
+TEST(ShellWord, IsOneWordOfAShell) {
+  EXPECT_EQ(shell_word("vm1"), "vm1");
+  EXPECT_EQ(shell_word("tap0.10:x-y_z/@%+,="), "tap0.10:x-y_z/@%+,=");
+  EXPECT_EQ(shell_word(""), "''");
+  EXPECT_EQ(shell_word("a b"), "'a b'");
+  EXPECT_EQ(shell_word("a;rm -rf $HOME"), "'a;rm -rf $HOME'");
+  EXPECT_EQ(shell_word("it's"), "'it'\\''s'");
+  EXPECT_EQ(shell_word("~x"), "'~x'");
+  EXPECT_EQ(shell_word("a\nb"), "'a\nb'");
 }
 
 }  // namespace
