@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "ovsdb/name_lookup.h"
 #include "ovsdb/remotes.h"
 #include "ovsdb/rpc_session.h"
 
@@ -29,7 +30,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
         options_(options),
         sessions_(parts.handler, remote_limits(target, options), "remote " + target.text),
         socket_(parts.io),
-        resolver_(parts.io),
+        lookup_(parts.io),
         timer_(parts.io) {}
 
   void call() {
@@ -39,27 +40,26 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
     timer_.async_wait([weak = weak_from_this(), attempt](const error_code& stopped) {
       const auto self = weak.lock();
       if (stopped || !self || attempt != self->attempt_) return;
-      self->resolver_.cancel();
+      self->lookup_.cancel();
       self->failed("no answer in time");
     });
     if (target_.file) return connect({boost::asio::local::stream_protocol::endpoint(target_.place)});
     error_code error;
     const auto ip = boost::asio::ip::make_address(target_.place, error);
     if (!error) return connect({tcp::endpoint(ip, target_.port)});
-    resolver_.async_resolve(target_.place, std::to_string(target_.port),
-                            [weak = weak_from_this(), attempt](const error_code& failure, const auto& found) {
-                              const auto self = weak.lock();
-                              if (!self || attempt != self->attempt_) return;
-                              if (failure)
-                                return self->failed("host " + self->target_.place + ": " + failure.message());
-                              std::vector<Endpoint> all;
-                              for (const auto& one : found) all.emplace_back(one.endpoint());
-                              self->connect(std::move(all));
-                            });
+    lookup_.start(target_.place, std::to_string(target_.port),
+                  [weak = weak_from_this(), attempt](const Result<NameLookup::Addresses>& found) {
+                    const auto self = weak.lock();
+                    if (!self || attempt != self->attempt_) return;
+                    if (!found) return self->failed("host " + self->target_.place + ": " + found.error().text);
+                    std::vector<Endpoint> all;
+                    for (const auto& address : *found) all.emplace_back(&address.socket, address.size, IPPROTO_TCP);
+                    self->connect(std::move(all));
+                  });
   }
   void stop() {
     ++attempt_;
-    resolver_.cancel();
+    lookup_.cancel();
     timer_.cancel();
     error_code ignored;
     socket_.close(ignored);
@@ -145,7 +145,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
   std::string state_ = "BACKOFF";
   std::string complaint_;  // the last error in the log
   Socket socket_;          // being connected
-  tcp::resolver resolver_;
+  NameLookup lookup_;
   boost::asio::steady_timer timer_;
   Duration backoff_ = kFirstBackoff;
   std::uint64_t attempt_ = 0;  // callbacks of earlier attempts do nothing

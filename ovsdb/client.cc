@@ -2,7 +2,6 @@
 #include "ovsdb/client.h"
 
 #include <fmt/format.h>
-#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "ovsdb/name_lookup.h"
 
 namespace heddle::ovsdb {
 namespace {
@@ -91,21 +91,16 @@ Result<Client> Client::connect_tcp(const std::string& host, const std::string& p
                                    std::string_view called) {
   const std::string name =
       fmt::format("{}:{}:{}", called, host.find(':') == std::string::npos ? host : "[" + host + "]", port);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (const int code = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found); code != 0) {
-    return fail(Errc::system, fmt::format("cannot connect to {}: {}", name, ::gai_strerror(code)));
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+  const auto found = look_up_name(host, port, deadline);
+  if (!found) return fail(Errc::system, fmt::format("cannot connect to {}: {}", name, found.error().text));
   int error = EADDRNOTAVAIL;
-  for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
-    Fd fd(::socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol));
+  for (const auto& [address, size] : *found) {
+    Fd fd(::socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) {  // the kernel may lack the address family
       error = errno;
       continue;
     }
-    error = ::connect(fd.get(), a->ai_addr, a->ai_addrlen) == 0 ? 0 : errno;
+    error = ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = finish_connect(fd.get(), deadline);
     if (error == 0) return Client(std::move(fd), name);
   }

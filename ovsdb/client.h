@@ -3,7 +3,7 @@
 // the database (RFC 7047 section 4) or to the daemon's control socket.
 //
 // A Client owns one connection. One thread at a time may use it. Every call that waits takes a deadline and returns an
-// Error when the deadline has passed (the lookup of a host name is not bounded); after an Error with code `system` the
+// Error when the deadline has passed; after an Error with code `system` the
 // connection is unusable. Notifications of the server are kept in order for next_notification(); its "echo" requests
 // are answered while a call waits.
 #pragma once
