@@ -62,8 +62,12 @@ Result<> check_arguments(const Command& command) {
 }
 
 Result<Command> make_command(std::span<const std::string> words) {
+  std::vector<std::string> options;
   std::size_t i = 0;
-  while (i < words.size() && words[i].size() > 1 && words[i].starts_with('-')) ++i;
+  for (; i < words.size() && words[i].size() > 1 && words[i].starts_with('-'); ++i) {
+    options.push_back(words[i]);
+    if (takes_next_word(words[i]) && i + 1 < words.size()) options.back() += "=" + words[++i];
+  }
   if (i == words.size()) {
     return fail(Errc::invalid, fmt::format("{} stands without a command; see vsctl --help", words.front()));
   }
@@ -72,7 +76,7 @@ Result<Command> make_command(std::span<const std::string> words) {
   if (command.info == nullptr) {
     return fail(Errc::invalid, fmt::format("there is no command \"{}\"; see vsctl --help", words[i]));
   }
-  for (const auto& option : words.first(i)) {
+  for (const auto& option : options) {
     if (auto ok = add_option(command, option); !ok) return std::unexpected(ok.error());
   }
   command.args.assign(words.begin() + static_cast<std::ptrdiff_t>(i) + 1, words.end());
@@ -96,6 +100,13 @@ const CommandInfo* find_command(std::string_view name) {
     if (info->name == name) return info;
   }
   return nullptr;
+}
+
+bool takes_next_word(std::string_view option) {
+  return std::ranges::any_of(all_commands(), [&](const CommandInfo* info) {
+    const auto spec = find_option(info->options, option);
+    return spec && spec->takes_value;
+  });
 }
 
 std::set<std::string> command_options() {

@@ -74,6 +74,8 @@ const CommandInfo* find_command(std::string_view name);
 
 // The names of all command options, such as "--may-exist", each once.
 std::set<std::string> command_options();
+// Whether the word is a command's option whose value is missing: getopt_long(3) takes the next word then.
+bool takes_next_word(std::string_view option);
 
 Result<std::vector<Command>> split_commands(std::span<const std::string> words);
 

@@ -6,6 +6,8 @@
 #include <set>
 #include <sstream>
 
+#include "base/shell_word.h"
+
 namespace heddle::cli {
 namespace {
 
@@ -82,7 +84,8 @@ std::string undo_of(ovsdb::Client& client, const Json& interface, ovsdb::Deadlin
   if (!bridges) return {};
   const auto bridge = first_name((*bridges)[0]);
   if (bridge.empty()) return {};
-  return bridge == port ? fmt::format("vsctl del-br {}", bridge) : fmt::format("vsctl del-port {} {}", bridge, port);
+  return bridge == port ? fmt::format("vsctl del-br {}", shell_word(bridge))
+                        : fmt::format("vsctl del-port {} {}", shell_word(bridge), shell_word(port));
 }
 
 // The error of an Interface row, or empty.
@@ -93,17 +96,20 @@ std::string fault_of(const Json& row) {
   return {};
 }
 
-// The names in a status map's kNoEffect (separated by blanks) that belong to `columns`, as "a, b:key".
-std::string no_effect_columns(const Json& status, const std::set<std::string>& columns) {
+// The value of a key in a status map; empty when it has none.
+std::string text_in(const Json& status, std::string_view key) {
   if (!status.is_array() || status.size() != 2 || status[0] != "map") return {};
+  for (const auto& pair : status[1])
+    if (pair.is_array() && pair.size() == 2 && pair[0] == key && pair[1].is_string()) return pair[1];
+  return {};
+}
+
+// Those of the names (separated by blanks) that belong to `columns`, as "a, b:key".
+std::string names_of_columns(const std::string& names, const std::set<std::string>& columns) {
   std::string out;
-  for (const auto& pair : status[1]) {
-    if (!pair.is_array() || pair.size() != 2 || pair[0] != kNoEffect || !pair[1].is_string()) continue;
-    std::istringstream words(pair[1].get<std::string>());
-    for (std::string word; words >> word;) {
-      if (columns.contains(word.substr(0, word.find(':')))) out += (out.empty() ? "" : ", ") + word;
-    }
-  }
+  std::istringstream words(names);
+  for (std::string word; words >> word;)
+    if (columns.contains(word.substr(0, word.find(':')))) out += (out.empty() ? "" : ", ") + word;
   return out;
 }
 
@@ -157,8 +163,8 @@ Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::v
   return faults;
 }
 
-Result<std::vector<std::string>> find_no_effect(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
-                                                ovsdb::Deadline deadline) {
+Result<std::vector<std::string>> find_warnings(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
+                                               ovsdb::Deadline deadline) {
   std::vector<std::string> texts;
   std::vector<const ChangedRecord*> asked;
   Json ops = Json::array();
@@ -178,11 +184,13 @@ Result<std::vector<std::string>> find_no_effect(ovsdb::Client& client, const std
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const auto rows = (*results)[i].value("rows", Json::array());
     if (rows.empty()) continue;
-    const auto column = std::string(status_column(asked[i]->table));
-    const auto no_effect = no_effect_columns(rows[0].value(column, Json()), asked[i]->columns);
-    if (no_effect.empty()) continue;
-    texts.push_back(fmt::format("{} {}: stored, but this switch does not act on {}", asked[i]->table,
-                                rows[0].value("name", "."), no_effect));
+    const auto status = rows[0].value(std::string(status_column(asked[i]->table)), Json());
+    const auto record = fmt::format("{} {}", asked[i]->table, rows[0].value("name", "."));
+    const auto no_effect = names_of_columns(text_in(status, kNoEffect), asked[i]->columns);
+    if (!no_effect.empty())
+      texts.push_back(fmt::format("{}: stored, but this switch does not act on {}", record, no_effect));
+    const auto warning = text_in(status, kWarning);
+    if (!warning.empty() && !asked[i]->only_members) texts.push_back(fmt::format("{}: {}", record, warning));
   }
   return texts;
 }

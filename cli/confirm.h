@@ -20,9 +20,9 @@ Result<> await_applied(ovsdb::Client& client, std::int64_t next_cfg, ovsdb::Dead
 Result<std::vector<std::string>> find_faults(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
                                              ovsdb::Deadline deadline);
 
-// A message for each record in which this run set columns that the daemon stores but does not act on, by the record's
-// `status` (session.h, kNoEffect).
-Result<std::vector<std::string>> find_no_effect(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
-                                                ovsdb::Deadline deadline);
+// A message for each record in which this run set columns that the daemon stores but does not act on, or that the
+// daemon warns of, by the record's `status` (session.h, kNoEffect and kWarning).
+Result<std::vector<std::string>> find_warnings(ovsdb::Client& client, const std::vector<ChangedRecord>& changed,
+                                               ovsdb::Deadline deadline);
 
 }  // namespace heddle::cli

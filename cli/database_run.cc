@@ -37,12 +37,13 @@ class Attempt {
   enum class State { done, not_yet, conflict };
 
   Attempt(ovsdb::Client& client, const Catalog& catalog, const Options& options, std::span<const Command> commands,
-          ovsdb::Deadline deadline, std::ostream& trace)
+          ovsdb::Deadline deadline, std::ostream& trace, bool& sent)
       : client_(client),
         options_(options),
         commands_(commands),
         deadline_(deadline),
         trace_(trace),
+        sent_(sent),
         session_(catalog, options) {}
 
   Result<> prepare() {
@@ -115,6 +116,7 @@ class Attempt {
     if (options_.verbose) {
       for (const auto& op : ops) trace_ << "vsctl: sends " << ovsdb::dump_json(op) << "\n";
     }
+    sent_ = !options_.dry_run;
     auto results = send_operations(client_, std::move(ops), deadline_);
     if (!results) {
       return fail(results.error().code, results.error().text + "; whether the change was made is not known");
@@ -122,6 +124,7 @@ class Attempt {
     std::size_t position = 0;
     if (const auto* error = first_error(*results, position)) {
       const auto name = error->value("error", Json());
+      sent_ = false;
       if (name == "aborted" && options_.dry_run) return State::done;
       if (name == "timed out") return State::conflict;
       return fail(Errc::invalid,
@@ -172,6 +175,7 @@ class Attempt {
   std::span<const Command> commands_;
   ovsdb::Deadline deadline_;
   std::ostream& trace_;
+  bool& sent_;
   Session session_;
   DatabaseOutcome result_;
 };
@@ -212,7 +216,8 @@ Result<Catalog> fetch_catalog(ovsdb::Client& client, ovsdb::Deadline deadline) {
 }
 
 Result<DatabaseOutcome> run_database(ovsdb::Client& client, const Catalog& catalog, const Options& options,
-                                     std::span<const Command> commands, ovsdb::Deadline deadline, std::ostream& trace) {
+                                     std::span<const Command> commands, ovsdb::Deadline deadline, std::ostream& trace,
+                                     bool& sent) {
   const bool waits = std::any_of(commands.begin(), commands.end(), [](const Command& c) { return c.info->waits; });
   bool watching = false;
   for (std::size_t conflicts = 0, attempts = 0; conflicts < limits::kTransactRetries; ++attempts) {
@@ -220,7 +225,7 @@ Result<DatabaseOutcome> run_database(ovsdb::Client& client, const Catalog& catal
       auto ended = client.call("monitor_cancel", Json::array({kSnapshot}), deadline);
       if (!ended) return std::unexpected(ended.error());
     }
-    Attempt attempt(client, catalog, options, commands, deadline, trace);
+    Attempt attempt(client, catalog, options, commands, deadline, trace, sent);
     if (auto ok = attempt.prepare(); !ok) return std::unexpected(ok.error());
     if (waits && !watching) {
       if (auto ok = watch(client, attempt.interest(), deadline); !ok) return std::unexpected(ok.error());

@@ -40,9 +40,11 @@ struct DatabaseOutcome {
 
 Result<Catalog> fetch_catalog(ovsdb::Client& client, ovsdb::Deadline deadline);
 
-// With options.verbose, `trace` gets the operations that are sent.
+// With options.verbose, `trace` gets the operations that are sent. `sent`: set when it fails and the change may have
+// been made all the same.
 Result<DatabaseOutcome> run_database(ovsdb::Client& client, const Catalog& catalog, const Options& options,
-                                     std::span<const Command> commands, ovsdb::Deadline deadline, std::ostream& trace);
+                                     std::span<const Command> commands, ovsdb::Deadline deadline, std::ostream& trace,
+                                     bool& sent);
 
 // Sends operations as one transaction and returns the array of their results. Fails for an error of an operation or of
 // the commit.

@@ -20,8 +20,9 @@ int end_by_alarm() {
 
 int main(int argc, char** argv) {
   try {
-    const char* rundir = std::getenv("VSWITCH_RUNDIR");
     const auto caller = heddle::cli::Caller::of(argc > 0 ? argv[0] : "");
+    const char* rundir = std::getenv("VSWITCH_RUNDIR");
+    if (rundir == nullptr && caller.as_ovs) rundir = std::getenv("OVS_RUNDIR");
     const std::vector<std::string> args(argv + (argc > 0 ? 1 : 0), argv + argc);
     const int code = heddle::cli::run(args, rundir == nullptr ? "" : rundir, std::cout, std::cerr, caller);
     std::cout.flush();

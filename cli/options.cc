@@ -34,7 +34,9 @@ po::options_description describe() {
   const auto text = [](const char* name) { return po::value<std::string>()->value_name(name); };
   auto add = d.add_options();
   add("rundir", text("DIR"), "where vswitchd keeps its sockets; default $VSWITCH_RUNDIR, else /run/vswitch");
-  add("db", text("SERVER"), "the database as unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT; default unix:RUNDIR/db.sock");
+  add("db", text("SERVER"),
+      "the database as unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT, or several of them with commas, of which the "
+      "first that answers is taken; default unix:RUNDIR/db.sock");
   add("private-key,p", text("FILE"), "for ssl: PEM file with vsctl's private key");
   add("certificate,c", text("FILE"), "for ssl: PEM file with its certificate");
   add("ca-cert,C", text("FILE"),
@@ -119,15 +121,21 @@ Recognised recognise(const po::options_description& d, const std::string& arg) {
   const auto equals = arg.find('=');
   const auto name = is_long ? arg.substr(2, equals == std::string::npos ? equals : equals - 2) : arg.substr(0, 2);
   const auto* option = d.find_nothrow(name, false);
-  if (option == nullptr) return {.global = !is_long};  // the parser refuses an unknown short option
+  if (option == nullptr)  // the parser refuses an unknown short option
+    return {.global = !is_long, .takes_next = is_long && takes_next_word(arg)};
   const bool needs_value = option->semantic()->min_tokens() > 0;
   const bool has_value = is_long ? equals != std::string::npos : arg.size() > 2;
   return {.global = true, .takes_next = needs_value && !has_value};
 }
 
+bool is_server(std::string_view text) {
+  return text.starts_with("unix:") || text.starts_with("tcp:") || text.starts_with("ssl:");
+}
+
 Result<> check_server(const std::string& db) {
-  if (db.starts_with("unix:") || db.starts_with("tcp:") || db.starts_with("ssl:")) return {};
-  return fail(Errc::unsupported, fmt::format("--db={}: it takes unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT", db));
+  if (db.empty() || is_server(db)) return {};
+  return fail(Errc::unsupported,
+              fmt::format("--db={}: it takes unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT, or several with commas", db));
 }
 
 Result<> fill_output(const po::variables_map& given, Options& o) {
@@ -167,7 +175,7 @@ Result<> fill(const po::variables_map& given, Options& o) {
   const auto text = [&](const char* name) { return given[name].as<std::string>(); };
   if (given.contains("rundir")) o.rundir = text("rundir");
   if (given.contains("db")) o.db = text("db");
-  if (auto ok = check_server(o.database()); !ok) return ok;
+  if (auto ok = check_server(o.db); !ok) return ok;
   if (given.contains("private-key")) o.tls.private_key = text("private-key");
   if (given.contains("certificate")) o.tls.certificate = text("certificate");
   if (given.contains("ca-cert")) o.tls.ca_cert = text("ca-cert");
@@ -191,6 +199,20 @@ Result<> fill(const po::variables_map& given, Options& o) {
 }
 
 }  // namespace
+
+// A path may have commas, too.
+std::vector<std::string> Options::servers() const {
+  if (db.empty()) return {"unix:" + rundir + "/db.sock"};
+  std::vector<std::string> out;
+  std::size_t begin = 0;
+  for (std::size_t comma = db.find(','); comma != std::string::npos; comma = db.find(',', comma + 1)) {
+    if (!is_server(std::string_view(db).substr(comma + 1))) continue;
+    out.push_back(db.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  out.push_back(db.substr(begin));
+  return out;
+}
 
 Result<CommandLine> parse_command_line(const std::vector<std::string>& args, const std::string& rundir) {
   auto description = describe();

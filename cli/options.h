@@ -21,7 +21,7 @@ enum class DataStyle { string, bare, json };
 // class-size: a record of the options, with the one that follows from two others
 struct Options {
   std::string rundir = "/run/vswitch";
-  std::string db;  // "unix:PATH", "tcp:HOST:PORT" or "ssl:HOST:PORT"; empty: db.sock in rundir
+  std::string db;  // servers with commas between them; empty: db.sock in rundir
   ovsdb::TlsFiles tls;
   unsigned timeout = 0;  // seconds; 0 = none
   bool no_wait = false;
@@ -37,7 +37,8 @@ struct Options {
   bool pretty = false;
   std::size_t max_column_width = 0;  // characters; 0 = no limit
 
-  [[nodiscard]] std::string database() const { return db.empty() ? "unix:" + rundir + "/db.sock" : db; }
+  // "unix:PATH", "tcp:HOST:PORT" or "ssl:HOST:PORT", to be tried in this order.
+  [[nodiscard]] std::vector<std::string> servers() const;
 };
 
 struct CommandLine {

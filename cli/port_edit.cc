@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace heddle::cli {
 
 Result<> check_name_is_free(const Session& session, const std::string& name, std::string_view what) {
@@ -41,9 +43,28 @@ Record* insert_port(Session& session, const BridgeView& bridge, const std::strin
   return port;
 }
 
+namespace {
+
+// Two ports may share an interface: the record goes with the last of them.
+bool has_other_port(const Session& session, const Record& interface, const Record& port) {
+  return std::ranges::any_of(session.model.records(*port.table), [&](const Record* other) {
+    return other != &port && session.model.get(*other, "interfaces").find(Atom(interface.uuid));
+  });
+}
+
+bool has_other_bridge(const Session& session, const Record& port, const Record& bridge) {
+  return std::ranges::any_of(session.model.records(*bridge.table), [&](const Record* other) {
+    return other != &bridge && session.model.get(*other, "ports").find(Atom(port.uuid));
+  });
+}
+
+}  // namespace
+
 void remove_port(Session& session, Record& bridge, Record& port) {
   drop_reference(session, bridge, "ports", port.uuid);
-  for (auto* interface : interfaces_of(session, port)) Model::remove(*interface);
+  if (has_other_bridge(session, port, bridge)) return;
+  for (auto* interface : interfaces_of(session, port))
+    if (!has_other_port(session, *interface, port)) Model::remove(*interface);
   Model::remove(port);
 }
 

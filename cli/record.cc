@@ -108,14 +108,12 @@ bool evaluate(const Datum& have, std::string_view op, const Datum& want) {
   return shared == 0;  // {not-in}
 }
 
-// The type of a map's value at one key, for conditions on COLUMN:KEY.
+// The type of a map's value at one key, for conditions on COLUMN:KEY. [] is no value.
 ColumnType value_type(const ColumnType& map, bool many) {
   ColumnType type;
   type.key = *map.value;
-  if (many) {
-    type.min = 0;
-    type.max = ColumnType::kUnlimited;
-  }
+  type.min = 0;
+  if (many) type.max = ColumnType::kUnlimited;
   return type;
 }
 
@@ -143,10 +141,8 @@ Result<> want_columns(Session& session, std::string_view table, std::initializer
 }
 
 Result<Record*> find_record(Session& session, const TableSchema& table, std::string_view word) {
-  if (const auto uuid = Uuid::parse(word)) {
-    if (auto* record = session.model.find(table, *uuid)) return record;
-    return no_record(table, word);
-  }
+  if (const auto uuid = Uuid::parse(word))
+    if (auto* record = session.model.find(table, *uuid)) return record;  // else it may be a name, like libvirt's
   if (Catalog::name_column(table) != nullptr && word != ".") {
     const auto named = session.model.find_all_by_name(table, std::string(word));
     if (!named.empty()) return sole(named, table, word);

@@ -70,40 +70,68 @@ class Run {
     out_ << (options_.oneline && kind == Prints::text ? on_one_line(text) : text);
   }
 
+  // The first server that answers.
+  Result<ovsdb::Client> connect_once() {
+    std::string refusals;
+    for (const auto& server : options_.servers()) {
+      auto client = ovsdb::Client::connect_to(server, deadline_, options_.tls);
+      if (client || client.error().code != Errc::system) return client;
+      refusals += (refusals.empty() ? "" : "; ") + client.error().text;
+    }
+    return fail(Errc::system, refusals);
+  }
   // With --retry, tries until a server listens.
   Result<ovsdb::Client> connect() {
     while (true) {
-      auto client = ovsdb::Client::connect_to(options_.database(), deadline_, options_.tls);
+      auto client = connect_once();
       if (client || client.error().code != Errc::system || !options_.retry || has_passed(deadline_)) return client;
       std::this_thread::sleep_for(kRetryPause);
     }
   }
-
-  int run_on_database(const std::vector<Command>& commands) {
-    auto client = connect();
-    if (!client)
-      return failed(client.error().text + (client.error().code == Errc::system ? "; is vswitchd running?" : ""));
-    if (!client->notice().empty()) say("warning: " + client->notice());
-    auto catalog = fetch_catalog(*client, deadline_);
-    if (!catalog) return failed(catalog.error().text);
-    auto outcome = run_database(*client, *catalog, options_, commands, deadline_, err_);
-    if (!outcome) return failed(outcome.error().text);
-    if (outcome->absent) return kExitAbsent;
-    for (const auto& warning : outcome->warnings) say("warning: " + warning);
-    for (std::size_t i = 0; i < outcome->outputs.size(); ++i) print(outcome->outputs[i], commands[i].info->prints);
-    out_.flush();
-    return outcome->next_cfg ? confirm(*client, *outcome) : kExitOk;
+  // Whether the connection has ended and another one may go on.
+  bool may_go_on(ovsdb::Client& client) {
+    return options_.retry && !has_passed(deadline_) && !client.call("echo", Json::array(), deadline_);
   }
 
-  int confirm(ovsdb::Client& client, const DatabaseOutcome& outcome) {
+  int run_on_database(const std::vector<Command>& commands) {
+    while (true) {
+      auto client = connect();
+      if (!client)
+        return failed(client.error().text + (client.error().code == Errc::system ? "; is vswitchd running?" : ""));
+      if (!client->notice().empty()) say("warning: " + client->notice());
+      auto catalog = fetch_catalog(*client, deadline_);
+      bool sent = false;
+      auto outcome = catalog ? run_database(*client, *catalog, options_, commands, deadline_, err_, sent)
+                             : Result<DatabaseOutcome>(std::unexpected(catalog.error()));
+      if (outcome) return report(std::move(*client), *outcome, commands);
+      // What was sent may have been done: to send it again is for the user to decide.
+      if (sent || !may_go_on(*client)) return failed(outcome.error().text);
+    }
+  }
+
+  int report(ovsdb::Client client, const DatabaseOutcome& outcome, const std::vector<Command>& commands) {
+    if (outcome.absent) return kExitAbsent;
+    for (const auto& warning : outcome.warnings) say("warning: " + warning);
+    for (std::size_t i = 0; i < outcome.outputs.size(); ++i) print(outcome.outputs[i], commands[i].info->prints);
+    out_.flush();
+    return outcome.next_cfg ? confirm(std::move(client), outcome) : kExitOk;
+  }
+
+  int confirm(ovsdb::Client client, const DatabaseOutcome& outcome) {
     if (options_.verbose) say(fmt::format("waits for configuration {}", *outcome.next_cfg));
-    if (auto ok = await_applied(client, *outcome.next_cfg, deadline_); !ok) return failed(ok.error().text);
+    for (auto applied = await_applied(client, *outcome.next_cfg, deadline_); !applied;
+         applied = await_applied(client, *outcome.next_cfg, deadline_)) {
+      if (!may_go_on(client)) return failed(applied.error().text);
+      auto again = connect();
+      if (!again) return failed(again.error().text + "; the change is committed, but is not confirmed");
+      client = std::move(*again);
+    }
     auto faults = find_faults(client, outcome.changed, deadline_);
     if (!faults) return failed(faults.error().text);
     for (const auto& fault : *faults) say(fault);
-    auto no_effect = find_no_effect(client, outcome.changed, deadline_);
-    if (!no_effect) return failed(no_effect.error().text);
-    for (const auto& warning : *no_effect) say("warning: " + warning);
+    auto warnings = find_warnings(client, outcome.changed, deadline_);
+    if (!warnings) return failed(warnings.error().text);
+    for (const auto& warning : *warnings) say("warning: " + warning);
     return faults->empty() || caller_.as_ovs ? kExitOk : kExitFailure;
   }
 

@@ -37,6 +37,8 @@ class Symbols {
 
 // The key in a record's `status` under which the daemon lists the set columns on which it does not act.
 inline constexpr std::string_view kNoEffect = "no_effect";
+// Beside it: what is wrong with the record, in sentences.
+inline constexpr std::string_view kWarning = "warning";
 inline std::string_view status_column(std::string_view table) {
   return table == "Open_vSwitch" ? "statistics" : "status";  // Open_vSwitch has no column `status`
 }

@@ -34,8 +34,9 @@ void show_columns(const Session& session, const Record& record, int indent, std:
       out += fmt::format("{:{}}{}: {}\n", "", indent, name, format_datum(value, column->type));
     }
   }
-  if (const auto columns = session.model.get(record, status_column(record.table->name)).at(kNoEffect)) {
-    out += fmt::format("{:{}}{}: {}\n", "", indent, kNoEffect, *columns);
+  const auto status = session.model.get(record, status_column(record.table->name));
+  for (const auto key : {kNoEffect, kWarning}) {
+    if (const auto text = status.at(key)) out += fmt::format("{:{}}{}: {}\n", "", indent, key, *text);
   }
 }
 

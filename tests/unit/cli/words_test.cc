@@ -14,7 +14,7 @@ using Words = std::vector<std::string>;
 TEST(Options, PrecedeTheFirstCommand) {
   const auto line = parse_command_line({"--db=unix:/x/db", "-t", "5", "--no-wait", "add-br", "-t"}, "");
   ASSERT_TRUE(line.has_value()) << line.error().text;
-  EXPECT_EQ(line->options.database(), "unix:/x/db");
+  EXPECT_EQ(line->options.servers(), std::vector<std::string>{"unix:/x/db"});
   EXPECT_EQ(line->options.timeout, 5U);
   EXPECT_TRUE(line->options.no_wait);
   EXPECT_EQ(line->commands, (Words{"add-br", "-t"}));
@@ -30,9 +30,10 @@ TEST(Options, MixWithThoseOfTheFirstCommand) {
 }
 
 TEST(Options, SelectTheSwitch) {
-  EXPECT_EQ(parse_command_line({"show"}, "")->options.database(), "unix:/run/vswitch/db.sock");
-  EXPECT_EQ(parse_command_line({"show"}, "/env")->options.database(), "unix:/env/db.sock");
-  EXPECT_EQ(parse_command_line({"--rundir=/arg", "show"}, "/env")->options.database(), "unix:/arg/db.sock");
+  EXPECT_EQ(parse_command_line({"show"}, "")->options.servers(), std::vector<std::string>{"unix:/run/vswitch/db.sock"});
+  EXPECT_EQ(parse_command_line({"show"}, "/env")->options.servers(), std::vector<std::string>{"unix:/env/db.sock"});
+  EXPECT_EQ(parse_command_line({"--rundir=/arg", "show"}, "/env")->options.servers(),
+            std::vector<std::string>{"unix:/arg/db.sock"});
 }
 
 TEST(Options, ErrorsNameTheOption) {
@@ -104,7 +105,8 @@ TEST(Commands, ErrorsNameTheCommand) {
       {{"list-br", "x"}, "too many arguments"},
       {{"--may-exist"}, "without a command"},
       {{"--may-exist", "del-br", "b"}, "del-br has no option --may-exist; it has --if-exists"},
-      {{"--id", "create", "QoS"}, "takes a value"},
+      {{"--id", "create", "QoS"}, "no command \"QoS\""},  // getopt_long(3): its value is "create"
+      {{"--id"}, "without a command"},
       {{"--if-exists=1", "del-br", "b"}, "takes no value"},
       {{"del-br", "--if-exists", "b"}, "options stand before the command: --if-exists del-br"},
   };
