@@ -44,9 +44,10 @@ class Ports {
   // The kinds of port that this provider offers.
   [[nodiscard]] virtual const KindSet& kinds() const = 0;
   // Makes the port of that name, or changes it to this configuration. A provider that outlived its daemon knows a port
-  // again by its name and goes on forwarding for it as before until this call. Succeeds for a netdev that does not
-  // exist yet, and for a QosSpec that cannot be had: PortState::error and qos_error tell, and the provider tries again
-  // when the device changes.
+  // again by its name and goes on forwarding for it as before until this call. Succeeds for a device or tunnel that
+  // cannot be had yet, and for a QosSpec that cannot be had: PortState::error and qos_error tell. The provider tries
+  // again when there is news of the device, and with every call for the port, also one that changes nothing: a cause
+  // may end without news.
   // Fails for a request that can never work, and leaves everything as it was. Errc::exists: the port lives with a spec
   // that may not become this one (may_become()): remove it first. Errc::limit, Errc::invalid, Errc::unsupported.
   virtual Result<PortNo> apply(const PortConfig& config) = 0;

@@ -177,9 +177,10 @@ struct PortConfig {
 
 struct PortState {
   bool present = false;  // the device exists and is taken over (tunnels: there is a route to the remote)
-  int ifindex = 0;       // 0 for tunnels
-  MacAddr mac;
-  unsigned mtu = 0;  // bytes of IP packet; tunnels: largest guest packet that fits the underlay, 0 = not known yet
+  bool moved = false;    // the device is ours and is in another network namespace: that one's to look after
+  int ifindex = 0;       // 0 for tunnels, and when moved
+  MacAddr mac;           // when moved: zero if it cannot be read there; the same of mtu
+  unsigned mtu = 0;      // bytes of IP packet; tunnels: largest guest packet that fits the underlay, 0 = not known yet
   bool admin_up = false;
   bool link_up = false;
   std::uint64_t link_speed = 0;  // bit/s, 0 = not known
@@ -199,6 +200,12 @@ struct PortCounters {
   std::uint64_t icmp_too_big = 0;   // answers sent to guests whose frames exceed a tunnel's MTU
   // By Drop. A frame counts at its ingress port, but for egress reasons at the egress port.
   std::array<std::uint64_t, kDropCount> drops{};
+  // What a network card has counted before any frame was ours; 0 for devices that are none.
+  std::uint64_t collisions = 0;
+  std::uint64_t rx_crc_errors = 0;
+  std::uint64_t rx_frame_errors = 0;
+  std::uint64_t rx_over_errors = 0;
+  std::uint64_t rx_missed = 0;
 };
 
 struct QueueCounters {

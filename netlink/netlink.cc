@@ -4,6 +4,7 @@
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <linux/net_namespace.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -137,40 +138,95 @@ Result<> Netlink::use_neighbour(int ifindex, const IpAddr& addr) {
   return impl_->change(m, "resolving neighbour " + addr.to_string(), ifindex);
 }
 
-Result<std::optional<MacAddr>> Netlink::peer_mac(int nsid, int ifindex) {
-  if (nsid < 0 || ifindex <= 0) return std::optional<MacAddr>{};
+Result<std::optional<Link>> Netlink::peer(int nsid, int ifindex) {
+  if (ifindex <= 0) return std::optional<Link>{};
+  return read_peer(nsid, ifindex, {});
+}
+
+Result<std::optional<Link>> Netlink::peer(int nsid, const std::string& name) { return read_peer(nsid, 0, name); }
+
+Result<std::optional<Link>> Netlink::read_peer(int nsid, int ifindex, const std::string& name) {
+  if (nsid < 0) return std::optional<Link>{};
   auto m = request(RTM_GETLINK, 0, link_header(ifindex));
+  if (m && ifindex == 0) nla_put_string(m.get(), IFLA_IFNAME, name.c_str());
   if (m) {
     nla_put_u32(m.get(), IFLA_TARGET_NETNSID, static_cast<std::uint32_t>(nsid));
     nla_put_u32(m.get(), IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
   }
-  std::optional<MacAddr> found;
+  std::optional<Link> found;
   auto v = impl_->transact(m, [&](nlmsghdr* h) {
-    if (h->nlmsg_type != RTM_NEWLINK) return;
-    if (const auto l = wire::link(h); l && !l->mac.is_zero()) found = l->mac;
+    if (h->nlmsg_type == RTM_NEWLINK) found = wire::link(h);
   });
   if (!v) return std::unexpected(v.error());
   // EINVAL: no namespace has that id; this request allows no other reason (rtnl_getlink() in rtnetlink.c).
-  if (v->err == EINVAL || v->err == ENODEV) return std::optional<MacAddr>{};
-  if (v->err != 0) return refuse(*v, "reading it", device(ifindex) + " of namespace " + std::to_string(nsid));
+  if (v->err == EINVAL || v->err == ENODEV) return std::optional<Link>{};
+  const std::string what = ifindex == 0 ? "network device \"" + name + "\"" : device(ifindex);
+  if (v->err != 0) return refuse(*v, "reading it", what + " of namespace " + std::to_string(nsid));
   return found;
+}
+
+Result<int> Netlink::namespace_id(int netns) {
+  const auto ask = [&](std::uint16_t type, int wish, int& id) -> Result<> {
+    auto m = request(type, 0, rtgenmsg{AF_UNSPEC});
+    if (m) {
+      nla_put_u32(m.get(), NETNSA_FD, static_cast<std::uint32_t>(netns));
+      if (type == RTM_NEWNSID) nla_put_u32(m.get(), NETNSA_NSID, static_cast<std::uint32_t>(wish));
+    }
+    auto v = impl_->transact(m, [&](nlmsghdr* h) {
+      if (h->nlmsg_type != RTM_NEWNSID) return;
+      if (const nlattr* a = nlmsg_find_attr(h, sizeof(rtgenmsg), NETNSA_NSID)) id = static_cast<int>(nla_get_u32(a));
+    });
+    if (!v) return std::unexpected(v.error());
+    if (v->err != 0 && v->err != EEXIST) return refuse(*v, "its id", "network namespace");
+    return {};
+  };
+  int id = NETNSA_NSID_NOT_ASSIGNED;
+  if (auto ok = ask(RTM_GETNSID, 0, id); !ok) return std::unexpected(ok.error());
+  if (id >= 0) return id;
+  if (auto ok = ask(RTM_NEWNSID, NETNSA_NSID_NOT_ASSIGNED, id); !ok) return std::unexpected(ok.error());
+  if (auto ok = ask(RTM_GETNSID, 0, id); !ok) return std::unexpected(ok.error());
+  if (id < 0) return fail(Errc::system, "network namespace: the kernel gives it no id");
+  return id;
 }
 
 Result<bool> Netlink::ingress_filters(int index) { return filters(index, true); }
 Result<bool> Netlink::egress_filters(int index) { return filters(index, false); }
 
 Result<bool> Netlink::filters(int index, bool ingress) {
+  bool any = false;
+  const auto done = for_filters(
+      index, ingress, [&] { any = false; }, [&](const tcmsg& /*filter*/) { any = true; });
+  if (!done) return std::unexpected(done.error());
+  return any;
+}
+
+Result<std::vector<std::uint32_t>> Netlink::ingress_filter_handles(int index, unsigned preference) {
+  std::vector<std::uint32_t> handles;
+  const auto done = for_filters(
+      index, true, [&] { handles.clear(); },
+      [&](const tcmsg& filter) {
+        if (TC_H_MAJ(filter.tcm_info) >> 16 == preference && filter.tcm_handle != 0)
+          handles.push_back(filter.tcm_handle);
+      });
+  if (!done) return std::unexpected(done.error());
+  return handles;
+}
+
+Result<> Netlink::for_filters(int index, bool ingress, const std::function<void()>& begin,
+                              const std::function<void(const tcmsg&)>& each) {
   // A dump of a missing device would be empty, not an error.
   if (const auto there = link(index); !there) return std::unexpected(there.error());
   tcmsg header{};
   header.tcm_ifindex = index;
   header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
-  bool any = false;
-  const auto done = impl_->scan([&] { return request(RTM_GETTFILTER, NLM_F_DUMP, header); }, [&] { any = false; },
-                                [&](nlmsghdr* h) { any = any || h->nlmsg_type == RTM_NEWTFILTER; },
+  const auto read = [&](nlmsghdr* h) {
+    if (h->nlmsg_type == RTM_NEWTFILTER && nlmsg_valid_hdr(h, sizeof(tcmsg)) != 0)
+      each(*static_cast<const tcmsg*>(nlmsg_data(h)));
+  };
+  const auto done = impl_->scan([&] { return request(RTM_GETTFILTER, NLM_F_DUMP, header); }, begin, read,
                                 (ingress ? "ingress filters of " : "egress filters of ") + device(index));
   if (!done) return std::unexpected(done.error());
-  return any;
+  return {};
 }
 
 Result<bool> Netlink::has_clsact(int index) {

@@ -11,6 +11,7 @@
 // Errc::system otherwise (no permission, time-out). The object stays usable after an error.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,6 +21,8 @@
 #include "base/addr.h"
 #include "base/result.h"
 #include "netlink/types.h"
+
+struct tcmsg;  // linux/rtnetlink.h
 
 namespace heddle::netlink {
 
@@ -66,10 +69,13 @@ class Netlink {
   // the text says which.
   Result<Link> add_vxlan(const VxlanDeviceSpec& spec);
 
-  // The MAC address of device `ifindex` in another namespace, whose id in this namespace is `nsid` (Link::link and
-  // Link::link_netns of a veth). Nothing when namespace or device do not exist (any more), or the device has no
-  // Ethernet address. Needs CAP_NET_ADMIN in the other namespace. A change there causes no Monitor event here.
-  Result<std::optional<MacAddr>> peer_mac(int nsid, int ifindex);
+  // Device `ifindex` in another namespace, whose id in this namespace is `nsid` (Link::link and Link::link_netns of a
+  // veth). Nothing when namespace or device do not exist (any more). Needs CAP_NET_ADMIN in the other namespace. A
+  // change there causes no Monitor event here.
+  Result<std::optional<Link>> peer(int nsid, int ifindex);
+  Result<std::optional<Link>> peer(int nsid, const std::string& name);
+  // The id that a namespace (a descriptor of it, see namespaces(7)) has in this one; it is given one if need be.
+  Result<int> namespace_id(int netns);
 
   // True when TC filters see the frames that arrive at the device: it has an ingress or clsact qdisc with a filter on
   // ingress. Programs attached by tcx or XDP are not TC filters.
@@ -78,6 +84,8 @@ class Netlink {
   // ingress filters here.)
   Result<bool> egress_filters(int index);
   Result<bool> has_clsact(int index);
+  // Handles of the filters of this preference that see the frames which arrive at the device.
+  Result<std::vector<std::uint32_t>> ingress_filter_handles(int index, unsigned preference);
 
   // --- egress shaping: netlink/qdisc.cc ---
   // Nothing when the kernel shows no root qdisc: the device was never up.
@@ -101,6 +109,10 @@ class Netlink {
  private:
   bool is_ours(const IpAddr& addr);
   Result<bool> filters(int index, bool ingress);
+  // `begin` is called before the first filter, and again when the dump has to begin anew.
+  Result<> for_filters(int index, bool ingress, const std::function<void()>& begin,
+                       const std::function<void(const tcmsg&)>& each);
+  Result<std::optional<Link>> read_peer(int nsid, int ifindex, const std::string& name);
 
   class Impl;
   explicit Netlink(std::unique_ptr<Impl> impl);

@@ -24,7 +24,7 @@ struct Link {
   unsigned rx_queues = 1;  // IFLA_NUM_RX_QUEUES: allocated; EthtoolInfo::rx_queues is the number in use
   int link = 0;            // IFLA_LINK: ifindex of the lower device, for a veth of its peer; 0 = none
   // IFLA_LINK_NETNSID: set when `link` is an index in another namespace; the value is the id of that namespace here
-  // (see Netlink::peer_mac). The kernel assigns the id with its first report; -1: it could not.
+  // (see Netlink::peer). The kernel assigns the id with its first report; -1: it could not.
   std::optional<int> link_netns;
   unsigned promiscuity = 0;  // IFLA_PROMISCUITY: number of users of promiscuous mode (tcpdump, a bridge, `ip link`)
   std::string alias;         // IFLA_IFALIAS: a remark, at most 255 bytes; empty = none
@@ -40,6 +40,10 @@ struct LinkStatistics {
   std::uint64_t tx_bytes = 0;
   std::uint64_t rx_frame_errors = 0;
   std::uint64_t tx_lost = 0;  // tx_dropped + tx_errors
+  std::uint64_t collisions = 0;
+  std::uint64_t rx_crc_errors = 0;
+  std::uint64_t rx_over_errors = 0;
+  std::uint64_t rx_missed = 0;
 };
 
 // A veth pair to add. A later run of the program finds its devices by the alias.

@@ -135,8 +135,10 @@ std::optional<LinkStatistics> statistics(nlmsghdr* message) {
   constexpr std::size_t kOldest = offsetof(rtnl_link_stats64, rx_nohandler);  // newer kernels append fields
   if (a == nullptr || static_cast<std::size_t>(nla_len(a)) < kOldest) return std::nullopt;
   std::memcpy(&all, nla_data(a), std::min(sizeof all, static_cast<std::size_t>(nla_len(a))));
-  return LinkStatistics{all.rx_packets, all.rx_bytes,        all.tx_packets,
-                        all.tx_bytes,   all.rx_frame_errors, all.tx_dropped + all.tx_errors};
+  return LinkStatistics{all.rx_packets,      all.rx_bytes,        all.tx_packets,
+                        all.tx_bytes,        all.rx_frame_errors, all.tx_dropped + all.tx_errors,
+                        all.collisions,      all.rx_crc_errors,   all.rx_over_errors,
+                        all.rx_missed_errors};
 }
 
 std::optional<Address> address(nlmsghdr* message) {

@@ -92,11 +92,10 @@ Unfinished::Unfinished(const std::uint8_t* data, std::size_t contiguous, std::si
   for (std::size_t depth = 0; depth < found_.size(); ++depth) {
     L3L4& l = found_[count_];
     if (parse_l3(data, contiguous, frame_len, l2, l)) return;
-    const L3L4 here = l;
-    if (looks_partial(data, here)) ++count_;
-    if (here.l4_offset == 0) return;
-    frame_len = std::min(frame_len, std::size_t{here.l4_offset} + here.l4_len);
-    if (!step_inside(data, std::min(contiguous, frame_len), here, l2)) return;
+    if (looks_partial(data, l)) ++count_;
+    if (l.l4_offset == 0) return;
+    frame_len = std::min(frame_len, std::size_t{l.l4_offset} + l.l4_len);
+    if (!step_inside(data, std::min(contiguous, frame_len), l, l2)) return;
   }
 }
 

@@ -24,6 +24,9 @@ Result<std::unique_ptr<KernelNews>> KernelNews::open(std::chrono::milliseconds c
   auto monitor = netlink::Monitor::open();
   if (!monitor) return std::unexpected(monitor.error());
   news->monitor_ = std::move(*monitor);
+  auto errors = PathErrors::open();
+  if (!errors) return std::unexpected(errors.error());
+  news->path_errors_ = std::move(*errors);
   news->check_ = check;
   news->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!news->epoll_) return fail_errno(errno, "epoll");
@@ -31,6 +34,9 @@ Result<std::unique_ptr<KernelNews>> KernelNews::open(std::chrono::milliseconds c
   if (!news->timer_) return fail_errno(errno, "timerfd");
   for (const int fd : {news->monitor_->fd(), news->timer_.get()})
     if (auto ok = news->add(fd); !ok) return std::unexpected(ok.error());
+  for (const Fd& fd : news->path_errors_->fds())
+    if (fd)
+      if (auto ok = news->add(fd.get()); !ok) return std::unexpected(ok.error());
   return news;
 }
 
@@ -80,7 +86,7 @@ KernelNews::Due KernelNews::take(netlink::Netlink& kernel, NewsListener& listene
         routes = true;
         break;
       case Kind::neighbour:
-        listener.on_neighbour(e.neighbour);
+        routes |= listener.on_neighbour(e.neighbour);
         break;
       case Kind::traffic:
         listener.on_traffic(e.ifindex);
@@ -95,6 +101,7 @@ KernelNews::Due KernelNews::take(netlink::Netlink& kernel, NewsListener& listene
         break;
     }
   });
+  path_errors_->take([&](const packet::TooBig& error) { routes |= listener.on_too_big(error); });
   Due due;
   std::uint64_t expired = 0;
   if (read(timer_.get(), &expired, sizeof expired) == sizeof expired) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's news (devices, addresses, routes, neighbours) for a provider's control side, and the two times at which
-// it asks the kernel again: soon after routes changed, and now and then for changes that come without news.
+// The kernel's news (devices, addresses, routes, neighbours) and the network's (packets too big for their path) for a
+// provider's control side, and the two times at which it asks the kernel again: soon after routes changed, and now and
+// then for changes that come without news.
 //
 // Owner: a Datapath. Control thread; nothing blocks.
 #pragma once
@@ -11,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "datapath/control/path_errors.h"
 #include "netlink/monitor.h"
 #include "netlink/netlink.h"
 
@@ -23,7 +25,10 @@ class NewsListener {
   // A device came, or something about it changed.
   virtual void on_link(const netlink::Link& link) = 0;
   virtual void on_link_gone(const netlink::Link& link) = 0;
-  virtual void on_neighbour(const netlink::Neighbour& /*neighbour*/) {}
+  // Of this and the next, true: Due::routes is to come soon.
+  virtual bool on_neighbour(const netlink::Neighbour& /*neighbour*/) { return false; }
+  // A router has said that a UDP packet was too big for it. The kernel may not have read that yet.
+  virtual bool on_too_big(const packet::TooBig& /*error*/) { return false; }
   // A queueing discipline or filter at the device came or went.
   virtual void on_traffic(int /*ifindex*/) {}
   // The devices that this provider holds: those that are not there any more are reported gone when news were lost.
@@ -56,6 +61,7 @@ class KernelNews {
   void arm(bool checks);
 
   std::unique_ptr<netlink::Monitor> monitor_;
+  std::unique_ptr<PathErrors> path_errors_;
   std::chrono::milliseconds check_{};
   Fd epoll_, timer_;
   bool routes_changed_ = false;  // and the timer runs for it

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/control/netdev.h"
 
+#include "base/shell_word.h"
+
 namespace heddle::dp {
 
 std::string gone_text(const std::string& name) {
@@ -12,7 +14,8 @@ std::string renamed_text(const std::string& name, const std::string& now) {
 }
 
 std::string enslaved_text(const std::string& name, const std::string& master) {
-  return "network device " + name + " belongs to " + master + ": release it (ip link set dev " + name + " nomaster)";
+  return "network device " + name + " belongs to " + master + ": release it (ip link set dev " + shell_word(name) +
+         " nomaster)";
 }
 
 Result<netlink::Link> find_netdev(netlink::Netlink& kernel, const std::string& name, const std::string& owner) {
@@ -29,6 +32,17 @@ Result<netlink::Link> find_netdev(netlink::Netlink& kernel, const std::string& n
     return fail(Errc::exists, enslaved_text(name, master ? master->name : std::to_string(link->master)));
   }
   return link;
+}
+
+void add_card_errors(netlink::Netlink& kernel, const netlink::Link& device, PortCounters& counters) {
+  if (device.index == 0 || !device.kind.empty()) return;
+  const auto counted = kernel.statistics(device.index);
+  if (!counted) return;
+  counters.collisions += counted->collisions;
+  counters.rx_crc_errors += counted->rx_crc_errors;
+  counters.rx_frame_errors += counted->rx_frame_errors;
+  counters.rx_over_errors += counted->rx_over_errors;
+  counters.rx_missed += counted->rx_missed;
 }
 
 }  // namespace heddle::dp

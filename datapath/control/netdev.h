@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "datapath/port.h"
 #include "netlink/netlink.h"
 
 namespace heddle::dp {
@@ -18,5 +19,8 @@ Result<netlink::Link> find_netdev(netlink::Netlink& kernel, const std::string& n
 std::string gone_text(const std::string& name);
 std::string renamed_text(const std::string& name, const std::string& now);
 std::string enslaved_text(const std::string& name, const std::string& master);
+
+// Adds what a network card has counted. Nothing for virtual devices, which have no such errors.
+void add_card_errors(netlink::Netlink& kernel, const netlink::Link& device, PortCounters& counters);
 
 }  // namespace heddle::dp

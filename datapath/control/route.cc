@@ -1,15 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/control/route.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <vector>
 
 namespace heddle::dp {
+namespace {
+
+std::string foreign_text(const IpAddr& local) {
+  return "local_ip " + local.to_string() + " is not an address of this host";
+}
+
+// With a route's question the kernel checks an IPv4 source only.
+bool is_foreign_v6(netlink::Netlink& kernel, const std::optional<IpAddr>& local) {
+  if (!local || !local->is_v6()) return false;
+  const auto own = kernel.route(*local, std::nullopt);
+  return own && !own->local;
+}
+
+}  // namespace
 
 Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optional<IpAddr>& local) {
   Route out;
   const auto route = kernel.route(remote, local);
   if (!route && local && route.error().code == Errc::invalid) {
-    out.problem = "local_ip " + local->to_string() + " is not an address of this host";
+    out.problem = foreign_text(*local);
   } else if (!route) {
     out.problem = route.error().text;
   } else if (route->unreachable) {
@@ -23,6 +41,7 @@ Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optio
     out.next_hop = route->gateway.value_or(remote);
     if (out.local.is_any()) out.problem = "no local address to reach " + remote.to_string() + " from";
   }
+  if (out.problem.empty() && is_foreign_v6(kernel, local)) out.problem = foreign_text(*local);
   out.usable = out.problem.empty();
   return out;
 }
@@ -36,18 +55,33 @@ unsigned guest_mtu(const TunnelSpec& tunnel, unsigned underlay_mtu) {
   return underlay_mtu > overhead ? underlay_mtu - overhead : 0;
 }
 
-void add_route_state(PortState& state, netlink::Netlink& kernel, const PortSpec& port, const Route& route, bool first) {
-  if (!route.usable) {
-    if (!port.multipoint() && state.error.empty()) state.error = route.problem;
-    return;
+void add_routes_state(PortState& state, netlink::Netlink& kernel, const PortSpec& port, std::span<const Route> routes) {
+  std::vector<std::string> problems;
+  const Route* first = nullptr;
+  for (const Route& route : routes) {
+    if (!route.usable) {
+      problems.push_back(route.problem);
+      continue;
+    }
+    if (first == nullptr) first = &route;
+    const unsigned mtu = guest_mtu(port.tunnel, route.mtu);
+    state.mtu = state.mtu == 0 ? mtu : std::min(state.mtu, mtu);
   }
-  state.present = true;
-  const unsigned mtu = guest_mtu(port.tunnel, route.mtu);
-  state.mtu = state.mtu == 0 ? mtu : std::min(state.mtu, mtu);
-  if (!first) return;
-  const auto link = kernel.link(route.ifindex);
-  state.details.emplace_back("tunnel_egress_iface", link ? link->name : std::to_string(route.ifindex));
-  state.details.emplace_back("local_ip", route.local.to_string());
+  if (first != nullptr) {
+    state.present = true;
+    const auto link = kernel.link(first->ifindex);
+    state.details.emplace_back("tunnel_egress_iface", link ? link->name : std::to_string(first->ifindex));
+    state.details.emplace_back("local_ip", first->local.to_string());
+  }
+  if (problems.empty()) return;
+  if (first == nullptr && state.error.empty()) state.error = problems.front();
+  if (!port.multipoint()) return;
+  constexpr std::size_t most = 4;
+  const std::size_t shown = std::min(problems.size(), most);
+  std::string text =
+      fmt::format("{}", fmt::join(problems.begin(), problems.begin() + static_cast<std::ptrdiff_t>(shown), "; "));
+  if (problems.size() > shown) text += fmt::format("; and {} more", problems.size() - shown);
+  state.details.emplace_back("unreachable", std::move(text));
 }
 
 }  // namespace heddle::dp

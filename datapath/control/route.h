@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/addr.h"
@@ -28,8 +29,9 @@ Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optio
 // The largest guest packet (its IP header included) that a tunnel carries without outer fragments; 0: none.
 unsigned guest_mtu(const TunnelSpec& tunnel, unsigned underlay_mtu);
 
-// Adds one remote's route to the state of a tunnel port: presence, MTU of guests, error, and for the first remote its
-// details.
-void add_route_state(PortState& state, netlink::Netlink& kernel, const PortSpec& port, const Route& route, bool first);
+// Adds the routes to a tunnel port's remotes to its state: presence, MTU of guests, the details of the first usable
+// route. Without a usable route the state has an error; the remotes that cannot be reached beside others are a detail,
+// "unreachable".
+void add_routes_state(PortState& state, netlink::Netlink& kernel, const PortSpec& port, std::span<const Route> routes);
 
 }  // namespace heddle::dp

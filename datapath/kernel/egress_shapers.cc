@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/shell_word.h"
+
 namespace heddle::dp {
 namespace {
 
@@ -75,9 +77,10 @@ Result<> EgressShapers::add_discipline(const PortEntry& p) const {
   if (added.error().code != Errc::exists)
     return fail(added.error().code, "QoS of port " + p.name() + ": " + added.error().text);
   const auto root = kernel_.root_qdisc(out.index);
-  return fail(Errc::exists, fmt::format("QoS of port {}: network device {} has a queueing discipline already ({}): "
-                                        "remove it (tc qdisc del dev {} root)",
-                                        p.name(), out.name, root && *root ? (*root)->kind : "unknown", out.name));
+  return fail(Errc::exists,
+              fmt::format("QoS of port {}: network device {} has a queueing discipline already ({}): "
+                          "remove it (tc qdisc del dev {} root)",
+                          p.name(), out.name, root && *root ? (*root)->kind : "unknown", shell_word(out.name)));
 }
 
 Result<> EgressShapers::shape(PortEntry& p) const {

@@ -5,9 +5,12 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -98,6 +101,33 @@ bool works_on_other_maps(__u32 id, int program) {
   return !theirs.empty() && std::ranges::none_of(theirs, [&](__u32 map) { return ours.contains(map); });
 }
 
+struct ProgramInfo {
+  __u32 id = 0;
+  std::string name;
+};
+
+ProgramInfo program_info(int program) {
+  bpf_prog_info info{};
+  __u32 size = sizeof info;
+  if (program < 0 || bpf_obj_get_info_by_fd(program, &info, &size) != 0) return {};
+  return {info.id, info.name};
+}
+
+// Whether another daemon has a program of the same name as `ours` on the device: it is a port of that daemon's.
+// `left`: the program that this owner's earlier daemon left there.
+bool has_other_owner(const Pins& pins, netlink::Netlink& kernel, int ifindex, int ours, __u32 left) {
+  const ProgramInfo mine = program_info(ours);
+  std::array<__u32, 64> ids{};
+  __u32 count = ids.size();
+  if (bpf_prog_query(ifindex, kTcxIngress, 0, nullptr, ids.data(), &count) == 0)
+    for (const __u32 id : std::span(ids).first(std::min<std::size_t>(count, ids.size()))) {
+      const Fd program(bpf_prog_get_fd_by_id(id));
+      if (id != left && id != mine.id && program_info(program.get()).name == mine.name) return true;
+    }
+  const auto handles = kernel.ingress_filter_handles(ifindex, kPreference);
+  return handles && std::ranges::any_of(*handles, [&](std::uint32_t handle) { return handle != pins.mark(); });
+}
+
 }  // namespace
 
 // The link that an earlier daemon left on the device, of this layout or of another.
@@ -155,6 +185,11 @@ Result<Hook> Hook::attach(const Pins& pins, netlink::Netlink& kernel, const Targ
     hook.waiting_ = program;
     return hook;
   }
+  if (has_other_owner(pins, kernel, target.ifindex, program, left))
+    return fail(Errc::exists,
+                "network device " + target.name +
+                    " is a port of another switch daemon: remove that port first, or stop that daemon with "
+                    "its exit --cleanup");
   const bool must_stay = (target.ours && pins.path().empty()) || (target.one_of_many && !had_link);
   Result<> tcx = fail(Errc::unsupported, "the device has filters, or many ports came at once");
   if (had_link) {

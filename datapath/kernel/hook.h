@@ -39,7 +39,7 @@ class Hook {
     bool leave_other = false;  // a program on other maps stays at work until take_over()
   };
   // Attaches `program`, or puts it in the place of the one that an earlier daemon left on the device.
-  // `program` must stay open until take_over().
+  // `program` must stay open until take_over(). Errc::exists: another owner has its program on the device.
   static Result<Hook> attach(const Pins& pins, netlink::Netlink& kernel, const Target& target, int program);
   Hook() = default;
   // Puts the program of attach() in the place of one that was left at work. Does nothing when there was none.

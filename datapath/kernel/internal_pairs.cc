@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "base/shell_word.h"
+
 namespace heddle::dp {
 namespace {
 
@@ -35,7 +37,7 @@ Result<> InternalPairs::make_links(const PortSpec& spec) const {
   if (far) return fail(Errc::exists, "network device " + back + ", which port " + name + " needs, was made by another");
   if (near)
     return fail(Errc::exists, "network device " + name +
-                                  " exists and was not made by the switch: remove it (ip link del " + name +
+                                  " exists and was not made by the switch: remove it (ip link del " + shell_word(name) +
                                   ") or give the port another name");
   const auto made = kernel.add_veth({name, back, spec.mac, spec.mtu, own_.owner()});
   if (!made) return std::unexpected(made.error());

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "datapath/control/netdev.h"
 
 namespace heddle::dp {
 
@@ -29,6 +30,13 @@ Result<PortNo> KernelPorts::apply(const PortConfig& config) {
   if (PortEntry* p = ports_.find(config.spec.name)) {
     if (!may_become(p->spec(), config.spec))
       return fail(Errc::exists, "port " + config.spec.name + " is in the switch already, as another kind of port");
+    if (config.policy.bridge != BridgeId::none) {
+      if (p->is_tunnel()) {
+        tunnels_.try_again(*p);
+      } else if (!p->device.attached()) {
+        replace_device(*p);
+      }
+    }
     const PortConfig before = p->config;
     if (auto ok = configure(*p, config); !ok) {
       if (auto undo = configure(*p, before); !undo)
@@ -184,7 +192,7 @@ void KernelPorts::lose_device(PortEntry& p, const std::string& why) {
 }
 
 void KernelPorts::replace_device(PortEntry& p) {
-  devices_.close(p, "replaced");
+  if (p.device.attached()) devices_.close(p, "replaced");
   if (devices_.open(p)) floods_.rebuild_addition(p.config.policy.bridge, batching());
   table_.remember(p);
 }
@@ -234,7 +242,7 @@ PortState KernelPorts::state(PortNo no) const {
   if (p->is_tunnel()) {
     s = tunnels_.state(*p, parts_.own.kernel());
   } else {
-    s = PortDevices::state(*p);
+    s = devices_.state(*p);
   }
   s.qos_error = p->shaping.error;
   return s;
@@ -245,6 +253,7 @@ PortCounters KernelPorts::counters(PortNo no) const {
   if (p == nullptr) return {};
   PortCounters sum = table_.counters(no);
   sum.drops[static_cast<std::size_t>(Drop::shaped)] += devices_.shapers().drops(*p);
+  add_card_errors(parts_.own.kernel(), p->device.link, sum);
   return sum;
 }
 

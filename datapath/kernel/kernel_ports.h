@@ -53,7 +53,7 @@ class KernelPorts final : public Ports {
   [[nodiscard]] BridgePolicies& policies() { return policies_; }
   // The port's device is not to be had any more.
   void lose_device(PortEntry& p, const std::string& why);
-  // Another device has come in the place of the port's.
+  // Takes up the device that the port has now: another one, or one that could not be had before.
   void replace_device(PortEntry& p);
   // Ends a take-over, before the bridges' part: ports of a former life, and what is left of them, go.
   void settle();

@@ -59,6 +59,11 @@ void remove_dir(const std::string& dir) {
 
 }  // namespace
 
+bool Pins::exist(const std::string& bpffs, const std::string& owner) {
+  std::error_code error;
+  return is_bpffs(bpffs) && fs::exists(fs::path(bpffs) / file_name(owner), error);
+}
+
 Pins::Pins(const std::string& bpffs, const std::string& owner, unsigned layout) : mark_(std::max(hash(owner), 1U)) {
   std::error_code error;
   if (!is_bpffs(bpffs)) {

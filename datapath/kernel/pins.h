@@ -28,6 +28,8 @@ class Pins {
  public:
   // Mounts a BPF file system at `bpffs` when the directory exists and has none.
   Pins(const std::string& bpffs, const std::string& owner, unsigned layout);
+  // Whether the owner has left anything, of whatever layout.
+  static bool exist(const std::string& bpffs, const std::string& owner);
 
   [[nodiscard]] const std::string& path() const { return dir_; }
   [[nodiscard]] const std::string& why() const { return why_; }

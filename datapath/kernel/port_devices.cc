@@ -29,8 +29,9 @@ bool watched(netlink::Netlink& kernel, const netlink::Link& device) {
 // The address of the device at a veth's far end, when that is in another namespace and nobody watches the near end.
 std::optional<MacAddr> direct_peer_mac(netlink::Netlink& kernel, const netlink::Link& veth) {
   if (veth.kind != "veth" || !veth.link_netns || watched(kernel, veth)) return std::nullopt;
-  const auto mac = kernel.peer_mac(*veth.link_netns, veth.link);
-  return mac ? *mac : std::nullopt;
+  const auto peer = kernel.peer(*veth.link_netns, veth.link);
+  if (!peer || !*peer || (*peer)->mac.is_zero()) return std::nullopt;
+  return (*peer)->mac;
 }
 
 }  // namespace
@@ -126,7 +127,7 @@ bool PortDevices::refresh(PortEntry& p) {
   return changed;
 }
 
-PortState PortDevices::state(const PortEntry& p) {
+PortState PortDevices::state(const PortEntry& p) const {
   const DeviceState& d = p.device;
   PortState s;
   s.present = d.attached();
@@ -139,11 +140,14 @@ PortState PortDevices::state(const PortEntry& p) {
     if (s.present) s.details.emplace_back("device", d.link.name);
     return s;
   }
-  // A device in another namespace is that one's to look after; its far end shows at most its link state.
+  s.moved = d.moved;
   if (!d.moved) {
     s.ifindex = d.link.index;
     s.mac = d.link.mac;
     s.mtu = d.link.mtu;
+  } else if (const auto there = own_.kernel().peer(d.back.link_netns.value_or(-1), d.back.link); there && *there) {
+    s.mac = (*there)->mac;
+    s.mtu = (*there)->mtu;
   }
   s.admin_up = d.link.admin_up;
   s.link_up = d.link.lower_up;
@@ -226,11 +230,11 @@ Result<> PortDevices::open_patch(PortEntry& p) {
 
 bool PortDevices::open(PortEntry& p) {
   DeviceState& d = p.device;
-  d.error.clear();
+  const std::string before = std::exchange(d.error, "");
   const auto opened = p.is_pair() ? open_pair(p) : p.is_patch() ? open_patch(p) : open_netdev(p);
   if (!opened) {
     close(p, opened.error().text);
-    spdlog::warn("port {}: {}", p.name(), d.error);
+    if (d.error != before) spdlog::warn("port {}: {}", p.name(), d.error);
     return false;
   }
   netlink::Netlink& kernel = own_.kernel();
@@ -280,7 +284,7 @@ bool PortDevices::has_unused_pair(const PortEntry& p) const {
 // --- QoS ---
 
 void PortDevices::apply_qos(PortEntry& p) {
-  p.shaping.error.clear();
+  const std::string before = std::exchange(p.shaping.error, "");
   if (p.config.qos) {
     if (const auto possible = check_qos(p.spec(), *p.config.qos); !possible) {
       p.shaping.error = possible.error().text;
@@ -297,7 +301,7 @@ void PortDevices::apply_qos(PortEntry& p) {
   see_way_out(p);
   if (shaped) return;
   p.shaping.error = shaped.error().text;
-  spdlog::warn("{}", p.shaping.error);
+  if (p.shaping.error != before) spdlog::warn("{}", p.shaping.error);
 }
 
 // --- a former life's ---

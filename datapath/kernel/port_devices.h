@@ -48,7 +48,7 @@ class PortDevices {
   // The far end of a veth, or the near end's watchers, may have changed without news. True when the link is different.
   bool refresh(PortEntry& p);
 
-  [[nodiscard]] static PortState state(const PortEntry& p);
+  [[nodiscard]] PortState state(const PortEntry& p) const;
 
   // Brings the device's queues to p.config.qos; p.shaping.error says why that failed.
   void apply_qos(PortEntry& p);

@@ -90,7 +90,6 @@ void PortNews::check() {
     last_checked_ = it->first;
     if (!it->second.is_tunnel() && ports_.devices().refresh(it->second)) changed_.insert(it->first);
   }
-  ports_.tunnels().retry(changed_);
   ports_.floods().sweep();
 }
 

@@ -88,6 +88,15 @@ bool Remotes::empty() const {
   return numbers_.empty();
 }
 
+bool Remotes::knows(const IpAddr& address) const {
+  const std::lock_guard lock(mutex_);
+  bool known = false;
+  numbers_.for_each([&](std::uint32_t /*number*/, const Entry& e, unsigned users) {
+    known = known || (users > 0 && e.key.addr == address);
+  });
+  return known;
+}
+
 // A few at a time, so that the handler need not wait for all.
 bool Remotes::refresh() {
   constexpr int kAtOnce = 16;

@@ -43,6 +43,8 @@ class Remotes {
   bool refresh();
   void drop_unused();
   [[nodiscard]] bool empty() const;
+  // Whether there is a remote with this address.
+  [[nodiscard]] bool knows(const IpAddr& address) const;
 
  private:
   struct Entry {

@@ -141,7 +141,10 @@ PortState TunnelPorts::state(const PortEntry& p, netlink::Netlink& kernel) const
   std::vector<std::uint32_t> remotes = p.tunnel.flood;
   if (p.tunnel.remote != 0) remotes = {p.tunnel.remote};
   s.present = p.multipoint();
-  for (const std::uint32_t n : remotes) add_route_state(s, kernel, p.spec(), remotes_.route(n), n == remotes.front());
+  std::vector<Route> routes;
+  routes.reserve(remotes.size());
+  for (const std::uint32_t n : remotes) routes.push_back(remotes_.route(n));
+  add_routes_state(s, kernel, p.spec(), routes);
   s.link_up = s.present;
   return s;
 }
@@ -159,13 +162,10 @@ void TunnelPorts::on_link_gone(const netlink::Link& link, std::set<PortNo>& chan
   drop_stale();
 }
 
-void TunnelPorts::retry(std::set<PortNo>& changed) {
-  for (auto& [no, p] : ports_) {
-    if (!p.is_tunnel() || p.tunnel.error.empty()) continue;
-    const auto ok = put(p);
-    p.tunnel.error = ok ? "" : ok.error().text;
-    if (ok) changed.insert(no);
-  }
+void TunnelPorts::try_again(PortEntry& p) {
+  if (p.tunnel.error.empty()) return;
+  const auto ok = put(p);
+  p.tunnel.error = ok ? "" : ok.error().text;
 }
 
 void TunnelPorts::drop_stale() {

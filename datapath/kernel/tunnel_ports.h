@@ -36,8 +36,10 @@ class TunnelPorts {
   void on_link(const netlink::Link& link) { devices_.on_link(link); }
   // Makes a vxlan device that is gone anew. Adds the ports whose state is another to `changed`.
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
-  // Tries again the tunnels that are not in force.
-  void retry(std::set<PortNo>& changed);
+  // Does nothing for a tunnel that is in force.
+  void try_again(PortEntry& p);
+  // Whether some tunnel, or a station behind one, has this remote.
+  [[nodiscard]] bool leads_to(const IpAddr& remote) const { return remotes_.knows(remote); }
   // Ends a take-over: elements of `tunnels` and `vnis` that are no port's go.
   void drop_stale();
   // Ends it for good: see VxlanDevices.

@@ -10,6 +10,7 @@
 
 #include "base/byte_order.h"
 #include "base/log.h"
+#include "base/shell_word.h"
 
 namespace heddle::dp {
 namespace {
@@ -116,8 +117,8 @@ Result<> Port::attach() {
     err = -fd;
     if (err == EBUSY || err == EEXIST) {
       return fail(Errc::exists, "network device " + config_.device +
-                                    " already runs another XDP program: remove it (ip link set dev " + config_.device +
-                                    " xdp off) or stop the program that owns it");
+                                    " already runs another XDP program: remove it (ip link set dev " +
+                                    shell_word(config_.device) + " xdp off) or stop the program that owns it");
     }
     if (!vlan_tags_) continue;
     // A device-bound program runs in native mode only.

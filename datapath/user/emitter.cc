@@ -106,8 +106,11 @@ void Emitter::to_device(FrameRef f, const packet::L2& l2, const PortConf& out) {
     return;
   }
   const unsigned mtu = out.shared->mtu.load(std::memory_order_relaxed);
-  // As the kernel's bridge: one tag does not count.
-  if (mtu != 0 && cache_.meta(f).total > mtu + l2.l3_offset) return drop(f, out, Drop::oversize);
+  // As the kernel's bridge, which keeps one tag beside the frame: neither that nor another one in the frame counts.
+  constexpr unsigned kTag = 4;
+  const unsigned beside = l2.vlan_tpid != 0 ? kTag : 0;
+  if (mtu != 0 && cache_.meta(f).total > mtu + sizeof(packet::EthHeader) + kTag + beside)
+    return drop(f, out, Drop::oversize);
   checksums_.finish(f, l2, round_.config->ios[out.io]->io->takes_partial());
   queues_.put(out.io, f);
 }
@@ -115,7 +118,7 @@ void Emitter::to_device(FrameRef f, const packet::L2& l2, const PortConf& out) {
 void Emitter::to_tunnel(FrameRef f, const packet::L2& l2, const Ingress& in, const Output& to, Role role) {
   const auto why = tunnels_.send(f, l2, to);
   if (!why) return;
-  if (*why == Drop::tunnel_mtu && role == Role::frame) {
+  if (*why == Drop::tunnel_mtu && role == Role::frame && !cache_.meta(f).to_be_cut) {
     const FrameRef answer = tunnels_.too_big_answer(in, f, l2, to);
     if (answer != kNoFrame) {
       Ingress back = in;

@@ -29,6 +29,8 @@ void Forwarder::input(std::uint32_t slot, const Batch& batch) {
   std::uint64_t bytes = 0;
   // The frames lie in the cache of the core that received them. An underlay's inner headers are in the second line.
   constexpr std::size_t kLine = 64;
+  constexpr unsigned kLinkHeaders = sizeof(packet::EthHeader) + 2 * sizeof(packet::VlanTag);
+  const unsigned mtu = port == nullptr ? 0 : port->shared->mtu.load(std::memory_order_relaxed);
   for (std::uint32_t i = 0; i < batch.n; ++i) {
     __builtin_prefetch(cache_.data(batch.frames[i]));
     if (port == nullptr) __builtin_prefetch(cache_.data(batch.frames[i]) + kLine);
@@ -40,6 +42,7 @@ void Forwarder::input(std::uint32_t slot, const Batch& batch) {
   for (std::uint32_t i = 0; i < batch.n; ++i) {
     const FrameRef f = batch.frames[i];
     if (port != nullptr) {
+      cache_.meta(f).to_be_cut = mtu != 0 && cache_.meta(f).total > mtu + kLinkHeaders;
       bridge(f, *port, nullptr);
     } else if (const auto inner = tunnel_input_.decapsulate(f, io)) {
       bridge(f, *inner->port, inner->port->multipoint() ? &inner->source : nullptr);

@@ -33,6 +33,7 @@ struct FrameMeta {
   std::uint16_t csum_start = 0;  // partial checksum to be completed by the receiver: from here on, 0 = none
   std::uint8_t csum_offset = 0;  // where it is stored, relative to csum_start
   bool maybe_partial = false;    // came from a virtual device: its L4 checksum may be unfinished
+  bool to_be_cut = false;        // larger than its sender's MTU: a segment for the sender's card to cut (TSO)
 };
 
 // At most kBatch frames on their way through a worker.

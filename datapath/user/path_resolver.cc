@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/user/path_resolver.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/log.h"
 #include "base/rcu.h"
 
@@ -94,21 +97,23 @@ void PathResolver::release(std::uint32_t path) {
   entries_.release(path);
 }
 
-bool PathResolver::resolve(std::uint32_t number, Entry& e) {
+bool PathResolver::resolve(std::uint32_t number, Entry& e, Ask ask) {
   auto next = std::make_unique<TunnelPath>();
   next->port = e.key.first;
   next->remote = e.key.second;
   e.stale = false;
-  e.view = {ask_route(kernel_, next->remote, e.spec.local), false};
+  const Route before = std::exchange(e.view, {ask_route(kernel_, next->remote, e.spec.local), false}).route;
+  if (before.ifindex != e.view.route.ifindex || before.next_hop != e.view.route.next_hop) e.mtu = 0;
+  if (e.mtu != 0) e.view.route.mtu = std::min(e.view.route.mtu, e.mtu);
   if (e.view.route.usable) {
     next->usable = true;
     next->mtu = e.view.route.mtu;
-    choose_way_out(e, *next);
+    choose_way_out(e, *next, ask);
   }
   return publish(number, std::move(next));
 }
 
-void PathResolver::choose_way_out(Entry& e, TunnelPath& path) {
+void PathResolver::choose_way_out(Entry& e, TunnelPath& path, Ask ask) {
   const Route& route = e.view.route;
   OuterMacs macs;
   path.io = sockets_.at({e.spec.vxlan().dst_port, path.remote.is_v6()});
@@ -119,7 +124,7 @@ void PathResolver::choose_way_out(Entry& e, TunnelPath& path) {
       path.io = device->second.io;
       e.view.afxdp = true;
       e.stale = (*neighbour)->state == State::stale;
-    } else {
+    } else if (ask == Ask::yes) {
       // The answer comes as news; until then the socket serves.
       (void)kernel_.use_neighbour(route.ifindex, route.next_hop);
     }
@@ -146,14 +151,44 @@ bool PathResolver::refresh() {
   return changed;
 }
 
+// An entry that has just gone is not asked for at once, which refresh() does soon: `ip neigh flush` would find it again
+// in each of its rounds, and give up.
 bool PathResolver::refresh(const netlink::Neighbour& neighbour) {
   const std::lock_guard lock(mutex_);
-  bool changed = false;
+  bool concerned = false;
   entries_.for_each([&](std::uint32_t number, Entry& e, unsigned /*users*/) {
-    if (e.view.route.ifindex == neighbour.ifindex && e.view.route.next_hop == neighbour.addr)
-      changed |= resolve(number, e);
+    if (e.view.route.ifindex != neighbour.ifindex || e.view.route.next_hop != neighbour.addr) return;
+    concerned = true;
+    resolve(number, e, Ask::no);
   });
-  return changed;
+  return concerned && !known(neighbour);
+}
+
+std::set<PortNo> PathResolver::note(const packet::TooBig& error, TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  std::set<PortNo> concerned;
+  entries_.for_each([&](std::uint32_t number, Entry& e, unsigned /*users*/) {
+    const Route& route = e.view.route;
+    if (e.key.second != error.dst || !route.usable || route.local != error.src) return;
+    if (e.spec.vxlan().dst_port != error.dst_port || error.mtu >= route.mtu) return;
+    e.mtu = error.mtu;
+    e.mtu_until = now + kMtuTime;
+    spdlog::info("tunnel to {}: a router on the way takes packets of {} bytes at most", error.dst.to_string(),
+                 error.mtu);
+    if (resolve(number, e)) concerned.insert(e.key.first);
+  });
+  return concerned;
+}
+
+std::set<PortNo> PathResolver::forget_old_mtus(TimePoint now) {
+  const std::lock_guard lock(mutex_);
+  std::set<PortNo> concerned;
+  entries_.for_each([&](std::uint32_t number, Entry& e, unsigned /*users*/) {
+    if (e.mtu == 0 || now < e.mtu_until) return;
+    e.mtu = 0;
+    if (resolve(number, e)) concerned.insert(e.key.first);
+  });
+  return concerned;
 }
 
 void PathResolver::probe_stale() {

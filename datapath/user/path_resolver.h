@@ -9,6 +9,7 @@
 // inside, under which the Netlink is used; a call may wait for a grace period. Errors: too many remotes.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,10 +18,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "datapath/control/counted_numbers.h"
 #include "datapath/control/route.h"
 #include "datapath/user/config.h"
 #include "netlink/netlink.h"
+#include "packet/too_big.h"
 
 namespace heddle::dp {
 
@@ -40,9 +43,17 @@ class PathResolver {
   void add_port(PortNo port, const TunnelSpec& spec);
   // With all its paths. No FDB entry and no configuration leads to them any more.
   void remove_port(PortNo port);
-  // Asks the kernel again about every path, or those that go through one neighbour. True when any changed.
+  // Asks the kernel again about every path. True when any changed.
   bool refresh();
+  // The same for those that go through one neighbour. True when they have lost it: refresh() is to come soon.
   bool refresh(const netlink::Neighbour& neighbour);
+  // A router said that a packet was too big for it. If a path could have sent that packet, its MTU is the router's for
+  // the next kMtuTime, or until the route is another. Returns the ports of these paths.
+  std::set<PortNo> note(const packet::TooBig& error, TimePoint now);
+  // After kMtuTime a larger packet may try again (RFC 1191 section 6.3, RFC 8201 section 4). Returns the ports whose
+  // paths that concerns.
+  std::set<PortNo> forget_old_mtus(TimePoint now);
+  static constexpr auto kMtuTime = std::chrono::minutes(10);
   // Lets the kernel check neighbours that it has not heard of for long: frames sent by AF_XDP do not pass through it.
   void probe_stale();
   // Devices that paths leave by, AF_XDP or not.
@@ -68,6 +79,8 @@ class PathResolver {
     TunnelSpec spec;
     View view;
     bool stale = false;  // the neighbour
+    unsigned mtu = 0;    // that a router told; 0: none did
+    TimePoint mtu_until{};
   };
   struct Device {
     std::uint32_t io = kNoIo;
@@ -75,8 +88,10 @@ class PathResolver {
   };
   using Removed = std::vector<std::unique_ptr<const TunnelPath>>;
   void forget(std::uint32_t number, Removed& removed);
-  bool resolve(std::uint32_t number, Entry& e);
-  void choose_way_out(Entry& e, TunnelPath& path);
+  // Whether the kernel is made to look for a neighbour that it does not know.
+  enum class Ask : std::uint8_t { no, yes };
+  bool resolve(std::uint32_t number, Entry& e, Ask ask = Ask::yes);
+  void choose_way_out(Entry& e, TunnelPath& path, Ask ask);
   bool publish(std::uint32_t number, std::unique_ptr<TunnelPath> next);
 
   netlink::Netlink& kernel_;

@@ -7,11 +7,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/fd.h"
 #include "datapath/user/counters.h"
 #include "datapath/user/frames.h"
 
@@ -39,6 +41,15 @@ class PortIo {
   [[nodiscard]] virtual bool takes_partial() const = 0;
   // Any thread: frames the kernel lost before we could see them, since the object was made.
   [[nodiscard]] virtual std::uint64_t rx_lost() const { return 0; }
+  // A device that can leave our network namespace and still exchange frames with us. Control thread.
+  struct Place {
+    std::string name;  // of the device, there
+    Fd netns;          // empty: the kernel does not tell
+  };
+  // Where it is now; nothing: it is gone, or none of that sort.
+  [[nodiscard]] virtual std::optional<Place> place() const { return std::nullopt; }
+  // The device goes with this object, also one that would stay.
+  virtual void end_device() {}
   // What to show an operator, e.g. {"xdp_mode","native"}.
   [[nodiscard]] virtual std::vector<std::pair<std::string, std::string>> info() const = 0;
 };

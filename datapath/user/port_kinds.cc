@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "base/shell_word.h"
 #include "datapath/control/netdev.h"
 #include "datapath/user/afxdp_port.h"
 #include "datapath/user/tap_port.h"
@@ -58,6 +59,21 @@ void PortKinds::discard(const PortSpec& spec) {
   if (row != nullptr && row->discard != nullptr) row->discard(spec.name);
 }
 
+bool PortKinds::has_other_queues(const PortSpec& spec, const PortIo& io) {
+  if (spec.traits().made_by_us) return false;
+  const auto info = netlink::ethtool_info(spec.name);
+  return info && std::max(info->rx_queues, 1U) != io.queues();
+}
+
+netlink::Link PortKinds::look_elsewhere(const PortIo& io) const {
+  const auto place = io.place();
+  if (!place || !place->netns) return {};
+  const auto nsid = kernel_.namespace_id(place->netns.get());
+  if (!nsid) return {};
+  const auto link = kernel_.peer(*nsid, place->name);
+  return link && *link ? **link : netlink::Link{};
+}
+
 Result<> PortKinds::open_netdev(const PortSpec& spec, OpenDevice& device) {
   const std::string& name = spec.name;
   auto link = find_netdev(kernel_, name, owner_);
@@ -68,7 +84,7 @@ Result<> PortKinds::open_netdev(const PortSpec& spec, OpenDevice& device) {
   if (device.ethtool.rx_queues > limits::kQueuesPerPort)
     return fail(Errc::unsupported, "network device " + name + " has " + std::to_string(device.ethtool.rx_queues) +
                                        " receive queues; lower them to " + std::to_string(limits::kQueuesPerPort) +
-                                       " (ethtool -L " + name + ")");
+                                       " (ethtool -L " + shell_word(name) + ")");
   AfxdpConfig config;
   config.device = name;
   config.ifindex = link->index;

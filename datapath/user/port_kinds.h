@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "datapath/control/netdev.h"
 #include "datapath/port.h"
 #include "datapath/user/packet_shares.h"
 #include "datapath/user/port_io.h"
@@ -40,6 +41,13 @@ class PortKinds {
   // Errc::exists: it cannot be had now, another holds it. Any failure may end with a change of the device. `device` has
   // the facts that were found out, also after a failure.
   Result<> open(const PortSpec& spec, OpenDevice& device);
+  // The device of a PortIo::place() as it is there; `index` 0: it cannot be seen.
+  [[nodiscard]] netlink::Link look_elsewhere(const PortIo& io) const;
+  // Whether the device's number of receive queues is another than when `io` was opened.
+  [[nodiscard]] static bool has_other_queues(const PortSpec& spec, const PortIo& io);
+  void add_card_errors(const netlink::Link& device, PortCounters& counters) const {
+    dp::add_card_errors(kernel_, device, counters);
+  }
   // After the port and its PortIo are gone: removes the device if it would stay.
   static void discard(const PortSpec& spec);
 

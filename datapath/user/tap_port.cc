@@ -52,6 +52,8 @@ class Port final : public PortIo {
   [[nodiscard]] int fd(unsigned /*queue*/) const override { return fd_.get(); }
   [[nodiscard]] bool cheap_to_poll() const override { return false; }
   [[nodiscard]] bool takes_partial() const override { return true; }
+  [[nodiscard]] std::optional<Place> place() const override;
+  void end_device() override { ioctl(fd_.get(), TUNSETPERSIST, 0); }
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> info() const override { return {{"io", "tap"}}; }
 
  private:
@@ -60,6 +62,15 @@ class Port final : public PortIo {
   std::string device_;
   unsigned buffers_;
 };
+
+std::optional<PortIo::Place> Port::place() const {
+  ifreq device{};
+  if (ioctl(fd_.get(), TUNGETIFF, &device) != 0) return std::nullopt;  // EBADFD: it was removed
+#ifndef TUNGETDEVNETNS
+  constexpr auto TUNGETDEVNETNS = _IO('T', 227);  // Linux 5.8
+#endif
+  return Place{device.ifr_name, Fd(ioctl(fd_.get(), TUNGETDEVNETNS))};
+}
 
 // Reads into as many fresh buffers as a frame of the largest MTU may need, and gives back those it did not.
 bool Port::read_one(FrameCache& cache, Batch& batch, WorkerCounters& counters) {

@@ -30,9 +30,10 @@ const PortConf* TunnelInput::port_for(const packet::VxlanOuter& outer) const {
   const auto& tunnels = round_.config->tunnels;
   const IpAddr src = outer.src_addr();
   const IpAddr dst = outer.dst_addr();
-  const IpAddr any = src.is_v6() ? IpAddr::v6_bytes(std::array<std::uint8_t, 16>{}.data()) : IpAddr{};
-  for (const IpAddr& remote : {src, any}) {
-    const auto it = tunnels.find({outer.vni, outer.dst_port, remote});
+  static const IpAddr any6 = IpAddr::v6_bytes(std::array<std::uint8_t, 16>{}.data());
+  static const IpAddr any4;
+  for (const IpAddr* remote : {&src, src.is_v6() ? &any6 : &any4}) {
+    const auto it = tunnels.find({outer.vni, outer.dst_port, *remote});
     if (it == tunnels.end()) continue;
     const PortConf* open = nullptr;
     for (const PortConf* p : it->second) {

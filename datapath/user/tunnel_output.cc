@@ -15,14 +15,23 @@ unsigned overhead(const TunnelPath& path) { return path.head.len - static_cast<u
 
 TunnelOutput::TunnelOutput(const Round& round, FrameCache& cache, FrameChecksums& checksums, OutputQueues& queues,
                            const TunnelPaths& paths)
-    : round_(round), cache_(cache), checksums_(checksums), queues_(queues), paths_(paths), icmp_(limits::kPorts) {}
+    : round_(round),
+      cache_(cache),
+      checksums_(checksums),
+      queues_(queues),
+      fragments_(round, cache, queues),
+      paths_(paths),
+      icmp_(limits::kPorts) {}
 
 std::optional<Drop> TunnelOutput::send(FrameRef f, const packet::L2& l2, const Output& to) {
   const TunnelPath* path = to.path == 0 ? nullptr : paths_.at(to.path);
   if (path == nullptr || !path->usable) return Drop::no_route;
-  if (cache_.meta(f).total + overhead(*path) > path->mtu) return Drop::tunnel_mtu;
+  const bool fits = cache_.meta(f).total + overhead(*path) <= path->mtu;
+  if (!fits && (to.port->tunnel_spec.df || !TunnelFragments::possible(*path))) return Drop::tunnel_mtu;
+  if (cache_.meta(f).total + overhead(*path) > UINT16_MAX) return Drop::tunnel_mtu;
   if (cache_.meta(f).offset < path->head.len) return Drop::no_frame;
   encapsulate(f, l2, *to.port, path->head);
+  if (!fits) return fragments_.send(f, *path);
   queues_.put(path->io, f);
   return std::nullopt;
 }

@@ -14,6 +14,7 @@
 #include "datapath/user/frame_checksums.h"
 #include "datapath/user/output_queues.h"
 #include "datapath/user/round.h"
+#include "datapath/user/tunnel_fragments.h"
 
 namespace heddle::dp {
 
@@ -23,7 +24,8 @@ class TunnelOutput {
                const TunnelPaths& paths);
 
   // `l2`: of the frame as it leaves. The reason when there is no path to the remote (no_route), when the frame does not
-  // fit the underlay (tunnel_mtu), or when its buffer has no room for the headers (no_frame).
+  // fit the underlay and the tunnel makes no fragments (tunnel_mtu), or when its buffer has no room for the headers, or
+  // there is none for fragments (no_frame).
   std::optional<Drop> send(FrameRef f, const packet::L2& l2, const Output& to);
   // The answer (RFC 1191, RFC 4443) to the sender of a frame that send() refused as too large; kNoFrame when there is
   // none to give. RFC 1812 4.3.2.8 asks for a limit on such answers: it is kept for each ingress port, so that one
@@ -42,6 +44,7 @@ class TunnelOutput {
   FrameCache& cache_;
   FrameChecksums& checksums_;
   OutputQueues& queues_;
+  TunnelFragments fragments_;
   const TunnelPaths& paths_;
   std::uint16_t ip_id_ = 0;
   std::vector<IcmpBudget> icmp_;  // by ingress port

@@ -86,8 +86,7 @@ void UnderlayDevices::open(int ifindex) {
   config.ifindex = ifindex;
   config.mtu = link->mtu;
   config.underlay = true;
-  if (const auto info = netlink::ethtool_info(link->name))
-    config.queues = std::clamp<unsigned>(info->rx_queues, 1, limits::kQueuesPerPort);
+  config.queues = queues_of(link->name);
   Device device;
   device.share = workers_.shares().take(config.queues);
   config.fill = device.share.fill();
@@ -133,9 +132,21 @@ void UnderlayDevices::update_filters() {
   }
 }
 
+unsigned UnderlayDevices::queues_of(const std::string& device) {
+  const auto info = netlink::ethtool_info(device);
+  return info ? std::clamp<unsigned>(info->rx_queues, 1, limits::kQueuesPerPort) : 1;
+}
+
 void UnderlayDevices::on_link(const netlink::Link& link) {
-  if (const auto it = devices_.find(link.index); it != devices_.end())
+  const auto it = devices_.find(link.index);
+  if (it == devices_.end()) return;
+  if (queues_of(link.name) != it->second.way.io->queues()) {
+    spdlog::info("underlay {}: it has another number of queues", link.name);
+    give_up(link.index);
+    open(link.index);
+  } else {
     paths_.set_device(link.index, it->second.way.slot, link.mac);
+  }
 }
 
 void UnderlayDevices::on_link_gone(int ifindex) {

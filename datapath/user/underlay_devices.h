@@ -74,6 +74,7 @@ class UnderlayDevices {
 
   Result<Way> make_way(std::string name, std::shared_ptr<PortIo> io);
   void open(int ifindex);
+  static unsigned queues_of(const std::string& device);
   [[nodiscard]] std::string unfit(const netlink::Link& link) const;
   static UnderlayCounters counters_of(const Way& way);
 

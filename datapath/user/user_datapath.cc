@@ -51,7 +51,8 @@ class UserDatapath final : public Datapath, private NewsListener {
  private:
   void on_link(const netlink::Link& link) override;
   void on_link_gone(const netlink::Link& link) override;
-  void on_neighbour(const netlink::Neighbour& neighbour) override { paths_.refresh(neighbour); }
+  bool on_neighbour(const netlink::Neighbour& neighbour) override { return paths_.refresh(neighbour); }
+  bool on_too_big(const packet::TooBig& error) override;
   [[nodiscard]] std::vector<netlink::Link> held_links() const override;
 
   KernelAccess kernel_;
@@ -100,6 +101,11 @@ void UserDatapath::on_link_gone(const netlink::Link& link) {
   underlays_.on_link_gone(link.index);
 }
 
+bool UserDatapath::on_too_big(const packet::TooBig& error) {
+  touched_.merge(paths_.note(error, Clock::now()));
+  return false;
+}
+
 std::vector<netlink::Link> UserDatapath::held_links() const {
   std::vector<netlink::Link> links = devices_.held_links();
   for (netlink::Link& link : underlays_.held_links()) links.push_back(std::move(link));
@@ -110,11 +116,18 @@ void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
   {
     const Ports::Batch batch(ports_);
     const bool tunnels = !paths_.empty();
-    const KernelNews::Due due = kernel_.news->take(*kernel_.control, *this, tunnels, tunnels);
+    const KernelNews::Due due = kernel_.news->take(*kernel_.control, *this, tunnels, true);
     if (due.routes) tunnels_.refresh(touched_);
-    if (due.check) paths_.probe_stale();
-    retry_.retry([this](PortNo no) { devices_.try_again(no, touched_); },
-                 [this](int ifindex) { underlays_.try_again(ifindex); });
+    if (due.check) {
+      devices_.check_queues(touched_);
+      paths_.probe_stale();
+      touched_.merge(paths_.forget_old_mtus(Clock::now()));
+    }
+    retry_.retry(
+        [this](PortNo no) {
+          if (devices_.try_again(no)) touched_.insert(no);
+        },
+        [this](int ifindex) { underlays_.try_again(ifindex); });
   }
   touched_.merge(peers_.take_changed());
   for (const PortNo no : std::exchange(touched_, {})) changed(no);

@@ -24,8 +24,11 @@ void UserPortDevices::add(PortNo no, const PortSpec& spec, PortShared& shared) {
 void UserPortDevices::remove(PortNo no) {
   const auto it = devices_.find(no);
   if (it == devices_.end()) return;
-  if (!close(no, it->second, "")) workers_.draft().publish();
-  PortKinds::discard(it->second.spec);
+  Device& d = it->second;
+  const bool elsewhere = d.moved;  // and a device of that name here is another
+  if (elsewhere) d.open.io->end_device();
+  if (!close(no, d, "")) workers_.draft().publish();
+  if (!elsewhere) PortKinds::discard(d.spec);
   devices_.erase(it);
 }
 
@@ -53,8 +56,9 @@ void UserPortDevices::add_state(PortNo no, PortState& state) const {
   if (d == nullptr) return;
   state.present = d->slot != kNoIo;
   state.error = d->error;
-  const netlink::Link& link = d->open.link;
-  state.ifindex = link.index;
+  state.moved = d->moved;
+  const netlink::Link link = d->moved ? kinds_.look_elsewhere(*d->open.io) : d->open.link;
+  state.ifindex = d->moved ? 0 : link.index;
   state.mac = link.mac;
   state.mtu = link.mtu;
   state.admin_up = link.admin_up;
@@ -63,12 +67,15 @@ void UserPortDevices::add_state(PortNo no, PortState& state) const {
   state.full_duplex = d->open.ethtool.full_duplex;
   state.driver = d->open.ethtool.driver;
   if (d->open.io) state.details = d->open.io->info();
+  if (d->moved) state.details.emplace_back("moved", "the device is in another network namespace");
 }
 
-std::uint64_t UserPortDevices::rx_lost(PortNo no) const {
+void UserPortDevices::add_counters(PortNo no, PortCounters& sum) const {
   const Device* d = find(no);
-  if (d == nullptr) return 0;
-  return d->rx_lost_before + (d->open.io ? d->open.io->rx_lost() : 0);
+  if (d == nullptr) return;
+  sum.drops[static_cast<std::size_t>(Drop::rx_queue_full)] +=
+      d->rx_lost_before + (d->open.io ? d->open.io->rx_lost() : 0);
+  kinds_.add_card_errors(d->open.link, sum);
 }
 
 bool UserPortDevices::has(const std::string& device) const {
@@ -112,9 +119,19 @@ void UserPortDevices::see(Device& d, const netlink::Link& link) {
   d.shared->mtu.store(link.mtu, std::memory_order_relaxed);
 }
 
+// No news come from another namespace: whether the device takes a frame is asked with each.
+void UserPortDevices::see_moved(Device& d) {
+  d.moved = true;
+  d.alias = d.open.link.alias;
+  d.open.link = {};
+  d.shared->up.store(true, std::memory_order_relaxed);
+  d.shared->mtu.store(UINT16_MAX, std::memory_order_relaxed);
+}
+
 // Gives the device back, and publishes. False: there was none.
 bool UserPortDevices::close(PortNo no, Device& d, const std::string& why) {
   d.shared->up.store(false, std::memory_order_relaxed);
+  d.moved = false;
   d.error = why;
   if (d.slot == kNoIo) return false;
   workers_.draft().set_slot(no, kNoIo);
@@ -132,9 +149,12 @@ void UserPortDevices::on_link(const netlink::Link& link, std::set<PortNo>& chang
     const bool named = d.spec.name == link.name;
     if (ours && !named) {
       close(no, d, renamed_text(d.spec.name, link.name));
+    } else if (ours && take_new_queues(no, d)) {
+      spdlog::info("port {}: device {} has another number of queues", d.spec.name, link.index);
     } else if (ours && d.open.link != link) {
       see(d, link);
-    } else if (named && !ours) {
+    } else if (named && !ours && (!d.moved || link.alias == d.alias)) {
+      if (d.moved) spdlog::info("port {}: its device is back", d.spec.name);
       close(no, d, "replaced");
       reopen(no, d);
     } else {
@@ -144,9 +164,28 @@ void UserPortDevices::on_link(const netlink::Link& link, std::set<PortNo>& chang
   }
 }
 
+// A queue that came after the device was opened has no socket of ours: its frames would be lost.
+bool UserPortDevices::take_new_queues(PortNo no, Device& d) {
+  if (d.slot == kNoIo || d.moved || !kinds_.has_other_queues(d.spec, *d.open.io)) return false;
+  close(no, d, "its queues changed");
+  reopen(no, d);
+  return true;
+}
+
+void UserPortDevices::check_queues(std::set<PortNo>& changed) {
+  for (auto& [no, d] : devices_)
+    if (take_new_queues(no, d)) changed.insert(no);
+}
+
 void UserPortDevices::on_link_gone(const netlink::Link& link, std::set<PortNo>& changed) {
   for (auto& [no, d] : devices_) {
     if (d.open.link.index != link.index || link.index == 0) continue;
+    if (d.open.io->place()) {
+      see_moved(d);
+      spdlog::info("port {}: its device is in another namespace now", d.spec.name);
+      changed.insert(no);
+      continue;
+    }
     close(no, d, gone_text(d.spec.name));
     spdlog::warn("port {}: {}", d.spec.name, d.error);
     if (d.spec.traits().made_by_us) reopen(no, d);
@@ -154,12 +193,12 @@ void UserPortDevices::on_link_gone(const netlink::Link& link, std::set<PortNo>& 
   }
 }
 
-void UserPortDevices::try_again(PortNo no, std::set<PortNo>& changed) {
+bool UserPortDevices::try_again(PortNo no) {
   const auto it = devices_.find(no);
-  if (it == devices_.end() || it->second.slot != kNoIo) return;
+  if (it == devices_.end() || it->second.slot != kNoIo) return false;
   const std::string before = it->second.error;
   reopen(no, it->second);
-  if (it->second.error != before) changed.insert(no);
+  return it->second.error != before;
 }
 
 std::vector<netlink::Link> UserPortDevices::held_links() const {

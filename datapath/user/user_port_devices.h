@@ -37,8 +37,9 @@ class UserPortDevices {
   [[nodiscard]] std::uint32_t slot(PortNo no) const;
   // Adds the device's part; nothing for ports that have none by their kind.
   void add_state(PortNo no, PortState& state) const;
-  // Frames that the kernel lost before the datapath saw them, on all devices that the port has had.
-  [[nodiscard]] std::uint64_t rx_lost(PortNo no) const;
+  // Adds frames that the kernel lost before the datapath saw them, on all devices that the port has had, and the errors
+  // of its network card.
+  void add_counters(PortNo no, PortCounters& sum) const;
   // Whether a port has the device of that name, or would have it.
   [[nodiscard]] bool has(const std::string& device) const;
 
@@ -46,7 +47,10 @@ class UserPortDevices {
   // Inside a Ports::Batch: its end publishes devices that come. Ports whose state is another go into `changed`.
   void on_link(const netlink::Link& link, std::set<PortNo>& changed);
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
-  void try_again(PortNo no, std::set<PortNo>& changed);
+  // For a port without its device. True when its state is another.
+  bool try_again(PortNo no);
+  // Looks for devices whose number of queues is another, of which not every driver gives news.
+  void check_queues(std::set<PortNo>& changed);
   [[nodiscard]] std::vector<netlink::Link> held_links() const;
 
  private:
@@ -56,6 +60,8 @@ class UserPortDevices {
     OpenDevice open;
     std::uint32_t slot = kNoIo;
     std::shared_ptr<const QosConf> qos;
+    bool moved = false;                // open, and in another network namespace
+    std::string alias;                 // of the device when it moved
     std::string error;                 // why it is not open
     std::uint64_t rx_lost_before = 0;  // by devices the port had earlier
   };
@@ -63,6 +69,8 @@ class UserPortDevices {
   bool open(PortNo no, Device& d);
   void reopen(PortNo no, Device& d);
   bool close(PortNo no, Device& d, const std::string& why);
+  static void see_moved(Device& d);
+  bool take_new_queues(PortNo no, Device& d);
   static void see(Device& d, const netlink::Link& link);
 
   WorkerGroup& workers_;

@@ -20,6 +20,10 @@ Result<PortNo> UserPorts::apply(const PortConfig& config) {
   }
   if (!may_become(p->config.spec, config.spec))
     return fail(Errc::exists, "port " + config.spec.name + " is in the switch already, as another kind of port");
+  if (config.policy.bridge != BridgeId::none) {
+    const Batch batch(*this);  // publishes
+    parts_.devices.try_again(p->no);
+  }
   const PortConfig before = p->config;
   if (auto ok = configure(*p, config); !ok) {
     if (auto undo = configure(*p, before); !undo)
@@ -185,7 +189,7 @@ PortCounters UserPorts::counters(PortNo no) const {
   const Port* p = ports_.find(no);
   if (p == nullptr) return sum;
   for (const auto& w : p->shared->worker) w.counters.add_to(sum);
-  sum.drops[static_cast<std::size_t>(Drop::rx_queue_full)] += parts_.devices.rx_lost(no);
+  parts_.devices.add_counters(no, sum);
   return sum;
 }
 

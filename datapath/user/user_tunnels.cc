@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/user/user_tunnels.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "datapath/control/route.h"
@@ -69,13 +70,17 @@ void UserTunnels::add_state(PortNo no, PortState& state) const {
   state.present = tunnel->spec.multipoint();
   std::vector<std::uint32_t> paths = tunnel->flood;
   if (tunnel->path != 0) paths = {tunnel->path};
+  std::vector<PathResolver::View> views;
+  std::vector<Route> routes;
   for (const std::uint32_t number : paths) {
-    const PathResolver::View view = paths_.view(number);
-    const bool first = number == paths.front();
-    add_route_state(state, kernel_, tunnel->spec, view.route, first);
-    if (!first || !view.route.usable) continue;
-    state.details.emplace_back("underlay_io", view.afxdp ? "afxdp" : "socket");
-    if (std::string why = underlays_.why_not(view.route.ifindex); !why.empty())
+    views.push_back(paths_.view(number));
+    routes.push_back(views.back().route);
+  }
+  add_routes_state(state, kernel_, tunnel->spec, routes);
+  const auto first = std::ranges::find_if(views, [](const auto& view) { return view.route.usable; });
+  if (first != views.end()) {
+    state.details.emplace_back("underlay_io", first->afxdp ? "afxdp" : "socket");
+    if (std::string why = underlays_.why_not(first->route.ifindex); !why.empty())
       state.details.emplace_back("underlay_note", std::move(why));
   }
   state.link_up = state.present;

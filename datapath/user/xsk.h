@@ -11,11 +11,13 @@
 #include <linux/if_xdp.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "datapath/user/counters.h"
@@ -54,13 +56,17 @@ class XskFactory {
  private:
   friend class Xsk;
   Result<std::uint16_t> free_owner();
+  Result<> bind_to(int fd, const sockaddr_xdp& to, const Place& place);
+  Result<> bind_first(int fd, const Place& place, XskFeatures& features);
+  void remember_closed(int ifindex);
   Result<> open_alone(Xsk& xsk, const Place& place);
   Result<> share(Xsk& xsk, const Place& place, std::size_t fill);
   FramePool& pool_;
   std::vector<Xsk*> live_;
   std::uint16_t last_owner_ = 0;
-  XskFeatures features_;  // of the shared memory
-  SocketReaper reaper_;   // of sockets that do not share it
+  XskFeatures features_;             // of the shared memory
+  SocketReaper reaper_;              // of sockets that do not share it
+  std::map<int, TimePoint> closed_;  // by device: when a socket of ours was closed, lately
 };
 
 // class-size: four rings of a socket, each with its mapping and its cursors
@@ -124,7 +130,7 @@ class Xsk {
 
   XskFactory& factory_;
   Fd fd_;
-  int ifindex_ = 0;
+  int ifindex_ = 0;  // 0: not bound yet
   std::uint16_t owner_;
   std::uint32_t mask_ = 0;  // of the rings
   XskFeatures features_;

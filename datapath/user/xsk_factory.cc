@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include "datapath/user/xsk.h"
 #include "datapath/user/xsk_abi.h"
@@ -26,14 +28,6 @@ Result<> register_memory(int fd, const void* memory, std::size_t size, std::uint
                     "registering " + std::to_string(size >> 10) + " KiB of packet memory (locked memory limit?)");
 }
 
-Result<> bind_to(int fd, const sockaddr_xdp& to, const std::string& device) {
-  if (bind(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0) return {};
-  const int err = errno;
-  const std::string what = "AF_XDP on " + device + " queue " + std::to_string(to.sxdp_queue_id);
-  if (err != EBUSY) return fail_errno(err, what);
-  return fail(Errc::exists, what + ": another socket has it; it is taken over as soon as that is closed");
-}
-
 sockaddr_xdp address_of(const XskFactory::Place& place) {
   sockaddr_xdp to{};
   to.sxdp_family = AF_XDP;
@@ -42,18 +36,47 @@ sockaddr_xdp address_of(const XskFactory::Place& place) {
   return to;
 }
 
+constexpr auto kLately = std::chrono::seconds(1);
+constexpr auto kPatience = std::chrono::milliseconds(200);
+
+}  // namespace
+
+// The kernel lets go of a queue some time after its socket was closed: a work queue does it (net/xdp/xsk_buff_pool.c,
+// xp_put_pool()), once no frame on its way refers to the socket. So a device that was ours a moment ago is waited for.
+Result<> XskFactory::bind_to(int fd, const sockaddr_xdp& to, const Place& place) {
+  const auto closed = closed_.find(place.ifindex);
+  const TimePoint begin = Clock::now();
+  const bool ours = closed != closed_.end() && begin - closed->second < kLately;
+  auto pause = std::chrono::milliseconds(1);
+  while (bind(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) {
+    const int err = errno;
+    const std::string what = "AF_XDP on " + place.device + " queue " + std::to_string(to.sxdp_queue_id);
+    if (err != EBUSY) return fail_errno(err, what);
+    if (!ours || Clock::now() - begin > kPatience)
+      return fail(Errc::exists, what + ": another socket has it; it is taken over as soon as that is closed");
+    std::this_thread::sleep_for(pause);
+    pause *= 2;
+  }
+  return {};
+}
+
 // A socket with newly registered memory.
-Result<> bind_first(int fd, const XskFactory::Place& place, XskFeatures& features) {
+Result<> XskFactory::bind_first(int fd, const Place& place, XskFeatures& features) {
   sockaddr_xdp to = address_of(place);
   to.sxdp_flags = XDP_COPY | XDP_USE_NEED_WAKEUP | kXdpUseSg;
-  auto bound = bind_to(fd, to, place.device);
+  auto bound = bind_to(fd, to, place);
   features.multi_buffer = bound.has_value();
   if (bound || bound.error().code == Errc::exists) return bound;
   to.sxdp_flags = XDP_COPY | XDP_USE_NEED_WAKEUP;
-  return bind_to(fd, to, place.device);
+  return bind_to(fd, to, place);
 }
 
-}  // namespace
+void XskFactory::remember_closed(int ifindex) {
+  const TimePoint now = Clock::now();
+  if (closed_.size() >= limits::kPorts)
+    std::erase_if(closed_, [&](const auto& device) { return now - device.second >= kLately; });
+  closed_[ifindex] = now;
+}
 
 // Round and round over the numbers that no socket has.
 Result<std::uint16_t> XskFactory::free_owner() {
@@ -72,9 +95,9 @@ Result<std::unique_ptr<Xsk>> XskFactory::open(const Place& place, std::size_t fi
   const auto owner = free_owner();
   if (!owner) return std::unexpected(owner.error());
   std::unique_ptr<Xsk> xsk(new Xsk(*this, std::move(fd), *owner));
-  xsk->ifindex_ = place.ifindex;
   const auto ok = fill == 0 ? open_alone(*xsk, place) : share(*xsk, place, fill);
   if (!ok) return std::unexpected(ok.error());
+  xsk->ifindex_ = place.ifindex;
   live_.push_back(xsk.get());
   return xsk;
 }
@@ -107,7 +130,7 @@ Result<> XskFactory::share(Xsk& xsk, const Place& place, std::size_t fill) {
     sockaddr_xdp to = address_of(place);
     to.sxdp_flags = XDP_SHARED_UMEM;
     to.sxdp_shared_umem_fd = static_cast<std::uint32_t>((*other)->fd());
-    if (auto ok = bind_to(xsk.fd(), to, place.device); !ok) return ok;
+    if (auto ok = bind_to(xsk.fd(), to, place); !ok) return ok;
   }
   xsk.features_ = features_;
   return {};
@@ -115,6 +138,7 @@ Result<> XskFactory::share(Xsk& xsk, const Place& place, std::size_t fill) {
 
 Xsk::~Xsk() {
   std::erase(factory_.live_, this);
+  if (ifindex_ != 0) factory_.remember_closed(ifindex_);
   // A worker of many sockets waits on the descriptor until it is closed; what nobody will read must not wake it.
   if (rx_.map != nullptr) store(rx_.consumer, load(rx_.producer));
   for (Ring* ring : {&rx_, &tx_, &fill_, &done_}) {

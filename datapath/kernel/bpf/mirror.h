@@ -57,8 +57,9 @@ static long copy_for_mirror(__u32 slot, struct pass* p) {
     copy_to_output(p->skb, w, m->output);
   else
     copy_to_vlan(p->skb, w, m->output_vlan);
-  __sync_fetch_and_add(&m->packets, (__u64)w->copies * frames_in(p->skb));
-  __sync_fetch_and_add(&m->bytes, (__u64)w->copies * p->skb->len);
+  __u64 wire = on_wire(p->skb);
+  __sync_fetch_and_add(&m->packets, (__u64)w->copies * frames_of(wire));
+  __sync_fetch_and_add(&m->bytes, (__u64)w->copies * bytes_of(wire));
   return 0;
 }
 

@@ -81,24 +81,31 @@ static __noinline int drop_frames(__u32 port, __u32 why, __u32 frames) {
 
 static __always_inline int drop(__u32 port, __u32 why) { return drop_frames(port, why, 1); }
 
-static __always_inline __u32 frames_in(const struct __sk_buff* skb) { return skb->gso_segs ? skb->gso_segs : 1; }
-
-static __always_inline void count_rx(__u32 port, const struct __sk_buff* skb) {
-  struct hd_traffic* t = bpf_map_lookup_elem(&traffic, &port);
-  if (!t) return;
-  t->rx_packets += frames_in(skb);
-  t->rx_bytes += skb->len;
-}
-
-static __always_inline void count_tx(__u32 port, const struct __sk_buff* skb) {
-  struct hd_traffic* t = bpf_map_lookup_elem(&traffic, &port);
-  if (!t) return;
-  t->tx_packets += frames_in(skb);
-  t->tx_bytes += skb->len;
-}
-
 static __always_inline int carries(const struct hd_port* p, __u32 vlan) {
   return p->vlans[(vlan >> 6) & 63] >> (vlan & 63) & 1;
+}
+
+#include "datapath/kernel/bpf/on_wire.h"
+
+static __always_inline void count_rx(__u32 port, struct __sk_buff* skb) {
+  struct hd_traffic* t = bpf_map_lookup_elem(&traffic, &port);
+  if (!t) return;
+  __u64 wire = on_wire(skb);
+  t->rx_packets += frames_of(wire);
+  t->rx_bytes += bytes_of(wire);
+}
+
+static __always_inline void count_tx(__u32 port, struct __sk_buff* skb) {
+  struct hd_traffic* t = bpf_map_lookup_elem(&traffic, &port);
+  if (!t) return;
+  __u64 wire = on_wire(skb);
+  t->tx_packets += frames_of(wire);
+  t->tx_bytes += bytes_of(wire);
+}
+
+/* A packet that the kernel will cut counts as the frames that it will be. */
+static __always_inline int drop_all(struct __sk_buff* skb, __u32 port, __u32 why) {
+  return drop_frames(port, why, frames_of(on_wire(skb)));
 }
 
 #include "datapath/kernel/bpf/learn.h"
@@ -151,16 +158,16 @@ __noinline int deliver(struct __sk_buff* skb, struct walk* w, hd_target target, 
   /* The tunnel's UDP source port is made of the flow's hash. Now the kernel can still compute it: a tag of set_tag() is
    * put before the network header on the way into the vxlan device, and the kernel does not look behind it there. */
   if (out->flags & HD_TUNNEL) bpf_get_hash_recalc(skb);
-  if (set_tag(skb, w, out)) return drop(no, HD_DROP_no_frame);
+  if (set_tag(skb, w, out)) return drop_all(skb, no, HD_DROP_no_frame);
   if (out->flags & HD_TUNNEL) {
     if (to_tunnel(skb, w, target)) return TC_ACT_SHOT;
-  } else if (out->mtu && !skb->gso_size && skb->len > out->mtu + ETH_HLEN) {
-    return drop(no, HD_DROP_oversize); /* as the kernel's bridge: one tag does not count */
+  } else if (out->mtu && !skb->gso_size && skb->len > out->mtu + ETH_HLEN + TAG_SIZE) {
+    return drop(no, HD_DROP_oversize); /* as the kernel's bridge: a tag beside the frame and one in it do not count */
   }
   __u64 flags = out->flags & HD_INWARD ? BPF_F_INGRESS : 0;
   if (copy) {
     long err = bpf_clone_redirect(skb, out->ifindex, flags);
-    if (err < 0 || (err && !(out->flags & HD_SHAPED))) return drop(no, HD_DROP_tx_error);
+    if (err < 0 || (err && !(out->flags & HD_SHAPED))) return drop_all(skb, no, HD_DROP_tx_error);
     count_tx(no, skb);
     return TC_ACT_OK;
   }
@@ -291,26 +298,26 @@ static __always_inline int bridge(struct __sk_buff* skb, struct walk* w, const s
   w->in_flags = in->flags;
   count_rx(w->in_no, skb);
   if (w->in_flags & (HD_RESERVED | HD_POLICED | HD_PATCH)) {
-    if (w->in_flags & HD_RESERVED) return drop(w->in_no, HD_DROP_mirror_port);
+    if (w->in_flags & HD_RESERVED) return drop_all(skb, w->in_no, HD_DROP_mirror_port);
     if (w->in_flags & HD_PATCH) {
-      if (skb->tc_index > HD_PATCH_HOPS) return drop(w->in_no, HD_DROP_patch_loop);
+      if (skb->tc_index > HD_PATCH_HOPS) return drop_all(skb, w->in_no, HD_DROP_patch_loop);
       w->hops = skb->tc_index;
     }
     if ((w->in_flags & HD_POLICED) && police(skb, w->in_no) != FINE) return TC_ACT_SHOT;
   }
   int why = read_l2(skb, w);
-  if (why != FINE) return drop(w->in_no, why);
+  if (why != FINE) return drop_all(skb, w->in_no, why);
   __u32 number = w->bridge;
   void* table = bpf_map_lookup_elem(&fdbs, &number);
-  if (!table) return drop(w->in_no, HD_DROP_no_bridge);
-  if (w->src[0] & 1) return drop(w->in_no, HD_DROP_source_multicast);
+  if (!table) return drop_all(skb, w->in_no, HD_DROP_no_bridge);
+  if (w->src[0] & 1) return drop_all(skb, w->in_no, HD_DROP_source_multicast);
   why = admit(w, in); /* a mirror takes also what is not for us to forward */
-  if (why != FINE) return drop(w->in_no, is_reserved(w->dst) ? HD_DROP_reserved_multicast : why);
+  if (why != FINE) return drop_all(skb, w->in_no, is_reserved(w->dst) ? HD_DROP_reserved_multicast : why);
   w->blame = w->in_no;
   w->mirrors = in->mirrors_in;
   why = route(skb, w, table);
   if (w->mirrors) mirror(skb, w);
-  return why == FINE ? deliver(skb, w, w->held, 0) : drop(w->blame, why);
+  return why == FINE ? deliver(skb, w, w->held, 0) : drop_all(skb, w->blame, why);
 }
 
 /* At the ingress of a port's device. */

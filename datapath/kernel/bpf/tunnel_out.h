@@ -1,40 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* A frame's way into a tunnel: whether it fits, the answer to a guest whose packet does not, and the tunnel's fields
- * beside the frame. A part of tc_switch.bpf.c, which includes it where struct walk, drop() and the maps are known. */
+ * beside the frame. A part of tc_switch.bpf.c, which includes it where struct walk, drop_all() and the maps are known.
+ */
 #ifndef HEDDLE_DATAPATH_KERNEL_BPF_TUNNEL_OUT_H
 #define HEDDLE_DATAPATH_KERNEL_BPF_TUNNEL_OUT_H
-
-static __always_inline int is_tag(__u16 type) {
-  return type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD);
-}
-
-/* Where the network header is and, in `type`, what it is: behind a second tag, if the frame has one. */
-static __always_inline __u32 network_header(struct __sk_buff* skb, __u16* type) {
-  *type = skb->protocol;
-  if (!is_tag(*type)) return ETH_HLEN;
-  bpf_skb_load_bytes(skb, ETH_HLEN + 2, type, sizeof *type);
-  return ETH_HLEN + TAG_SIZE;
-}
-
-/* Length of a frame of a GSO packet, from its Ethernet header on. */
-static __always_inline __u32 segment_length(struct __sk_buff* skb) {
-  __u8 byte = 0;
-  __u8 protocol = 0;
-  __u16 type = 0;
-  __u32 l3 = network_header(skb, &type);
-  __u32 l4 = l3;
-  if (type == bpf_htons(ETH_P_IP)) {
-    bpf_skb_load_bytes(skb, l3, &byte, 1);
-    bpf_skb_load_bytes(skb, l3 + 9, &protocol, 1);
-    l4 += (byte & 15) * 4;
-  } else {
-    bpf_skb_load_bytes(skb, l3 + 6, &protocol, 1);
-    l4 += 40;
-  }
-  if (protocol == IPPROTO_UDP) return l4 + 8 + skb->gso_size;
-  bpf_skb_load_bytes(skb, l4 + 12, &byte, 1);
-  return l4 + (byte >> 4) * 4 + skb->gso_size;
-}
 
 /* The guest is told the largest packet that fits; the daemon writes the answer. */
 static __noinline int report_too_big(struct __sk_buff* skb, const struct walk* w, __u32 room) {
@@ -86,15 +55,17 @@ static __noinline int to_tunnel(struct __sk_buff* skb, const struct walk* w, hd_
   struct hd_remote* r = bpf_map_lookup_elem(&remotes, &number);
   if (!out) return -1;
   if (!r || !r->usable) {
-    drop(no, HD_DROP_no_route);
+    drop_all(skb, no, HD_DROP_no_route);
     return -1;
   }
   __u32 beside = skb->vlan_present ? TAG_SIZE : 0; /* ours or, when that is off, a second one */
   __u32 outer = (r->v6 ? 40 : 20) + 8 + 8;
   __u32 limit = r->mtu > outer + beside ? r->mtu - outer - beside : 0;
-  if (skb->len > limit && (!skb->gso_size || segment_length(skb) > limit)) {
+  /* The kernel makes fragments of what its vxlan device sends over IPv4 alone (ip6_fragment() wants skb->ignore_df). */
+  int must_fit = r->v6 || (out->tunnel_flags & BPF_F_DONT_FRAGMENT);
+  if (must_fit && skb->len > limit && (!skb->gso_size || segment_length(skb) > limit)) {
     if (!w->mirroring) report_too_big(skb, w, w->tagged ? limit : limit + beside);
-    drop(no, HD_DROP_tunnel_mtu);
+    drop_all(skb, no, HD_DROP_tunnel_mtu);
     return -1;
   }
   struct bpf_tunnel_key key = {};
@@ -115,7 +86,7 @@ static __noinline int to_tunnel(struct __sk_buff* skb, const struct walk* w, hd_
   }
   inherit(skb, out, &key);
   if (bpf_skb_set_tunnel_key(skb, &key, sizeof key, flags)) {
-    drop(no, HD_DROP_no_frame);
+    drop_all(skb, no, HD_DROP_no_frame);
     return -1;
   }
   return 0;

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <array>
 #include <random>
 #include <set>
 
@@ -320,11 +321,33 @@ TEST_F(ControlKernel, RoutesToRemotes) {
   port.kind = PortKind::vxlan;
   port.tunnel.remote = remote;
   PortState state;
-  add_route_state(state, *kernel_, port, near, true);
+  add_routes_state(state, *kernel_, port, std::array{near});
   EXPECT_TRUE(state.present);
   EXPECT_EQ(state.mtu, 1450U);
   EXPECT_EQ(state.details, (std::vector<std::pair<std::string, std::string>>{{"tunnel_egress_iface", "u0"},
                                                                              {"local_ip", "192.0.2.1"}}));
+  const Route own = ask_route(*kernel_, *IpAddr::parse("192.0.2.1"), std::nullopt);
+  PortState alone;
+  add_routes_state(alone, *kernel_, port, std::array{own});
+  EXPECT_FALSE(alone.present);
+  EXPECT_EQ(alone.error, own.problem);
+  port.tunnel.remote.reset();  // multipoint: others may be reached
+  PortState many;
+  add_routes_state(many, *kernel_, port, std::array{own, near, own});
+  EXPECT_TRUE(many.present);
+  EXPECT_EQ(many.error, "");
+  EXPECT_EQ(many.details.back(), std::pair(std::string("unreachable"), own.problem + "; " + own.problem));
+}
+
+TEST_F(ControlKernel, LocalAddressesAreTheHostsOwn) {
+  heddle::test::veth("u0", "u1");
+  sh("ip addr add 192.0.2.1/24 dev u0 && ip addr add 2001:db8::1/64 dev u0 nodad");
+  for (const auto& [to, own, foreign] :
+       {std::tuple{"192.0.2.2", "192.0.2.1", "192.0.2.77"}, {"2001:db8::2", "2001:db8::1", "2001:db8::77"}}) {
+    EXPECT_TRUE(ask_route(*kernel_, *IpAddr::parse(to), IpAddr::parse(own)).usable) << own;
+    EXPECT_EQ(ask_route(*kernel_, *IpAddr::parse(to), IpAddr::parse(foreign)).problem,
+              std::string("local_ip ") + foreign + " is not an address of this host");
+  }
 }
 
 TEST(GuestMtu, IsTheUnderlaysLessTheHeaders) {

@@ -82,9 +82,9 @@ TEST_F(KernelWalk, DropsOnTheWayOut) {
   w().ports[a].policy.protected_port = false;
   w().ports[b].mtu = 100;
   w().commit();
-  refuses(a, frame(mac(2), mac(1), {}, Bytes(103, 0)), b, Drop::oversize, "MTU 100, 101 bytes of packet");
-  refuses(a, frame(kAll, mac(1), {}, Bytes(103, 0)), b, Drop::oversize, "the same to all");
-  EXPECT_EQ(w().run(a, frame(mac(2), mac(1), {}, Bytes(102, 0))).action, TC_ACT_REDIRECT);
+  refuses(a, frame(mac(2), mac(1), {}, Bytes(107, 0)), b, Drop::oversize, "MTU 100, 105 bytes behind the type");
+  refuses(a, frame(kAll, mac(1), {}, Bytes(107, 0)), b, Drop::oversize, "the same to all");
+  EXPECT_EQ(w().run(a, frame(mac(2), mac(1), {}, Bytes(106, 0))).action, TC_ACT_REDIRECT);
 }
 
 // A copy that the device does not take is counted where it was to go.

@@ -182,6 +182,7 @@ class KernelWorld {
     p.policy = policy;
     p.more_flags = flags;
     p.conf.ifindex = ports.at(of).conf.ifindex;
+    if ((flags & HD_TUNNEL) != 0) p.conf.tunnel_flags = BPF_F_DONT_FRAGMENT;
     p.targets = {static_cast<hd_target>(no)};
     return no;
   }

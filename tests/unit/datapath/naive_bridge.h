@@ -109,7 +109,7 @@ class NaiveBridge {
     }
     out.insert(out.end(), f.begin() + (was_tagged ? 16 : 12), f.end());
     const unsigned mtu = w_.shared(to).mtu;
-    if (mtu != 0 && out.size() > mtu + (tag ? 18U : 14U)) {
+    if (mtu != 0 && out.size() > mtu + (tag ? 22U : 18U)) {
       drop(o, to, Drop::oversize);
     } else {
       o.out[to] = out;

@@ -2,6 +2,9 @@
 // Tunnels and what may not pass as it is: checksums that a device was to finish, frames that are too large for the way.
 #include <gtest/gtest.h>
 
+#include <set>
+#include <vector>
+
 #include "tests/unit/datapath/overlay.h"
 
 namespace heddle::dp {
@@ -114,6 +117,82 @@ TEST(TooBig, AnswersAreLimitedPerSecondAndPort) {
   w.arrive(w.vm, big);
   EXPECT_EQ(w.sent(w.vm).size(), 1U);
   EXPECT_EQ(w.drops(), (World::Drops{{"2:tunnel_mtu", 152}}));
+}
+
+// Puts the fragments of one packet together again; checks what each of them has.
+Bytes put_together(const std::vector<FakeIo::Sent>& fragments, bool v6, unsigned mtu) {
+  const std::size_t ip = 14;
+  const std::size_t header = v6 ? 48 : 20;
+  Bytes whole = slice(fragments.at(0).bytes, 0, ip + (v6 ? 40 : 20));
+  std::set<unsigned> ids;
+  for (std::size_t i = 0; i < fragments.size(); ++i) {
+    const Bytes& b = fragments[i].bytes;
+    EXPECT_LE(b.size() - ip, mtu);
+    const unsigned place = v6 ? get16(b, ip + 42) : get16(b, ip + 6);
+    const bool more = v6 ? (place & 1) != 0 : (place & 0x2000) != 0;
+    const std::size_t offset = v6 ? place & ~7U : (place & 0x1fff) * 8;
+    EXPECT_EQ(more, i + 1 < fragments.size());
+    EXPECT_EQ(offset, whole.size() - ip - (v6 ? 40 : 20)) << "in order, and without a gap";
+    EXPECT_EQ((b.size() - ip - header) % 8 != 0 && more, false);
+    ids.insert(v6 ? get16(b, ip + 44) << 16 | get16(b, ip + 46) : get16(b, ip + 4));
+    if (v6) {
+      EXPECT_EQ(b[ip + 6], 44);
+      EXPECT_EQ(b[ip + 40], 17);
+      EXPECT_EQ(get16(b, ip + 4), b.size() - ip - 40);
+    } else {
+      EXPECT_EQ(get16(b, ip + 2), b.size() - ip);
+      EXPECT_EQ(naive_sum(slice(b, ip, ip + 20)), 0xffff);
+    }
+    const Bytes part = slice(b, ip + header, b.size());
+    whole.insert(whole.end(), part.begin(), part.end());
+  }
+  EXPECT_EQ(ids.size(), 1U) << "one packet";
+  if (v6) {
+    whole[ip + 6] = 17;
+    put16(whole, ip + 4, static_cast<std::uint16_t>(whole.size() - ip - 40));
+  } else {
+    put16(whole, ip + 2, static_cast<std::uint16_t>(whole.size() - ip));
+    put16(whole, ip + 6, 0);
+    put16(whole, ip + 10, 0);
+    put16(whole, ip + 10, static_cast<std::uint16_t>(~naive_sum(slice(whole, ip, ip + 20))));
+  }
+  return whole;
+}
+
+// RFC 791 section 3.2, RFC 8200 section 4.5: where the tunnel may make fragments, what does not fit leaves in pieces.
+TEST(Fragments, CarryWhatDoesNotFit) {
+  for (const bool v6 : {false, true}) {
+    for (const unsigned mtu : {1280U, 1500U, 1501U, 5000U}) {
+      TunnelSpec v = vni10(v6 ? kThere6 : kThere);
+      v.df = false;
+      v.csum = true;
+      Overlay w(v, access(), mtu);
+      const unsigned fits = mtu - (v6 ? 70 : 50) + 14;
+      for (const unsigned size : {fits, fits + 1, fits + 8, 2 * fits, 8900U}) {
+        Bytes f = frame(mac(2), mac(1));
+        while (f.size() < size) f.push_back(static_cast<std::uint8_t>(f.size() * 7));
+        std::vector<std::size_t> cuts;
+        for (std::size_t at = 2000; at < f.size(); at += 2000) cuts.push_back(at);
+        w.arrive(w.vm, f, {.cuts = cuts});
+        const auto sent = w.sent_by_slot(w.wire);
+        EXPECT_TRUE(w.drops().empty());
+        ASSERT_EQ(sent.size() == 1, size <= fits) << size;
+        EXPECT_EQ(open(size <= fits ? sent[0].bytes : put_together(sent, v6, mtu), v, 0, 64), f) << size;
+      }
+    }
+  }
+}
+
+TEST(Fragments, AreNotMadeWhereTheTunnelMayNot) {
+  TunnelSpec v = vni10();
+  Overlay w(v, access(), 1500);
+  w.arrive(w.vm, Bytes(frame(mac(2), mac(1))));
+  w.sent_by_slot(w.wire);
+  Bytes f = frame(mac(2), mac(1));
+  f.resize(1465);
+  w.arrive(w.vm, f);
+  EXPECT_TRUE(w.sent_by_slot(w.wire).empty());
+  EXPECT_EQ(w.drops(), World::only(w.tun, Drop::tunnel_mtu));
 }
 
 }  // namespace

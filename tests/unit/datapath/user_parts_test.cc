@@ -221,10 +221,23 @@ TEST_F(PathResolverTest, APathFollowsRouteDeviceAndNeighbour) {
   netlink::Neighbour news;
   news.ifindex = u0;
   news.addr = remote_;
-  EXPECT_TRUE(paths_->refresh(news));
+  news.mac = MacAddr::parse("02:00:00:00:00:02");
+  news.state = netlink::Neighbour::State::reachable;
+  EXPECT_FALSE(paths_->refresh(news));
   EXPECT_EQ(at(number)->io, kDevice);
   EXPECT_TRUE(paths_->view(number).afxdp);
-  EXPECT_FALSE(paths_->refresh(news)) << "nothing is another";
+  sh("ip neigh del 192.0.2.2 dev u0");
+  news.state = netlink::Neighbour::State::none;
+  EXPECT_TRUE(paths_->refresh(news)) << "refresh() is to look for it";
+  EXPECT_EQ(at(number)->io, kSocket);
+  EXPECT_FALSE(*kernel_->neighbour(u0, remote_)) << "not at once";
+  news.addr = *IpAddr::parse("192.0.2.77");
+  EXPECT_FALSE(paths_->refresh(news)) << "another's";
+  paths_->refresh();
+  EXPECT_TRUE(*kernel_->neighbour(u0, remote_));
+  sh("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:02 dev u0");
+  paths_->refresh();
+  EXPECT_EQ(at(number)->io, kDevice);
   paths_->set_device(u0, kNoIo, {});
   EXPECT_EQ(at(number)->io, kSocket);
 
@@ -233,6 +246,34 @@ TEST_F(PathResolverTest, APathFollowsRouteDeviceAndNeighbour) {
   EXPECT_FALSE(at(number)->usable);
   EXPECT_FALSE(paths_->view(number).route.usable);
   EXPECT_NE(paths_->view(number).route.problem.find("192.0.2.2"), std::string::npos);
+}
+
+// RFC 1191, RFC 8201: what a router says of a packet that we could have sent, and for some time.
+TEST_F(PathResolverTest, ARouterOnTheWayHasASmallerMtu) {
+  paths_->add_port(port_, multipoint());
+  const std::uint32_t number = paths_->acquire(port_, remote_).value();
+  const TimePoint begin{};
+  const packet::TooBig good{*IpAddr::parse("192.0.2.1"), remote_, 4789, 1400};
+  for (const auto& forged : {packet::TooBig{remote_, remote_, 4789, 1400},
+                             {*IpAddr::parse("192.0.2.1"), *IpAddr::parse("192.0.2.3"), 4789, 1400},
+                             {*IpAddr::parse("192.0.2.1"), remote_, 4790, 1400},
+                             {*IpAddr::parse("192.0.2.1"), remote_, 4789, 1500}}) {
+    EXPECT_TRUE(paths_->note(forged, begin).empty());
+    EXPECT_EQ(at(number)->mtu, 1500U);
+  }
+  EXPECT_EQ(paths_->note(good, begin), std::set<PortNo>{port_});
+  EXPECT_EQ(at(number)->mtu, 1400U);
+  EXPECT_EQ(paths_->view(number).route.mtu, 1400U);
+  EXPECT_TRUE(paths_->note(good, begin).empty()) << "known";
+  EXPECT_FALSE(paths_->refresh()) << "it stays";
+  EXPECT_TRUE(paths_->forget_old_mtus(begin + PathResolver::kMtuTime - std::chrono::seconds(1)).empty());
+  EXPECT_EQ(at(number)->mtu, 1400U);
+  EXPECT_EQ(paths_->forget_old_mtus(begin + PathResolver::kMtuTime), std::set<PortNo>{port_});
+  EXPECT_EQ(at(number)->mtu, 1500U);
+  paths_->note(good, begin);
+  sh("ip route add 192.0.2.2/32 via 192.0.2.9 dev u0");
+  EXPECT_TRUE(paths_->refresh());
+  EXPECT_EQ(at(number)->mtu, 1500U) << "another way";
 }
 
 TEST_F(PathResolverTest, APathGoesWithItsPortOnly) {

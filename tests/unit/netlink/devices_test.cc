@@ -162,34 +162,32 @@ TEST_F(DevicesTest, ReadsThePeerInAnotherNamespaceById) {
   ASSERT_TRUE(va) << va.error().text;
   ASSERT_TRUE(va->link_netns);
   ASSERT_GE(*va->link_netns, 0);
-  const auto peer = nl_->peer_mac(*va->link_netns, va->link);
+  const auto peer = nl_->peer(*va->link_netns, va->link);
   ASSERT_TRUE(peer) << peer.error().text;
-  EXPECT_EQ(*peer, mac);
+  ASSERT_TRUE(*peer);
+  EXPECT_EQ((*peer)->mac, mac);
+  EXPECT_EQ((*peer)->name, "vb");
+  EXPECT_EQ((*peer)->mtu, 1500U);
 
   // Changed in the other namespace: the call returns the new address.
   far->in([] { sh("ip link set vb address 02:00:00:00:00:0c"); });
-  EXPECT_EQ(**nl_->peer_mac(*va->link_netns, va->link), MacAddr::parse("02:00:00:00:00:0c").value());
+  EXPECT_EQ((*nl_->peer(*va->link_netns, va->link))->mac, MacAddr::parse("02:00:00:00:00:0c").value());
 
   struct Case {
     int nsid;
     int ifindex;
   };
-  const int lo = 1;  // has no MAC address
-  for (const auto& [nsid, ifindex] : {Case{*va->link_netns, 4711},
-                                      {*va->link_netns, 0},
-                                      {*va->link_netns, -1},
-                                      {*va->link_netns, lo},
-                                      {-1, va->link},
-                                      {4711, va->link}}) {
-    const auto none = nl_->peer_mac(nsid, ifindex);
+  for (const auto& [nsid, ifindex] :
+       {Case{*va->link_netns, 4711}, {*va->link_netns, 0}, {*va->link_netns, -1}, {-1, va->link}, {4711, va->link}}) {
+    const auto none = nl_->peer(nsid, ifindex);
     ASSERT_TRUE(none) << nsid << ' ' << ifindex << ": " << none.error().text;
     EXPECT_FALSE(*none) << nsid << ' ' << ifindex;
   }
   // The kernel removes the namespace asynchronously.
   far.reset();
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  auto gone = nl_->peer_mac(*va->link_netns, va->link);
-  while (gone && *gone && std::chrono::steady_clock::now() < end) gone = nl_->peer_mac(*va->link_netns, va->link);
+  auto gone = nl_->peer(*va->link_netns, va->link);
+  while (gone && *gone && std::chrono::steady_clock::now() < end) gone = nl_->peer(*va->link_netns, va->link);
   ASSERT_TRUE(gone) << gone.error().text;
   EXPECT_FALSE(*gone);
 }
@@ -215,6 +213,10 @@ TEST_F(DevicesTest, DetectsIngressAndEgressFilters) {
   EXPECT_EQ(state(va), std::pair(false, true));
   sh("tc filter add dev va ingress" + filter);
   EXPECT_EQ(state(va), std::pair(true, true));
+  sh("tc filter add dev va ingress protocol all pref 8 handle 0x77 bpf bytecode '1,6 0 0 4294967295,'");
+  EXPECT_EQ(*nl_->ingress_filter_handles(va, 7), std::vector<std::uint32_t>{1});
+  EXPECT_EQ(*nl_->ingress_filter_handles(va, 8), std::vector<std::uint32_t>{0x77});
+  EXPECT_TRUE(nl_->ingress_filter_handles(va, 9)->empty());
   EXPECT_EQ(state(vb), std::pair(false, false));  // the filters are on the other device
   sh("tc filter del dev va ingress");
   EXPECT_EQ(state(va), std::pair(false, true));
