@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vswitchd/applier.h"
 
+#include <fmt/format.h>
+
 #include <deque>
 #include <utility>
 
 #include "base/log.h"
+#include "base/shell_word.h"
 #include "vswitchd/qos_config.h"
 
 namespace heddle::vswitchd {
@@ -20,6 +23,21 @@ std::optional<dp::QosSpec> effective_qos(const DesiredPort& want, const dp::Port
   return qos;
 }
 
+// Nothing is set in another network namespace: whoever moved a device there looks after it.
+Result<> check_moved(const DesiredPort& want, const dp::PortState& state) {
+  const dp::PortSpec& spec = want.config.spec;
+  std::string wrong;
+  if (spec.mtu && state.mtu != 0 && *spec.mtu != state.mtu)
+    wrong = fmt::format("mtu {} instead of {} (ip link set {} mtu {})", state.mtu, *spec.mtu, shell_word(spec.name),
+                        *spec.mtu);
+  if (want.mac_asked && spec.mac && !state.mac.is_zero() && *spec.mac != state.mac)
+    wrong += fmt::format("{}address {} instead of {} (ip link set {} address {})", wrong.empty() ? "" : ", ",
+                         state.mac.to_string(), spec.mac->to_string(), shell_word(spec.name), spec.mac->to_string());
+  if (wrong.empty()) return {};
+  return fail(Errc::unsupported,
+              "its device is in another network namespace, where the switch sets nothing, and has there " + wrong);
+}
+
 }  // namespace
 
 Applier::Applier(const Desired& want, Switches switches, DeviceSetter set_device)
@@ -30,6 +48,7 @@ void Applier::begin(Plan plan) {
   if (plan_.all) {
     errors_.clear();
     adjusted_.clear();
+    failed_.clear();
   }
   for (const auto& [name, error] : plan_.errors) start_anew(name, error);
   removed_ = applied_ = 0;
@@ -38,6 +57,7 @@ void Applier::begin(Plan plan) {
 
 void Applier::start_anew(const std::string& name, const std::string& error) {
   adjusted_.erase(name);
+  failed_.erase(name);
   if (error.empty())
     errors_.erase(name);
   else
@@ -121,6 +141,7 @@ void Applier::add_ports_of_failed_bridges() {
 void Applier::note(const std::string& name, const Result<>& done) {
   if (done) return;
   again_.insert(name);
+  failed_.insert(name);
   std::string& error = errors_[name];
   if (!error.empty()) error += "; ";
   error += done.error().text;
@@ -146,7 +167,7 @@ void Applier::apply_port(const Plan::Port& port, Switch& sw) {
   note(name, done);
   if (!done) return;
   now = sw.port(name);
-  note(name, adjust_device(*now, sw));
+  note(name, adjust_device(*port.want, *now, sw));
   if (const std::string error = sw.state(*now).qos_error; !error.empty()) note(name, fail(Errc::system, error));
 }
 
@@ -157,8 +178,8 @@ Result<> Applier::change_port(const DesiredPort& want, const SwitchPort& now, Sw
   if (!config.ofport_request && now.config.ofport_request == now.ofport) config.ofport_request = now.ofport;
   const dp::PortState state = sw.state(now);
   config.qos = effective_qos(want, state);
-  // A QoS that is not in force is asked for again: its cause may be gone.
-  if (config == now.config && state.qos_error.empty()) return {};
+  // What is not in force is asked for again: its cause may be gone.
+  if (config == now.config && state.qos_error.empty() && state.error.empty()) return {};
   return sw.set_port(config);
 }
 
@@ -180,13 +201,14 @@ Result<> Applier::add_port(const Plan::Port& port, Switch& sw) {
 
 // A device of ours may have outlived the daemon or been changed by hand: what counts is what it has, not what we asked
 // for last.
-Result<> Applier::adjust_device(const SwitchPort& port, Switch& sw) {
+Result<> Applier::adjust_device(const DesiredPort& want, const SwitchPort& port, Switch& sw) {
   const dp::PortSpec& spec = port.config.spec;
   const dp::PortState state = sw.state(port);
   adjusted_[spec.name] = state.ifindex;
   if (!set_device_ || !spec.traits().has_device) return {};
   const auto mac = spec.mac && *spec.mac != state.mac ? spec.mac : std::nullopt;
   const auto mtu = spec.mtu && *spec.mtu != state.mtu ? spec.mtu : std::nullopt;
+  if (state.present && state.moved) return check_moved(want, state);
   if (!state.present || state.ifindex == 0 || (!mac && !mtu)) return {};
   return set_device_(state.ifindex, mac, mtu);
 }

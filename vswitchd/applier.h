@@ -37,6 +37,8 @@ class Applier {
 
   // What is wrong with the interface of this name; empty: nothing.
   [[nodiscard]] std::string error_of(const std::string& name) const;
+  // Ports that could not be had, or not as they were asked for, by the last try.
+  [[nodiscard]] const std::set<std::string>& failed() const { return failed_; }
   // Ports that failed, or of which there was news, since take_again().
   [[nodiscard]] const std::set<std::string>& again() const { return again_; }
   [[nodiscard]] std::set<std::string> take_again() { return std::exchange(again_, {}); }
@@ -51,7 +53,7 @@ class Applier {
   void apply_port(const Plan::Port& port, ofproto::Switch& sw);
   Result<> change_port(const DesiredPort& want, const ofproto::SwitchPort& now, ofproto::Switch& sw);
   Result<> add_port(const Plan::Port& port, ofproto::Switch& sw);
-  Result<> adjust_device(const ofproto::SwitchPort& port, ofproto::Switch& sw);
+  Result<> adjust_device(const DesiredPort& want, const ofproto::SwitchPort& port, ofproto::Switch& sw);
   void start_anew(const std::string& name, const std::string& error);
   void note(const std::string& name, const Result<>& done);
 
@@ -62,6 +64,7 @@ class Applier {
   std::map<std::string, std::string> bridge_errors_;  // by bridge, as the last plan left them
   std::map<std::string, int> adjusted_;               // by port: ifindex of the device that adjust_device() saw
   std::set<std::string> again_;
+  std::set<std::string> failed_;
   Plan plan_;
   std::size_t removed_ = 0, applied_ = 0;  // ports of the plan that are done
   bool bridges_done_ = false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/shell_word.h"
 #include "vswitchd/text.h"
 
 namespace heddle::vswitchd {
@@ -107,7 +108,7 @@ ofproto::BridgeConfig read_bridge_config(Lookup& lookup, const Row& row, Warning
     warnings.insert(
         fmt::format("bridge {}: fail_mode is secure and no controller can be reached yet: nothing is "
                     "forwarded; vsctl del-fail-mode {} lets it switch by itself",
-                    name, name));
+                    name, shell_word(name)));
   config.flood_vlans = vlan_set(row.get("flood_vlans"));
   read_mirrors(lookup, row, config, warnings);
   return config;

@@ -40,6 +40,7 @@ BridgeReading read_bridge(Lookup& lookup, const ovsdb::RowRef& row, const Datapa
                    asked_datapath_id(*row, out.warnings)};
   else
     out.warnings.insert(out.place.error);
+  out.row_warning = row_warning(out.warnings, "bridge " + name);
   out.without_effect = list_without_effect("bridge " + name, columns_without_effect(*row), out.warnings);
   return out;
 }

@@ -18,6 +18,7 @@ struct BridgeReading {
   BridgeOfPort place;                    // what its ports use of it
   std::optional<DesiredBridge> desired;  // nothing: it cannot be had, for the reason in place.error
   std::string without_effect;            // its columns of that sort
+  std::string row_warning;               // what is wrong with it, in sentences
   std::set<std::string> warnings;
   ovsdb::RowRef row;  // as it was read: which ports have come or gone is told by comparing
 };

@@ -3,10 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "base/log.h"
+#include "base/shell_word.h"
 #include "datapath/kernel/kernel_datapath.h"
+#include "datapath/kernel/pins.h"
 #include "netlink/netlink.h"
 #include "vswitchd/daemon.h"
 #include "vswitchd/datapaths.h"
@@ -40,12 +45,15 @@ Result<> remove_devices(Netlink& netlink, const std::string& owner) {
 }  // namespace
 
 Result<std::string> remove_left_overs(const Options& options) {
-  if (auto r = make_directory(options.rundir, 0755); !r) return std::unexpected(r.error());
-  const auto lock = RunLock::take(options.rundir, std::chrono::seconds(5));
-  if (!lock && lock.error().code == Errc::exists)
-    return fail(Errc::exists, fmt::format("{}; end it, with all it has: vsctl --rundir={} exit --cleanup",
-                                          lock.error().text, options.rundir));
-  if (!lock) return std::unexpected(lock.error());
+  std::optional<RunLock> lock;  // without the directory no daemon can run on it
+  if (std::filesystem::exists(options.rundir)) {
+    auto taken = RunLock::take(options.rundir, std::chrono::seconds(5));
+    if (!taken && taken.error().code == Errc::exists)
+      return fail(Errc::exists, fmt::format("{}; end it, with all it has: vsctl --rundir={} exit --cleanup",
+                                            taken.error().text, shell_word(options.rundir)));
+    if (!taken) return std::unexpected(taken.error());
+    lock.emplace(std::move(*taken));
+  }
   raise_limits();
   const auto netlink = Netlink::open();
   if (!netlink) return std::unexpected(netlink.error());
@@ -53,6 +61,7 @@ Result<std::string> remove_left_overs(const Options& options) {
   const auto before = devices_of(**netlink, owner);
   if (!before) return std::unexpected(before.error());
 
+  const bool pinned = dp::Pins::exist(options.bpffs, owner);
   const SteadyTime time;
   auto kernel = dp::make_kernel_datapath({owner, options.bpffs, &time});
   if (kernel) {
@@ -66,11 +75,9 @@ Result<std::string> remove_left_overs(const Options& options) {
 
   std::string text;
   for (const auto& [index, name] : *before) text += fmt::format("removed device {}\n", name);
-  if (kernel)
-    text += "removed what the kernel datapath left\n";
-  else
-    text += fmt::format("no kernel datapath: {}\n", kernel.error().text);
-  return text;
+  if (kernel && pinned) text += "removed what the kernel datapath had pinned\n";
+  if (!kernel) text += fmt::format("no kernel datapath: {}\n", kernel.error().text);
+  return text.empty() ? "nothing was left\n" : text;
 }
 
 }  // namespace heddle::vswitchd

@@ -32,6 +32,7 @@ struct DesiredPort {
   ofproto::PortConfig config;
   ovsdb::Uuid row;  // of the Interface
   std::optional<dp::QosSpec> qos;
+  bool mac_asked = false;  // the row has an address; else config.spec.mac is one that we chose
 };
 using DesiredPortRef = std::shared_ptr<const DesiredPort>;  // never null; a plan goes on with it when the value changes
 
@@ -49,6 +50,7 @@ struct Desired {
   std::map<std::string, std::string> remarks;  // errors of interfaces that work all the same (a second claim on them)
   std::set<std::string> broken_bridges;        // names; left alone when they exist
   std::unordered_map<ovsdb::Uuid, std::string> without_effect;  // by row: its columns of that sort, parted by blanks
+  std::unordered_map<ovsdb::Uuid, std::string> row_warnings;    // by Bridge or Port row: what is wrong with it
   std::map<std::string, unsigned> warnings;                     // with the number of readings that have the same
 };
 

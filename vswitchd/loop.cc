@@ -13,12 +13,13 @@ namespace {
 
 constexpr auto kPiece = std::chrono::milliseconds(5);   // of reconciling, without a look at sockets
 constexpr auto kQuick = std::chrono::milliseconds(10);  // a reconcile that nobody need be protected from
+constexpr auto kRetry = std::chrono::seconds(2);        // of ports that could not be had
 constexpr auto kWork = std::chrono::milliseconds(20);   // of processor time
 
 }  // namespace
 
 Loop::Loop(boost::asio::io_context& io, Reconciler& reconciler, const std::map<std::string, dp::Datapath*>& datapaths)
-    : io_(io), reconciler_(reconciler), timer_(io), rest_(io) {
+    : io_(io), reconciler_(reconciler), timer_(io), rest_(io), retry_(io) {
   for (const auto& [type, datapath] : datapaths)
     sources_.push_back({type, *datapath, boost::asio::posix::stream_descriptor(io, datapath->control_fd())});
 }
@@ -37,6 +38,7 @@ void Loop::end() {
   ended_ = true;
   timer_.cancel();
   rest_.cancel();
+  retry_.cancel();
   for (Source& source : sources_) source.news.cancel();
 }
 
@@ -82,6 +84,7 @@ void Loop::finished() {
     applied();
     if (ended_) return;
     for (Source& source : sources_) wait_for_devices(source);
+    wait_for_causes();
     wait_for_statistics();
   }
   if (std::exchange(again_, false)) want();
@@ -94,6 +97,15 @@ void Loop::wait_for_devices(Source& source) {
                            reconciler_.run_control(source.type, source.datapath);
                            wait_for_devices(source);
                          });
+}
+
+void Loop::wait_for_causes() {
+  retry_.expires_after(kRetry);
+  retry_.async_wait([this](const boost::system::error_code& error) {
+    if (error || ended_) return;
+    if (!running_ && reconciler_.look_at_failed()) want();
+    wait_for_causes();
+  });
 }
 
 void Loop::wait_for_statistics() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The event loop's standing orders: reconcile when the database asks for it, take note of devices, refresh counters.
+// The event loop's standing orders: reconcile when the database asks for it, take note of devices, try again what has
+// failed, refresh counters.
 //
 // Reconciling happens in pieces of some milliseconds, so that clients of the database are answered in between, however
 // many ports there are. Owner: the Service; all that it is given must outlive it. Threads: control only.
@@ -43,6 +44,7 @@ class Loop {
   void step();
   void finished();
   void wait_for_devices(Source& source);
+  void wait_for_causes();
   void wait_for_statistics();
   void give_back_memory();
 
@@ -51,6 +53,7 @@ class Loop {
   std::list<Source> sources_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer rest_;
+  boost::asio::steady_timer retry_;
   std::function<void()> applied_;  // empty: it has been called
   Duration took_{};                // the last reconcile, or the present one so far; without what came in between
   std::size_t unused_ = 0;         // bytes of the heap that are free, by the last look

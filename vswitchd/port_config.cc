@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/limits.h"
+#include "base/shell_word.h"
 
 namespace heddle::vswitchd {
 namespace {
@@ -131,8 +132,7 @@ Result<dp::PortPolicy> read_vlan_policy(const Row& port) {
   return policy;
 }
 
-Result<ofproto::PortConfig> read_port_config(const BridgeOfPort& bridge, const Row& port, const Row& interface,
-                                             std::set<std::string>& warnings) {
+Result<ofproto::PortConfig> read_port_config(const BridgeOfPort& bridge, const Row& port, const Row& interface) {
   ofproto::PortConfig config;
   dp::PortSpec& spec = config.spec;
   spec.name = interface.get("name").string_or("");
@@ -151,8 +151,6 @@ Result<ofproto::PortConfig> read_port_config(const BridgeOfPort& bridge, const R
     if (!tunnel) return std::unexpected(tunnel.error());
     spec.tunnel = tunnel->spec;
     config.flood = std::move(tunnel->remotes);
-    for (const std::string& option : tunnel->ignored)
-      warnings.insert(fmt::format("interface {}: options:{} has no effect", spec.name, option));
     return config;
   }
   if (spec.traits().has_peer) {
@@ -162,10 +160,8 @@ Result<ofproto::PortConfig> read_port_config(const BridgeOfPort& bridge, const R
       return fail(Errc::invalid,
                   fmt::format("options:peer must name the patch port at the other end, in another bridge "
                               "(vsctl set Interface {} options:peer=NAME)",
-                              spec.name));
+                              shell_word(spec.name)));
     spec.peer = peer->second;
-    for (const auto& [option, value] : options)
-      if (option != "peer") warnings.insert(fmt::format("interface {}: options:{} has no effect", spec.name, option));
     return config;
   }
   if (auto r = check_name(spec.name); !r) return std::unexpected(r.error());

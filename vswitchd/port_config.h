@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A Port row and its Interface row turned into what the switch takes: kind of port (of those that the bridge's datapath
 // offers), VLAN rules, tunnel, MAC and MTU. Threads: any; nothing is kept. Fails with a text for the Interface's
-// `error` column; what merely has no effect goes to `warnings`.
+// `error` column; what merely has no effect is the concern of without_effect.h.
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 
 #include "ofproto-lite/switch.h"
@@ -25,7 +24,7 @@ struct BridgeOfPort {
 };
 
 Result<ofproto::PortConfig> read_port_config(const BridgeOfPort& bridge, const ovsdb::Row& port,
-                                             const ovsdb::Row& interface, std::set<std::string>& warnings);
+                                             const ovsdb::Row& interface);
 
 // The rules of the Port columns vlan_mode, tag and trunks: without a mode, a tag makes an access port and no tag a
 // trunk.

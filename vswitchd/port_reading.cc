@@ -33,16 +33,27 @@ std::string list_without_effect(const std::string& what, const std::vector<std::
   return list;
 }
 
+std::string row_warning(const std::set<std::string>& warnings, const std::string& name) {
+  std::string out;
+  for (std::string_view text : warnings) {
+    if (text.starts_with(name + ": ")) text.remove_prefix(name.size() + 2);
+    if (!out.empty()) out += "; ";
+    out += text;
+  }
+  return out;
+}
+
 PortReading read_port(Lookup& lookup, const BridgeOfPort& bridge, const Row& port) {
   PortReading out;
   out.name = port.get("name").string_or("");
   const auto interfaces = lookup.by_name("Interface", port.get("interfaces").uuids());
   const DesiredQos qos = read_qos(lookup, port, out.warnings);
+  if (interfaces.empty())
+    out.warnings.insert(fmt::format("port {}: it has no interface, and no part in bridge {}", out.name, bridge.name));
+  out.row_warning = row_warning(out.warnings, "port " + out.name);
   auto columns = columns_without_effect(port);
   if (!qos.acted_on) columns.emplace_back("qos");
   out.without_effect = list_without_effect("port " + out.name, columns, out.warnings);
-  if (interfaces.empty())
-    out.warnings.insert(fmt::format("bridge {}: port {} has no interface", bridge.name, out.name));
   for (const RowRef& interface : interfaces) {
     Claim claim{
         interface->get("name").string_or(""), interface->uuid(), bridge.name, nullptr, bridge.error, std::string{}};
@@ -54,10 +65,10 @@ PortReading read_port(Lookup& lookup, const BridgeOfPort& bridge, const Row& por
       claim.error = fmt::format("bonds are not supported: port {} has {} interfaces; keep one of them", out.name,
                                 interfaces.size());
     if (claim.error.empty()) {
-      auto config = read_port_config(bridge, port, *interface, out.warnings);
+      auto config = read_port_config(bridge, port, *interface);
       if (config)
-        claim.port = std::make_shared<const DesiredPort>(
-            DesiredPort{bridge.name, bridge.datapath, std::move(*config), claim.row, qos.spec});
+        claim.port = std::make_shared<const DesiredPort>(DesiredPort{
+            bridge.name, bridge.datapath, std::move(*config), claim.row, qos.spec, !interface->get("mac").empty()});
       else
         claim.error = config.error().text;
     }

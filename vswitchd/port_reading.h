@@ -29,10 +29,14 @@ struct PortReading {
   std::string name;  // of the Port
   std::vector<Claim> claims;
   std::string without_effect;  // the Port's columns of that sort
+  std::string row_warning;     // what is wrong with the Port, in sentences
   std::set<std::string> warnings;
 };
 
 PortReading read_port(Lookup& lookup, const BridgeOfPort& bridge, const ovsdb::Row& port);
+
+// Warnings as one text for the row that they are about, whose name in front ("bridge br0: ") they do not need there.
+std::string row_warning(const std::set<std::string>& warnings, const std::string& name);
 
 // The names, parted by blanks, of columns that `what` holds in vain, which also goes to the log.
 std::string list_without_effect(const std::string& what, const std::vector<std::string>& columns,

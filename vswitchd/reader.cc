@@ -71,7 +71,8 @@ void Reader::read_root(const ReadingId& id) {
   for (const Uuid& root : roots_) desired_.without_effect.erase(root);
   for (const RowRef& root : lookup.rows("Open_vSwitch")) {
     roots.insert(root->uuid());
-    note_without_effect(root->uuid(), list_without_effect("Open_vSwitch", columns_without_effect(*root), warnings));
+    note(desired_.without_effect, root->uuid(),
+         list_without_effect("Open_vSwitch", columns_without_effect(*root), warnings));
     for (const Uuid& bridge : root->get("bridges").uuids()) bridges.insert(bridge);
   }
   dependencies_.set(id, lookup.facts());
@@ -101,7 +102,8 @@ void Reader::adopt_bridge(const ReadingId& id, BridgeReading&& next) {
   const BridgeReading& now = bridges_[id.bridge];
   const std::string& name = now.place.name;
   change_warnings(before.warnings, now.warnings);
-  note_without_effect(id.bridge, now.without_effect);
+  note(desired_.without_effect, id.bridge, now.without_effect);
+  note(desired_.row_warnings, id.bridge, now.row_warning);
   difference_.bridges.insert(name);
   if (now.desired) {
     desired_.bridges[name] = *now.desired;
@@ -133,6 +135,7 @@ void Reader::forget_bridge(const Uuid& bridge) {
   change_members(bridge, known->second.row->get("ports"), {});
   change_warnings(known->second.warnings, {});
   desired_.without_effect.erase(bridge);
+  desired_.row_warnings.erase(bridge);
   desired_.bridges.erase(name);
   desired_.broken_bridges.erase(name);
   difference_.bridges.insert(name);
@@ -152,7 +155,8 @@ void Reader::read_port_row(const ReadingId& id) {
   PortReading reading = read_port(lookup, bridges_.at(id.bridge).place, *row);
   dependencies_.set(id, lookup.facts());
   change_warnings({}, reading.warnings);
-  note_without_effect(id.port, reading.without_effect);
+  note(desired_.without_effect, id.port, reading.without_effect);
+  note(desired_.row_warnings, id.port, reading.row_warning);
   difference_.ports.insert(id.port);
   PortKept& kept = ports_[id];
   for (const Claim& claim : reading.claims) kept.interfaces.push_back(claim.name);
@@ -172,8 +176,10 @@ void Reader::forget_port(const ReadingId& id) {
   // Another bridge may have the port as well, and its reading says the same of the row.
   std::set<ReadingId> others;
   dependencies_.add_readers(row_fact(id.port), others);
-  if (std::ranges::none_of(others, [&](const ReadingId& other) { return other.port == id.port; }))
+  if (std::ranges::none_of(others, [&](const ReadingId& other) { return other.port == id.port; })) {
     desired_.without_effect.erase(id.port);
+    desired_.row_warnings.erase(id.port);
+  }
 }
 
 void Reader::change_warnings(const std::set<std::string>& before, const std::set<std::string>& after) {
@@ -186,11 +192,11 @@ void Reader::change_warnings(const std::set<std::string>& before, const std::set
   difference_.warnings.insert(after.begin(), after.end());
 }
 
-void Reader::note_without_effect(const Uuid& row, const std::string& columns) {
-  if (columns.empty())
-    desired_.without_effect.erase(row);
+void Reader::note(std::unordered_map<Uuid, std::string>& texts, const Uuid& row, const std::string& text) {
+  if (text.empty())
+    texts.erase(row);
   else
-    desired_.without_effect[row] = columns;
+    texts[row] = text;
 }
 
 }  // namespace heddle::vswitchd

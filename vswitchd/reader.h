@@ -57,7 +57,9 @@ class Reader {
   void forget_bridge(const ovsdb::Uuid& bridge);
   void forget_port(const ReadingId& id);
   void change_warnings(const std::set<std::string>& before, const std::set<std::string>& after);
-  void note_without_effect(const ovsdb::Uuid& row, const std::string& columns);
+  // By row; an empty text is none.
+  static void note(std::unordered_map<ovsdb::Uuid, std::string>& texts, const ovsdb::Uuid& row,
+                   const std::string& text);
 
   const ovsdb::Database& db_;
   DatapathOffer offer_;

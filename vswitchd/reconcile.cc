@@ -152,6 +152,12 @@ void Reconciler::run_control(const std::string& type, dp::Datapath& datapath) {
   if (!running_ && !names.empty()) status_.write_news(names);
 }
 
+bool Reconciler::look_at_failed() {
+  applier_.set_again(applier_.failed());
+  applier_.set_again(status_.in_error());
+  return !applier_.failed().empty() || !status_.in_error().empty();
+}
+
 void Reconciler::refresh_statistics() {
   if (!running_) status_.write_statistics();
 }

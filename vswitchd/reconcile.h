@@ -56,6 +56,9 @@ class Reconciler {
   // Devices, routes or neighbours changed: has the datapath take note, and writes the status of what became different.
   // Between begin() and the end, the latter waits for the end.
   void run_control(const std::string& type, dp::Datapath& datapath);
+  // Has the next run look again at every port that could not be had, or not as it was asked for: most causes end
+  // without news (a foreign device, socket or queueing discipline goes). False: there is none.
+  bool look_at_failed();
   // Writes counters, and whatever else of the status differs. Nothing between begin() and the end.
   void refresh_statistics();
   // `wanted` is called after every commit that did not come from here and touches configuration. It should see to it

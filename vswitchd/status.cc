@@ -59,7 +59,7 @@ ovsdb::RowUpdate interface_status(const ovsdb::Uuid& row, const ofproto::SwitchP
   const bool device = state.present && port.config.spec.traits().has_device;
   const bool lost = !state.present && !tunnel;
   std::string why = error;
-  if (why.empty() && lost) why = state.error;
+  if (why.empty()) why = state.error;
   const auto updown = [](bool up) { return Datum::of(up ? "up" : "down"); };
   ovsdb::RowUpdate update{"Interface", row, {}};
   auto& c = update.columns;
@@ -103,6 +103,11 @@ Datum interface_statistics(const dp::PortCounters& counters) {
       {"tx_bytes", number(counters.tx_bytes)},
       {"tx_dropped", number(tx_dropped)},
       {"tx_errors", number(tx_errors)},
+      {"collisions", number(counters.collisions)},
+      {"rx_crc_err", number(counters.rx_crc_errors)},
+      {"rx_frame_err", number(counters.rx_frame_errors)},
+      {"rx_over_err", number(counters.rx_over_errors)},
+      {"rx_missed_errors", number(counters.rx_missed)},
   });
 }
 

@@ -40,7 +40,10 @@ void StatusWriter::write(const Updates& updates) {
 
 void StatusWriter::write_run(const Difference& changed, const std::map<Uuid, std::int64_t>& asked) {
   Updates updates;
-  if (changed.all) live_.clear();
+  if (changed.all) {
+    live_.clear();
+    in_error_.clear();
+  }
   for (const std::string& name : changed.names) report_name(name, updates);
   for (const Uuid& row : changed.ports) report_port_row(row, updates);
   for (const std::string& name : changed.bridges) report_bridge(name, updates);
@@ -80,6 +83,7 @@ void StatusWriter::write_statistics() {
 
 void StatusWriter::report_name(const std::string& name, Updates& updates) {
   live_.erase(name);
+  in_error_.erase(name);
   const auto report = [&](const Uuid& row, const std::string& bridge) {
     if (!report_present(row, name, bridge, Counters::first, updates)) report_absent(row, name, updates);
   };
@@ -98,13 +102,17 @@ bool StatusWriter::report_present(const Uuid& row, const std::string& name, cons
     const SwitchPort* port = sw->port(name);
     if (port == nullptr || port->bridge != bridge) continue;
     const dp::PortState state = sw->state(*port);
+    if (state.error.empty())
+      in_error_.erase(name);
+    else
+      in_error_.insert(name);
     if (!state.present && port->config.spec.traits().has_device)
       live_.erase(name);
     else
       live_.insert_or_assign(name, Live{row, bridge});
     updates.push_back(interface_status(row, *port, state, applied_.error_of(name)));
     auto& columns = updates.back().columns;
-    columns["status"] = with_without_effect(row, columns["status"]);
+    columns["status"] = with_notes(row, columns["status"]);
     if (counters == Counters::all || !counted) columns["statistics"] = interface_statistics(sw->counters(*port));
     return true;
   }
@@ -114,7 +122,7 @@ bool StatusWriter::report_present(const Uuid& row, const std::string& name, cons
 
 void StatusWriter::report_absent(const Uuid& row, const std::string& name, Updates& updates) {
   const std::string error = applied_.error_of(name);
-  const Datum status = with_without_effect(row, {});
+  const Datum status = with_notes(row, {});
   const auto now = db_.find("Interface", row);
   if (now && says_absent(*now, error, status)) return;
   updates.push_back(absent_interface(row, error));
@@ -123,12 +131,14 @@ void StatusWriter::report_absent(const Uuid& row, const std::string& name, Updat
 
 // --- other rows ---
 
-// Adds to a row's status what of the row has no effect.
-Datum StatusWriter::with_without_effect(const Uuid& row, const Datum& status) const {
-  const auto it = want_.without_effect.find(row);
-  if (it == want_.without_effect.end()) return status;
+// Adds to a row's status what of the row has no effect, and what is wrong with it.
+Datum StatusWriter::with_notes(const Uuid& row, const Datum& status) const {
+  const auto none = want_.without_effect.find(row);
+  const auto warning = want_.row_warnings.find(row);
+  if (none == want_.without_effect.end() && warning == want_.row_warnings.end()) return status;
   auto map = status.string_map();
-  map[std::string(kWithoutEffectKey)] = it->second;
+  if (none != want_.without_effect.end()) map[std::string(kWithoutEffectKey)] = none->second;
+  if (warning != want_.row_warnings.end()) map[std::string(kWarningKey)] = warning->second;
   return Datum::map(map);
 }
 
@@ -136,7 +146,7 @@ Datum StatusWriter::with_without_effect(const Uuid& row, const Datum& status) co
 void StatusWriter::report_port_row(const Uuid& row, Updates& updates) const {
   const auto now = db_.find("Port", row);
   if (!now) return;
-  Datum status = with_without_effect(row, {});
+  Datum status = with_notes(row, {});
   if (now->get("status") != status) updates.push_back({"Port", row, {{"status", std::move(status)}}});
 }
 
@@ -151,7 +161,7 @@ void StatusWriter::report_bridge(const std::string& name, Updates& updates) cons
                      bridge->second.row,
                      {{"datapath_id", id.empty() ? Datum{} : Datum::of(id)},
                       {"datapath_version", Datum::of(HEDDLE_VERSION)},
-                      {"status", with_without_effect(bridge->second.row, {})}}});
+                      {"status", with_notes(bridge->second.row, {})}}});
 }
 
 void StatusWriter::report_mirrors(const std::string& name, Updates& updates) const {
@@ -165,7 +175,7 @@ void StatusWriter::report_mirrors(const std::string& name, Updates& updates) con
 void StatusWriter::report_root(Updates& updates) const {
   for (const auto& root : db_.rows("Open_vSwitch")) {
     updates.push_back(program_status(*root, db_.schema().version(), offer_));
-    updates.back().columns["statistics"] = with_without_effect(root->uuid(), {});
+    updates.back().columns["statistics"] = with_notes(root->uuid(), {});
   }
 }
 

@@ -31,6 +31,8 @@ class StatusWriter {
   // Counters, and what else became different without news of it.
   void write_statistics();
 
+  // Interfaces whose device or tunnel is in error, by what was written last.
+  [[nodiscard]] const std::set<std::string>& in_error() const { return in_error_; }
   [[nodiscard]] ovsdb::Origin origin() const { return this; }
 
  private:
@@ -54,7 +56,7 @@ class StatusWriter {
   void report_bridge(const std::string& name, Updates& updates) const;
   void report_mirrors(const std::string& name, Updates& updates) const;
   void report_root(Updates& updates) const;
-  [[nodiscard]] ovsdb::Datum with_without_effect(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
+  [[nodiscard]] ovsdb::Datum with_notes(const ovsdb::Uuid& row, const ovsdb::Datum& status) const;
   void write(const Updates& updates);
 
   ovsdb::Database& db_;
@@ -63,6 +65,7 @@ class StatusWriter {
   Switches switches_;
   DatapathOffer offer_;
   std::map<std::string, Live> live_;  // by interface
+  std::set<std::string> in_error_;
 };
 
 }  // namespace heddle::vswitchd

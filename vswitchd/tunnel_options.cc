@@ -156,10 +156,10 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   const auto split = boolean(options, "split_horizon", true);
   if (!split) return std::unexpected(split.error());
   spec.split_horizon = *split;
-  for (const auto& [name, value] : options)
-    if (std::ranges::find(kKnown, name) == kKnown.end()) out.ignored.push_back(name);
   return out;
 }
+
+bool is_tunnel_option(std::string_view name) { return std::ranges::find(kKnown, name) != kKnown.end(); }
 
 std::string describe_endpoint(const dp::TunnelSpec& spec) {
   return fmt::format("remote_ip={} local_ip={} key={} dst_port={}{}", spec.remote ? spec.remote->to_string() : "flow",

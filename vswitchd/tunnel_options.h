@@ -15,6 +15,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -25,10 +26,11 @@ namespace heddle::vswitchd {
 struct TunnelOptions {
   dp::TunnelSpec spec;
   std::vector<IpAddr> remotes;
-  std::vector<std::string> ignored;  // options that were given and have no effect
 };
 
+// Passes over options that it does not know.
 Result<TunnelOptions> parse_tunnel_options(const std::map<std::string, std::string>& options);
+bool is_tunnel_option(std::string_view name);
 
 // What tells one tunnel from another on the wire: two ports that agree in these cannot be told apart.
 std::string describe_endpoint(const dp::TunnelSpec& spec);

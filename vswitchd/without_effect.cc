@@ -5,7 +5,9 @@
 #include <array>
 #include <initializer_list>
 
+#include "datapath/port.h"
 #include "ovsdb/value.h"
+#include "vswitchd/tunnel_options.h"
 
 namespace heddle::vswitchd {
 namespace {
@@ -70,6 +72,19 @@ bool is_set(const ovsdb::Row& row, std::string_view column) {
   return schema->type.min == 0 ? !value.empty() : value != ovsdb::default_datum(schema->type);
 }
 
+void add_unread_options(const ovsdb::Row& row, std::vector<std::string>& out) {
+  const std::string type = row.get("type").string_or("");
+  const auto kind = type.empty() ? dp::PortKind::netdev : dp::kind_of_type(type);
+  const auto reads = [&](const std::string& key) {
+    if (!kind) return true;  // the type is wrong, and an error of its own
+    return dp::traits(*kind).is_tunnel ? is_tunnel_option(key) : dp::traits(*kind).has_peer && key == "peer";
+  };
+  for (const std::string& key : row.get("options").strings()) {
+    if (out.size() >= kMostNames) break;
+    if (!reads(key) && key.find(' ') == std::string::npos) out.push_back("options:" + key);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> columns_without_effect(const ovsdb::Row& row) {
@@ -88,6 +103,7 @@ std::vector<std::string> columns_without_effect(const ovsdb::Row& row) {
 
 std::vector<std::string> interface_without_effect(const ovsdb::Row& row, bool own_device) {
   auto out = columns_without_effect(row);
+  add_unread_options(row, out);
   if (own_device) return out;
   if (is_set(row, "mac")) out.emplace_back("mac");
   // Of tunnels and patch ports: there is no device to set.

@@ -15,12 +15,15 @@
 namespace heddle::vswitchd {
 
 inline constexpr std::string_view kWithoutEffectKey = "no_effect";
+// Beside it: what is wrong with values of a Bridge or Port, in sentences (Desired::row_warnings).
+inline constexpr std::string_view kWarningKey = "warning";
 
 // The row's columns, and keys of other_config as "other_config:KEY", that are set (differ from their default) and have
 // no effect; in a fixed order, and bounded. Of tables without an entry: nothing.
 std::vector<std::string> columns_without_effect(const ovsdb::Row& row);
 
-// The same of an Interface. `own_device`: the switch makes the device, so that its address and MTU are the switch's.
+// The same of an Interface, with its options that nobody reads as "options:KEY". `own_device`: the switch makes the
+// device, so that its address and MTU are the switch's.
 std::vector<std::string> interface_without_effect(const ovsdb::Row& row, bool own_device);
 
 }  // namespace heddle::vswitchd

@@ -172,6 +172,55 @@ TEST(ReconcileParts, WhatIsNotAsItShouldBeIsSeenTo) {
   EXPECT_EQ(w.device_calls.back().mtu, 1400U);
 }
 
+// A cause may end without news: what failed is looked at again, and nothing else.
+TEST(ReconcileParts, WhatFailedIsTriedAgain) {
+  World w;
+  w.add_bridge("br0");
+  w.add_port("br0", "in1", {{"type", "internal"}});
+  EXPECT_FALSE(w.reconciler.look_at_failed()) << "all is well";
+  w.dp.refuse_port("in2", true);
+  w.add_port("br0", "in2", {{"type", "internal"}});
+  w.add_port("br0", "vm1");  // has no device
+  EXPECT_THAT(w.error("in2"), testing::HasSubstr("no memory"));
+  for (int n = 0; n < 3; ++n) {
+    const auto adds = w.dp.add_calls();
+    const auto sets = w.dp.set_calls();
+    EXPECT_TRUE(w.reconciler.look_at_failed());
+    w.reconciler.run();
+    EXPECT_EQ(w.dp.add_calls(), adds) << "refused";
+    EXPECT_EQ(w.dp.set_calls(), sets + 2) << "in2 and vm1, and not in1";
+  }
+  w.dp.refuse_port("in2", false);
+  EXPECT_TRUE(w.reconciler.look_at_failed());
+  w.reconciler.run();
+  EXPECT_EQ(w.error("in2"), "");
+  w.device("vm1");
+  EXPECT_FALSE(w.reconciler.look_at_failed());
+  w.remove_port("br0", "vm1");
+  w.dp.refuse_port("in2", true);
+  w.set("Port", "in2", {{"tag", 9}});
+  EXPECT_TRUE(w.reconciler.look_at_failed());
+  w.remove_port("br0", "in2");
+  EXPECT_FALSE(w.reconciler.look_at_failed()) << "it is not wanted any more";
+}
+
+// What is wrong with a bridge or a port, and does not keep it from working, is in its row.
+TEST(ReconcileParts, WarningsAreInTheRows) {
+  World w;
+  w.add_bridge("br0", {{"other_config", World::map({{"mac-aging-time", "soon"}, {"datapath-id", "x"}})}});
+  const auto warning = [&] {
+    return w.db->find_by("Bridge", "name", ovsdb::Datum::of("br0"))->get("status").at("warning").value_or("");
+  };
+  EXPECT_THAT(warning(), testing::HasSubstr("other_config:mac-aging-time=soon must be a number"));
+  EXPECT_THAT(warning(), testing::HasSubstr("other_config:datapath-id=x must be"));
+  EXPECT_THAT(warning(), testing::Not(testing::HasSubstr("br0"))) << "the row has the name";
+  w.set("Bridge", "br0", {{"other_config", World::map({{"mac-aging-time", "60"}})}});
+  EXPECT_EQ(warning(), "");
+  w.add_port("br0", "vx",
+             {{"type", "vxlan"}, {"options", World::map({{"remote_ip", "192.0.2.1"}, {"remoteip", "x"}})}});
+  EXPECT_EQ(w.iface("vx")->get("status").at("no_effect"), "options:remoteip");
+}
+
 // Of two tunnels that cannot be told apart, the one that has the end point keeps it when it changes in other things, or
 // loses its place in the switch for a while; the other's row comes first by name.
 TEST(ReconcileParts, WhoHoldsAnEndPointKeepsIt) {

@@ -419,6 +419,7 @@ TEST_P(TwinHistories, ComeToTheSame) {
     if (twice) told += "twice";
     const auto run = [&](Twin& t) {
       log.take();
+      t.reconciler.look_at_failed();
       if (twice) {
         t.reconciler.begin();
         t.reconciler.step([] { return true; });

@@ -54,9 +54,11 @@ TEST(TunnelOptions, MultipointTakesAFloodList) {
   EXPECT_TRUE(good({{"remote_ip", "flow"}, {"remotes", ""}}).remotes.empty());
 }
 
-TEST(TunnelOptions, NamesWhatHasNoEffect) {
-  EXPECT_THAT(good({{"egress_pkt_mark", "1"}, {"exts", "gbp"}}).ignored,
-              testing::ElementsAre("egress_pkt_mark", "exts"));
+TEST(TunnelOptions, OthersArePassedOver) {
+  good({{"egress_pkt_mark", "1"}, {"exts", "gbp"}});
+  for (const char* known : {"remote_ip", "local_ip", "key", "dst_port", "df_default", "remotes", "split_horizon"})
+    EXPECT_TRUE(is_tunnel_option(known)) << known;
+  for (const char* other : {"remoteip", "egress_pkt_mark", "exts", ""}) EXPECT_FALSE(is_tunnel_option(other)) << other;
 }
 
 struct Bad {
