@@ -40,11 +40,13 @@ CANNOT = {
         "count bad_vxlan": "the kernel's vxlan device throws away packets with a bad VXLAN header, uncounted",
         "count truncated": "the kernel throws away frames cut short, in a tunnel or in a VLAN tag, before TC sees them",
         "count ecn_invalid by port": "the kernel's vxlan device, which all tunnel ports share, counts it",
+        "make fragments over IPv6": "the kernel makes none of what its vxlan device sends over IPv6",
     },
     "user": {
         "outlive its daemon": "the user-space datapath forwards in the daemon and ends with it",
         "share its ports": "the user-space datapath takes a port's device by an XDP program of its own",
         "leave frames to the kernel": "the user-space datapath forwards copies, by AF_XDP, past queues, filters and vxlan devices",
+        "take queues from a port": "the kernel keeps a queue that has an AF_XDP socket (ethtool -L refuses)",
         "take large segments from a tap": "AF_XDP does not say that a frame from a tap is to be cut (TSO): it is an oversize one",
     },
 }
@@ -199,11 +201,12 @@ class Host:
         self.add_port(bridge, device, **columns)
         return guest
 
-    def vxlan(self, bridge, name, columns=None, **options):
-        """A VXLAN port; key=10 becomes options:key=10."""
+    def vxlan(self, bridge, name, columns=None, check=True, **options):
+        """A VXLAN port; key=10 becomes options:key=10. Without a route to its remote it is in error: `check`=False."""
         port = [f"{k}={v}" for k, v in (columns or {}).items()]
         tunnel = [f"options:{k}={v}" for k, v in options.items()]
-        self.vsctl("add-port", bridge, name, *port, "--", "set", "Interface", name, "type=vxlan", *tunnel)
+        self.vsctl("add-port", bridge, name, *port, "--", "set", "Interface", name, "type=vxlan", *tunnel,
+                   check=check)
 
     # --- state of the switch ---
 

@@ -183,8 +183,8 @@ def test_killed_while_adding_a_device(tunnel, what):
 # --- internal ports that move ---
 
 def test_internal_port_in_a_container(host):
-    """Its device then belongs to the container: neither settings nor restarts change it, or another device of its
-    name."""
+    """Its device then belongs to the container: neither settings nor restarts change it, or another device of its name. What
+    is set and cannot be had there is an error."""
     guest = host.guest("br0", "vm1", "10.0.0.1/24")
     host.vsctl("add-port br0 p1 -- set Interface p1 type=internal mtu_request=1400")
     box = host.lab.namespace("box")
@@ -201,11 +201,14 @@ def test_internal_port_in_a_container(host):
         assert (now["mtu"], now["address"]) == (1500, address)
         assert end["mtu"] == LARGEST_MTU and "UP" in end["flags"] and end["address"] == near["address"]
         assert guest.ping("10.0.0.7", size=1472, df=True)
-        assert error(host, "p1") == ""
     near = device(host.ns, back)
     unharmed()
-    host.vsctl("set", "Interface", "p1", "mtu_request=1300", 'mac="02:00:00:00:00:77"')
+
+    def says_what_cannot_be_had():
+        return "mtu 1500 instead of 1300" in error(host, "p1") and "02:00:00:00:00:77" in error(host, "p1")
+    assert host.vsctl("set", "Interface", "p1", "mtu_request=1300", 'mac="02:00:00:00:00:77"', check=False).returncode == 1
     unharmed()
+    assert says_what_cannot_be_had()
 
     host.ns.ip("link add p1 type veth peer name other")
     host.ns.ip("link set p1 up")
@@ -215,6 +218,7 @@ def test_internal_port_in_a_container(host):
     host.start()
     guest.reaches("10.0.0.7")
     unharmed()
+    assert says_what_cannot_be_had()
     assert "p1" not in host.programs()
     for key in ("ifindex", "mtu", "address", "flags"):
         assert device(host.ns, "p1")[key] == stranger[key], key

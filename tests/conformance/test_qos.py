@@ -286,6 +286,7 @@ def test_a_foreign_qdisc_stays(in_kernel, host, guests):
 
 def test_ports_without_a_device_are_refused(lab, host, guests):
     """A tunnel has no queue of its own; its underlay's device has."""
+    host.ns.ip("addr add 192.0.2.1/24 dev br0")  # a route
     host.vxlan("br0", "vx", remote_ip="192.0.2.99", key=10)
     host.vsctl("add-port br0 patch0 -- set Interface patch0 type=patch options:peer=patch1")
     for port in ("vx", "patch0"):
