@@ -45,7 +45,7 @@ __u32 station_time() {
       (static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(t.tv_nsec)) >> kTimeShift);
 }
 
-FdbTables::FdbTables(const Programs& programs, const Pins& pins, Remotes& remotes)
+FdbTables::FdbTables(const Programs& programs, const Pins& pins, RemoteVteps& remotes)
     : programs_(programs), pins_(pins), remotes_(remotes) {
   if (!programs.taken_over()) return;
   for (std::size_t b = 0; b < limits::kBridges; ++b) {

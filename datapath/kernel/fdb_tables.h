@@ -15,14 +15,14 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "datapath/datapath.h"
-#include "datapath/kernel/remotes.h"
+#include "datapath/kernel/remote_vteps.h"
 
 namespace heddle::dp {
 
 class FdbTables {
  public:
   // Takes over the maps that are pinned. All references must outlive this.
-  FdbTables(const Programs& programs, const Pins& pins, Remotes& remotes);
+  FdbTables(const Programs& programs, const Pins& pins, RemoteVteps& remotes);
 
   // --- control ---
   struct PortInfo {
@@ -65,7 +65,7 @@ class FdbTables {
 
   const Programs& programs_;
   const Pins& pins_;
-  Remotes& remotes_;
+  RemoteVteps& remotes_;
   mutable std::mutex mutex_;
   std::map<BridgeId, Table> tables_;
   std::map<PortNo, PortInfo> ports_;

@@ -12,7 +12,7 @@
 #include "datapath/kernel/pins.h"
 #include "datapath/kernel/port_news.h"
 #include "datapath/kernel/programs.h"
-#include "datapath/kernel/remotes.h"
+#include "datapath/kernel/remote_vteps.h"
 #include "datapath/kernel/take_over.h"
 
 namespace heddle::dp {
@@ -45,7 +45,7 @@ class KernelDatapath final : public Datapath {
   std::unique_ptr<Pins> pins_;
   std::unique_ptr<Programs> programs_;
   std::unique_ptr<TakeOver> former_;
-  std::unique_ptr<Remotes> remotes_;
+  std::unique_ptr<RemoteVteps> remotes_;
   std::unique_ptr<FdbTables> fdb_;
   std::unique_ptr<Events> events_;
   std::unique_ptr<OwnDevices> own_;
@@ -77,7 +77,7 @@ Result<> KernelDatapath::start() {
         "until "
         "new ones stand beside; learned addresses are forgotten then");
   former_ = std::make_unique<TakeOver>(*programs_);
-  remotes_ = std::make_unique<Remotes>(*programs_, *kernel_routes_);
+  remotes_ = std::make_unique<RemoteVteps>(*programs_, *kernel_routes_);
   fdb_ = std::make_unique<FdbTables>(*programs_, *pins_, *remotes_);
   auto events = Events::open(*programs_, [this](PortNo no) { return ports_->devices().answer_device(no); });
   if (!events) return std::unexpected(events.error());

@@ -27,7 +27,7 @@ class KernelPorts final : public Ports {
     const OwnDevices& own;
     const Pins& pins;
     const Programs& programs;
-    Remotes& remotes;
+    RemoteVteps& remotes;
     FdbTables& fdb;
     Events& events;
     TakeOver& former;

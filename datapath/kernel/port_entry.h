@@ -33,7 +33,7 @@ struct ShapingState {
   std::uint64_t before = 0;  // frames that queues dropped which are gone
 };
 
-// TunnelPorts: numbers in Remotes.
+// TunnelPorts: numbers in RemoteVteps.
 struct TunnelState {
   std::uint32_t remote = 0;          // point-to-point
   std::vector<std::uint32_t> flood;  // multipoint

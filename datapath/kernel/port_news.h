@@ -20,7 +20,7 @@ class PortNews final : public NewsListener {
   void on_link_gone(const netlink::Link& link) override;
   void on_traffic(int ifindex) override;
   // The kernel keeps the path's MTU; it is asked again.
-  bool on_too_big(const packet::TooBig& error) override { return ports_.tunnels().leads_to(error.dst); }
+  bool on_too_big(const packet::TooBig& error) override { return ports_.tunnels().concerns(error); }
   [[nodiscard]] std::vector<netlink::Link> held_links() const override;
 
   // Asks for changes that come without news, of a few ports at a time: a thousand ports at rest must not cost anything

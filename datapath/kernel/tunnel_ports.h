@@ -12,14 +12,15 @@
 #include "datapath/kernel/fdb_tables.h"
 #include "datapath/kernel/port_entry.h"
 #include "datapath/kernel/port_table.h"
-#include "datapath/kernel/remotes.h"
+#include "datapath/kernel/remote_vteps.h"
 #include "datapath/kernel/vxlan_devices.h"
+#include "packet/too_big.h"
 
 namespace heddle::dp {
 
 class TunnelPorts {
  public:
-  TunnelPorts(const Programs& programs, Remotes& remotes, FdbTables& fdb, PortTable& table, VxlanDevices devices,
+  TunnelPorts(const Programs& programs, RemoteVteps& remotes, FdbTables& fdb, PortTable& table, VxlanDevices devices,
               PortRegistry<PortEntry>& ports)
       : programs_(programs), remotes_(remotes), fdb_(fdb), table_(table), devices_(std::move(devices)), ports_(ports) {}
 
@@ -38,8 +39,10 @@ class TunnelPorts {
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
   // Does nothing for a tunnel that is in force.
   void try_again(PortEntry& p);
-  // Whether some tunnel, or a station behind one, has this remote.
-  [[nodiscard]] bool leads_to(const IpAddr& remote) const { return remotes_.knows(remote); }
+  // Whether the error is news about the way to a remote: most errors come again and again.
+  [[nodiscard]] bool concerns(const packet::TooBig& error) const {
+    return remotes_.takes_more_than(error.mtu, error.dst);
+  }
   // Ends a take-over: elements of `tunnels` and `vnis` that are no port's go.
   void drop_stale();
   // Ends it for good: see VxlanDevices.
@@ -56,7 +59,7 @@ class TunnelPorts {
   void write_vni(const hd_vni& net);
 
   const Programs& programs_;
-  Remotes& remotes_;
+  RemoteVteps& remotes_;
   FdbTables& fdb_;
   PortTable& table_;
   VxlanDevices devices_;

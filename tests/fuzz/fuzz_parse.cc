@@ -12,6 +12,7 @@
 #include "packet/flow_hash.h"
 #include "packet/icmp_error.h"
 #include "packet/parse.h"
+#include "packet/too_big.h"
 #include "tests/fuzz/ipv4_checksum.h"
 
 using namespace heddle;
@@ -53,6 +54,12 @@ void check_completion(std::vector<std::uint8_t> head, std::vector<std::uint8_t> 
   require(head == once);
 }
 
+// The same bytes as an ICMP error of a router.
+void check_too_big(const std::vector<std::uint8_t>& message) {
+  if (const auto e = parse_too_big_v4(message)) require(e->mtu >= kLeastMtuV4 && e->mtu < 65535 && !e->dst.is_v6());
+  if (const auto e = parse_too_big_v6(message)) require(e->mtu >= kLeastMtuV6 && e->dst.is_v6());
+}
+
 void check_answer(const std::vector<std::uint8_t>& head, std::size_t frame_len, const L2& l2, unsigned mtu) {
   std::vector<std::uint8_t> out(kTooBigMax);
   out.resize(build_too_big(head, frame_len, l2, mtu, out));
@@ -79,6 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   const std::vector<std::uint8_t> head(frame.begin(), split);  // no more than the readable bytes
   const std::vector<std::uint8_t> tail(split, frame.end());
 
+  check_too_big(head);
   L2 l2;
   if (parse_l2(head.data(), head.size(), l2)) return 0;
   require(l2.l3_offset <= head.size());

@@ -199,7 +199,7 @@ TEST_F(KernelReuse, FloodSetOfAnotherVlan) {
 
 // Numbers of remotes are few: those that nobody uses are given to others when they run out.
 TEST_F(KernelReuse, RemotesOfAFreedNumberWaitForPrograms) {
-  Remotes remotes(*w().programs, *w().kernel);
+  RemoteVteps remotes(*w().programs, *w().kernel);
   const auto addr = [](unsigned n) { return *IpAddr::parse("192.0.2." + std::to_string(n)); };
   const auto first = must(remotes.acquire({addr(1), std::nullopt}));
   must(remotes.acquire({addr(2), std::nullopt}));

@@ -102,9 +102,9 @@ TEST_F(KernelTables, FloodSetsThatDoNotFit) {
 }
 
 TEST_F(KernelTables, RemotesAreNumberedAndFollowTheRoutes) {
-  Remotes remotes(*w().programs, *w().kernel);
+  RemoteVteps remotes(*w().programs, *w().kernel);
   EXPECT_TRUE(remotes.empty());
-  const Remotes::Key key{*IpAddr::parse("192.0.2.2"), std::nullopt};
+  const RemoteVteps::Key key{*IpAddr::parse("192.0.2.2"), std::nullopt};
   const auto n = must(remotes.acquire(key));
   EXPECT_NE(n, 0U);
   EXPECT_EQ(must(remotes.acquire(key)), n);
@@ -125,7 +125,7 @@ TEST_F(KernelTables, RemotesAreNumberedAndFollowTheRoutes) {
   EXPECT_EQ(w().programs->remotes.get(n)->mtu, 1400U);
 
   // The next life knows the numbers; what nobody wants goes.
-  Remotes next(*w().programs, *w().kernel);
+  RemoteVteps next(*w().programs, *w().kernel);
   EXPECT_EQ(next.address(n), key.addr);
   EXPECT_EQ(must(next.acquire(key)), n);
   next.drop_unused();
@@ -150,7 +150,7 @@ class KernelFdb : public KernelTables {
     fdb_.reset();
     remotes_.reset();
     programs_ = must(Programs::load(*pins_));
-    remotes_ = std::make_unique<Remotes>(*programs_, *w().kernel);
+    remotes_ = std::make_unique<RemoteVteps>(*programs_, *w().kernel);
     fdb_ = std::make_unique<FdbTables>(*programs_, *pins_, *remotes_);
     must(fdb_->add_bridge(kBridge));
   }
@@ -175,7 +175,7 @@ class KernelFdb : public KernelTables {
   std::unique_ptr<heddle::test::PrivateMounts> mounts_;
   std::unique_ptr<Pins> pins_;
   std::unique_ptr<Programs> programs_;
-  std::unique_ptr<Remotes> remotes_;
+  std::unique_ptr<RemoteVteps> remotes_;
   std::unique_ptr<FdbTables> fdb_;
 };
 

@@ -18,7 +18,7 @@
 
 namespace heddle::dp {
 
-class Remotes {
+class RemoteVteps {
  public:
   struct Key {
     IpAddr addr;
@@ -28,7 +28,7 @@ class Remotes {
 
   // Takes over what the programs have: entries that nobody acquires until drop_unused() go then. A number is given to
   // another remote only when no program can use it for the former one.
-  Remotes(const Programs& programs, netlink::Netlink& kernel);
+  RemoteVteps(const Programs& programs, netlink::Netlink& kernel);
 
   // The number, 1 to limits::kTunnelRemotes - 1; every acquire() wants a release(). Errc::limit.
   Result<std::uint32_t> acquire(const Key& key);
@@ -43,8 +43,8 @@ class Remotes {
   bool refresh();
   void drop_unused();
   [[nodiscard]] bool empty() const;
-  // Whether there is a remote with this address.
-  [[nodiscard]] bool knows(const IpAddr& address) const;
+  // Whether there is a remote with this address to which larger packets than these were thought to get.
+  [[nodiscard]] bool takes_more_than(unsigned mtu, const IpAddr& address) const;
 
  private:
   struct Entry {

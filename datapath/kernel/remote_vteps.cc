@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "datapath/kernel/remotes.h"
+#include "datapath/kernel/remote_vteps.h"
 
 #include <array>
 #include <cstring>
@@ -24,7 +24,7 @@ void copy_address(__u8 (&to)[16], const std::optional<IpAddr>& from) {
   if (from) std::memcpy(to, from->data(), from->size());
 }
 
-Remotes::Remotes(const Programs& programs, netlink::Netlink& kernel)
+RemoteVteps::RemoteVteps(const Programs& programs, netlink::Netlink& kernel)
     : map_(programs.remotes), grace_(programs.grace()), kernel_(kernel) {
   map_.for_each([this](__u32 number, const hd_remote& r) {
     if (number == 0 || !is_set(r.addr)) return;
@@ -37,7 +37,7 @@ Remotes::Remotes(const Programs& programs, netlink::Netlink& kernel)
   numbers_.close_gaps();
 }
 
-Result<std::uint32_t> Remotes::acquire(const Key& key) {
+Result<std::uint32_t> RemoteVteps::acquire(const Key& key) {
   const std::lock_guard lock(mutex_);
   const auto acquired = numbers_.acquire(key, [this](std::uint32_t number, const Entry&) { forget(number); });
   if (!acquired) return std::unexpected(acquired.error());
@@ -47,7 +47,7 @@ Result<std::uint32_t> Remotes::acquire(const Key& key) {
   return acquired->number;
 }
 
-bool Remotes::adopt(std::uint32_t number) {
+bool RemoteVteps::adopt(std::uint32_t number) {
   const std::lock_guard lock(mutex_);
   const auto adopted = numbers_.adopt(number);
   if (adopted.entry == nullptr) return false;
@@ -55,50 +55,50 @@ bool Remotes::adopt(std::uint32_t number) {
   return true;
 }
 
-void Remotes::release(std::uint32_t number) {
+void RemoteVteps::release(std::uint32_t number) {
   const std::lock_guard lock(mutex_);
   numbers_.release(number);
 }
 
-void Remotes::drop_unused() {
+void RemoteVteps::drop_unused() {
   const std::lock_guard lock(mutex_);
   numbers_.drop_unused([this](std::uint32_t number, const Entry&) { forget(number); });
 }
 
-void Remotes::forget(std::uint32_t number) {
+void RemoteVteps::forget(std::uint32_t number) {
   (void)map_.put(number, {});
   freed_ = true;
 }
 
-std::optional<IpAddr> Remotes::address(std::uint32_t number) const {
+std::optional<IpAddr> RemoteVteps::address(std::uint32_t number) const {
   const std::lock_guard lock(mutex_);
   const Entry* e = numbers_.find(number);
   if (e == nullptr) return std::nullopt;
   return e->key.addr;
 }
 
-Route Remotes::route(std::uint32_t number) const {
+Route RemoteVteps::route(std::uint32_t number) const {
   const std::lock_guard lock(mutex_);
   const Entry* e = numbers_.find(number);
   return e == nullptr ? Route{} : e->route;
 }
 
-bool Remotes::empty() const {
+bool RemoteVteps::empty() const {
   const std::lock_guard lock(mutex_);
   return numbers_.empty();
 }
 
-bool Remotes::knows(const IpAddr& address) const {
+bool RemoteVteps::takes_more_than(unsigned mtu, const IpAddr& address) const {
   const std::lock_guard lock(mutex_);
-  bool known = false;
+  bool any = false;
   numbers_.for_each([&](std::uint32_t /*number*/, const Entry& e, unsigned users) {
-    known = known || (users > 0 && e.key.addr == address);
+    any = any || (users > 0 && e.key.addr == address && e.route.usable && e.route.mtu > mtu);
   });
-  return known;
+  return any;
 }
 
 // A few at a time, so that the handler need not wait for all.
-bool Remotes::refresh() {
+bool RemoteVteps::refresh() {
   constexpr int kAtOnce = 16;
   bool changed = false;
   std::uint32_t from = 0;
@@ -111,7 +111,7 @@ bool Remotes::refresh() {
   return changed;
 }
 
-bool Remotes::resolve(std::uint32_t number, Entry& e) {
+bool RemoteVteps::resolve(std::uint32_t number, Entry& e) {
   e.asked = true;
   const Route route = ask_route(kernel_, e.key.addr, e.key.local);
   const bool changed = route != e.route;
