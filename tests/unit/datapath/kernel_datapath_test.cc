@@ -41,7 +41,7 @@ TEST_F(KernelDatapathTest, ManyChangesInARow) {
   for (const std::string n : {"a", "b", "c", "d"}) veth(n + "0", n + "1");
   for (const std::string n : {"a0", "b0", "c0"}) ASSERT_TRUE(comes_up(add(n)));
   const PortNo e = must(add_port(device("e0")));
-  std::optional<Ports::Batch> batch(std::in_place, dp_->ports());
+  auto batch = std::make_unique<Ports::Batch>(dp_->ports());
   { const Ports::Batch inner(dp_->ports()); }  // brackets nest: this one's end is not the end
   const PortNo d = add("d0");
   must(set_port(e, trunk()));
