@@ -26,7 +26,7 @@ std::optional<TooBig> parse_too_big_v4(std::span<const std::uint8_t> message) {
   const auto icmp = load<IcmpHeader>(message.data());
   if (icmp.type != unreachable || icmp.code != fragmentation_needed) return std::nullopt;
   const auto ip = load<Ipv4Header>(message.data() + quote);
-  const std::size_t header = (ip.version_ihl & 15U) * 4U;
+  const auto header = static_cast<std::size_t>(ip.version_ihl & 15U) * 4U;
   if (ip.version_ihl >> 4 != 4 || header < sizeof(Ipv4Header) || ip.proto != kProtoUdp) return std::nullopt;
   if ((ip.frag.get() & kIpv4OffsetMask) != 0 || message.size() < quote + header + sizeof(UdpHeader))
     return std::nullopt;
