@@ -99,13 +99,14 @@ Result<Outcome> del_br(Session& session, const Command& command, std::string&) {
     return std::unexpected(bridge.error());
   }
   if (bridge->is_fake()) {
-    for (auto* port : ports_of(session, *bridge)) remove_port(session, *bridge->record, *port);
-    remove_port(session, *bridge->record, *bridge->fake_port);
+    auto ports = ports_of(session, *bridge);
+    ports.push_back(bridge->fake_port);
+    remove_ports(session, *bridge->record, ports);
     return Outcome::done;
   }
   auto root = root_record(session);
   if (!root) return std::unexpected(root.error());
-  for (auto* port : children(session, *bridge->record, "ports", "Port")) remove_port(session, *bridge->record, *port);
+  remove_ports(session, *bridge->record, children(session, *bridge->record, "ports", "Port"));
   drop_reference(session, **root, "bridges", bridge->record->uuid);
   Model::remove(*bridge->record);
   return Outcome::done;

@@ -160,7 +160,7 @@ Result<Outcome> del_port(Session& session, const Command& command, std::string&)
                   fmt::format("bridge {} does not have a port {}; it is {}", bridge->name, name, where(place)));
     }
   }
-  remove_port(session, *place.bridge.record, *place.port);
+  remove_ports(session, *place.bridge.record, {place.port});
   return Outcome::done;
 }
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 namespace heddle::cli {
 
@@ -43,29 +45,27 @@ Record* insert_port(Session& session, const BridgeView& bridge, const std::strin
   return port;
 }
 
-namespace {
-
-// Two ports may share an interface: the record goes with the last of them.
-bool has_other_port(const Session& session, const Record& interface, const Record& port) {
-  return std::ranges::any_of(session.model.records(*port.table), [&](const Record* other) {
-    return other != &port && session.model.get(*other, "interfaces").find(Atom(interface.uuid));
-  });
-}
-
-bool has_other_bridge(const Session& session, const Record& port, const Record& bridge) {
-  return std::ranges::any_of(session.model.records(*bridge.table), [&](const Record* other) {
-    return other != &bridge && session.model.get(*other, "ports").find(Atom(port.uuid));
-  });
-}
-
-}  // namespace
-
-void remove_port(Session& session, Record& bridge, Record& port) {
-  drop_reference(session, bridge, "ports", port.uuid);
-  if (has_other_bridge(session, port, bridge)) return;
-  for (auto* interface : interfaces_of(session, port))
-    if (!has_other_port(session, *interface, port)) Model::remove(*interface);
-  Model::remove(port);
+// A port may be in two bridges and an interface in two ports: a record goes with the last that refers to it.
+void remove_ports(Session& session, Record& bridge, const std::vector<Record*>& ports) {
+  std::set<Uuid> elsewhere;
+  for (const Record* other : session.model.records(*bridge.table))
+    if (other != &bridge)
+      std::ranges::copy(session.model.get(*other, "ports").uuids(), std::inserter(elsewhere, elsewhere.end()));
+  std::set<const Record*> gone;
+  for (Record* port : ports) {
+    drop_reference(session, bridge, "ports", port->uuid);
+    if (!elsewhere.contains(port->uuid)) gone.insert(port);
+  }
+  std::set<Uuid> used;
+  for (const Record* other : session.model.records(*session.catalog.schema().find("Port")))
+    if (!gone.contains(other))
+      std::ranges::copy(session.model.get(*other, "interfaces").uuids(), std::inserter(used, used.end()));
+  for (Record* port : ports) {
+    if (!gone.contains(port)) continue;
+    for (auto* interface : interfaces_of(session, *port))
+      if (!used.contains(interface->uuid)) Model::remove(*interface);
+    Model::remove(*port);
+  }
 }
 
 std::string where(const Place& place) {
