@@ -296,17 +296,18 @@ class Lab:
         self.namespaces.append(ns)
         return ns
 
-    def overlay(self, family=4, kind="point-to-point"):
-        """Two running hosts, each with a guest on br0 and a tunnel "vx" to the other: (hosts, guests)."""
+    def overlay(self, family=4, kind="point-to-point", mtu=1550, **options):
+        """Two running hosts, each with a guest on br0 and a tunnel "vx" to the other: (hosts, guests). `mtu`: the underlay's;
+        `options`: more of the tunnel."""
         hosts, guests = (self.host("a"), self.host("b")), []
-        self.underlay(*hosts)
+        self.underlay(*hosts, mtu=mtu)
         for n, (host, other) in enumerate((hosts, hosts[::-1]), 1):
             host.start()
             host.add_br("br0")
             far = {"remote_ip": other.address[family]}
             if kind == "multipoint":
                 far = {"remote_ip": "flow", "remotes": f'"{other.address[family]}"', "local_ip": host.address[family]}
-            host.vxlan("br0", "vx", key=10, **far)
+            host.vxlan("br0", "vx", key=10, **far, **options)
             guests.append(host.guest("br0", f"vm{n}", f"10.0.0.{n}/24"))
         return hosts, guests
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """For tests in which a daemon ends and another starts: continuous traffic meanwhile, and the daemon's leftovers."""
+import contextlib
 import socket
 import struct
 import threading
@@ -98,3 +99,17 @@ def left_overs(host):
 
 def cleanup(host, **kw):
     return host.ns.run(BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--bpffs", host.bpffs, "--cleanup", **kw)
+
+
+@contextlib.contextmanager
+def two_daemons(lab):
+    """Two running daemons in one namespace, each with its own run directory and a bridge: br0 and br1."""
+    host, second = lab.host("h").start(), lab.host("second")
+    original, second.ns = second.ns, host.ns
+    try:
+        second.start()
+        host.add_br("br0")
+        second.add_br("br1")
+        yield host, second
+    finally:
+        second.ns = original

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from lab import BIN, settle
-from lives import cleanup, left_overs
+from lives import cleanup, left_overs, two_daemons
 from net import run, wait_until
 
 
@@ -28,7 +28,7 @@ def error(host, interface):
 
 def test_internal_ports_whose_devices_would_have_one_name(host):
     """The hash of both names is the same. The first goes on as before; the second works as well or says what is in the
-    way, and its end takes nothing from the first. Same kind: a restart, the other order, del-port of either."""
+    way, and its end takes nothing from the first. Same kind: a restart, del-port of the second and then of the first."""
     names = ("tap42799c05-4a", "tap81da22ac-1c")
     host.add_br("br1")
     guest, other = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br1", "vm2", "10.0.1.1/24")
@@ -55,8 +55,8 @@ def test_internal_ports_whose_devices_would_have_one_name(host):
 
 
 def test_a_port_by_another_name_of_its_device(host):
-    """The device has an alternative name; a port of that name is refused, or has no effect on the first. Same kind: the
-    altname first, del-port of either, a restart."""
+    """The device has an alternative name; a port of that name is refused, or has no effect on the first. Same kind:
+    del-port of the second, a restart."""
     guests = [host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (1, 2)]
     guests[0].reaches("10.0.0.2")
     host.ns.ip("link property add dev vm1 altname guest-one")
@@ -73,12 +73,7 @@ def test_a_port_by_another_name_of_its_device(host):
 def test_a_device_that_another_daemon_has(lab):
     """Two daemons in one namespace: the second says that the device is taken, and takes nothing from the first. When the
     first lets go, the second has it. Same kind: both datapaths."""
-    host, second = lab.host("h").start(), lab.host("second")
-    original, second.ns = second.ns, host.ns
-    try:
-        second.start()
-        host.add_br("br0")
-        second.add_br("br1")
+    with two_daemons(lab) as (host, second):
         guests = [host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (1, 2)]
         guests[0].reaches("10.0.0.2")
         done = second.vsctl("add-port br1 vm1", check=False)
@@ -88,8 +83,6 @@ def test_a_device_that_another_daemon_has(lab):
         host.vsctl("del-port vm1")
         wait_until(lambda: error(second, "vm1") == "", 10, "the second daemon has it then")
         second.stop()
-    finally:
-        second.ns = original
 
 
 # --- name servers that do not answer ---

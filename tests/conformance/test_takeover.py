@@ -6,7 +6,7 @@ import shutil
 import pytest
 from bpf import pin_xdp, tc_programs
 from lab import BIN, Guest, untagged, wait_until, who_gets
-from lives import Stream, cleanup, known, left_overs, restart_under
+from lives import Stream, cleanup, known, left_overs, restart_under, two_daemons
 from net import TEST_TYPE, frame, mac
 
 SRC, DST = mac(1), mac(2)
@@ -241,12 +241,7 @@ def test_cleanup_without_a_daemon(tunnelled, ended):
 @pytest.mark.parametrize("how", ["exit --cleanup", "--cleanup", "SIGTERM"])
 def test_cleanup_of_one_of_two_daemons(lab, how):
     """In one namespace, each with its own run directory: the other daemon is not disturbed."""
-    host, second = lab.host("h").start(), lab.host("second")
-    original, second.ns = second.ns, host.ns
-    try:
-        second.start()
-        host.add_br("br0")
-        second.add_br("br1")
+    with two_daemons(lab) as (host, second):
         here = [host.guest("br0", f"vm{n}", f"10.0.0.{n}/24") for n in (1, 2)]
         there = [second.guest("br1", f"ot{n}", f"10.0.1.{n}/24") for n in (1, 2)]
         known(*here)
@@ -268,8 +263,6 @@ def test_cleanup_of_one_of_two_daemons(lab, how):
         host.start()
         here[0].reaches("10.0.0.2")
         assert host.entry(here[0].mac)
-    finally:
-        second.ns = original
 
 
 # --- from one datapath to the other ---
