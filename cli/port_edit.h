@@ -19,8 +19,8 @@ Record* insert_port(Session& session, const BridgeView& bridge, const std::strin
                     const std::vector<std::string>& interfaces);
 Record* insert_interface(Session& session, const std::string& name);
 
-// Removes the ports from the Bridge record and deletes those that no other bridge has, with the interfaces that no other
-// port has.
+// Removes the ports from the Bridge record and deletes those that no other bridge has, with the interfaces that no
+// other port has.
 void remove_ports(Session& session, Record& bridge, const std::vector<Record*>& ports);
 
 // "the local port of bridge br0", "a port of bridge br0"
