@@ -91,6 +91,11 @@ class PrivateNetns {
   Netns ns_;
 };
 
+// Until the kernel has seen the carrier of a device that is up: only then it makes the routes of its IPv6 addresses.
+inline void await_carrier(const std::string& device) {
+  sh("timeout 20 sh -c 'until ip -o link show dev " + device + " | grep -q \"state UP\"; do sleep 0.01; done'");
+}
+
 // A veth pair, both ends up, IPv6 duplicate address detection off: `here` in the calling thread's namespace, `there` in
 // `peer`.
 inline void veth(const std::string& here, const Netns& peer, const std::string& there, unsigned mtu = 1500) {
@@ -100,7 +105,8 @@ inline void veth(const std::string& here, const Netns& peer, const std::string& 
     return "echo 0 > /proc/sys/net/ipv6/conf/" + name + "/accept_dad && ip link set " + name + " up";
   };
   sh(up(here));
-  peer.in([&] { sh(up(there)); });
+  peer.in([&] { sh(up(there)), await_carrier(there); });
+  await_carrier(here);
 }
 
 // A veth pair with both ends in the calling thread's namespace, both up.
@@ -108,6 +114,8 @@ inline void veth(const std::string& a, const std::string& b, unsigned mtu = 1500
   const std::string size = " mtu " + std::to_string(mtu);
   sh("ip link add " + a + size + " type veth peer name " + b + size);
   sh("ip link set " + a + " up && ip link set " + b + " up");
+  await_carrier(a);
+  await_carrier(b);
 }
 
 }  // namespace heddle::test
