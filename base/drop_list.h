@@ -34,6 +34,7 @@
   X(policed, "more than the ingress_policing columns let the port bring")                     \
   X(fail_secure, "bridge is in fail_mode secure, and no controller says where frames go")     \
   X(patch_loop, "passed too many patch ports: bridges are patched in a loop")                 \
-  X(shaped, "queue of a port with QoS is full")
+  X(shaped, "queue of a port with QoS is full")                                               \
+  X(wrong_ingress, "VXLAN packet by a device that does not lead to its sender")
 
 #endif

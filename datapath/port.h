@@ -84,7 +84,11 @@ struct TunnelSpec {
   bool df = true;  // IPv4: "don't fragment" on the outer header
   bool csum = false;
   bool split_horizon = true;  // frames from a tunnel do not leave through this one
-  bool v6 = false;            // underlay family; equals remote->is_v6() when there is a remote
+  // A packet from the remote is taken by the devices that lead to it (a strict reverse path, RFC 3704 section 2.2).
+  // Else, and from any sender of a multipoint tunnel: by any device but a bridge's own port, and that too if it leads
+  // to a tunnel's remote.
+  bool strict_ingress = true;
+  bool v6 = false;  // underlay family; equals remote->is_v6() when there is a remote
   std::variant<Vxlan> protocol;
   bool operator==(const TunnelSpec&) const = default;
 

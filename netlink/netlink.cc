@@ -105,6 +105,25 @@ Result<Route> Netlink::route(const IpAddr& dst, std::optional<IpAddr> src, int o
   return *found;
 }
 
+Result<std::vector<int>> Netlink::route_devices(const IpAddr& dst, std::optional<IpAddr> src) {
+  rtmsg header{};
+  header.rtm_family = wire::family(dst);
+  header.rtm_dst_len = static_cast<unsigned char>(dst.size() * 8);
+  header.rtm_flags = RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH;
+  if (src) header.rtm_src_len = static_cast<unsigned char>(src->size() * 8);
+  auto m = request(RTM_GETROUTE, 0, header);
+  if (m) {
+    wire::put(m.get(), RTA_DST, dst);
+    if (src) wire::put(m.get(), RTA_SRC, *src);
+  }
+  std::vector<int> devices;
+  auto v = impl_->transact(m, [&](nlmsghdr* h) {
+    if (h->nlmsg_type == RTM_NEWROUTE) devices = wire::route_devices(h);
+  });
+  if (!v) return std::unexpected(v.error());
+  return devices;
+}
+
 // Kernels differ in the error for a foreign IPv4 source (EINVAL, ENETUNREACH). The route to the source address tells a
 // foreign source from a missing route.
 bool Netlink::is_ours(const IpAddr& addr) {

@@ -45,6 +45,11 @@ class Netlink {
   // Errc::invalid; the kernel does not check an IPv6 `src`.
   Result<Route> route(const IpAddr& dst, std::optional<IpAddr> src, int oif = 0);
 
+  // The devices by which packets to the destination leave, of all next hops of an ECMP route (RTM_F_FIB_MATCH), in
+  // ascending order. Empty: no route, or the kernel tells a nexthop group's number only
+  // (net.ipv4.nexthop_compat_mode=0).
+  Result<std::vector<int>> route_devices(const IpAddr& dst, std::optional<IpAddr> src);
+
   // Nothing when the table has no entry for the address.
   Result<std::optional<Neighbour>> neighbour(int ifindex, const IpAddr& addr);
   // RTM_NEWNEIGH with NTF_USE, which acts like a packet sent to `addr`: the kernel adds and resolves an entry, or

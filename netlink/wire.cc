@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <set>
 #include <span>
 
 namespace heddle::netlink::wire {
@@ -197,6 +198,30 @@ std::optional<Route> route(nlmsghdr* message) {
   r.unreachable = header->rtm_type == RTN_UNREACHABLE || header->rtm_type == RTN_BLACKHOLE ||
                   header->rtm_type == RTN_PROHIBIT || header->rtm_type == RTN_THROW;
   return r;
+}
+
+std::vector<int> route_devices(nlmsghdr* message) {
+  std::array<nlattr*, RTA_MAX + 1> tb{};
+  static const std::array<nla_policy, RTA_MAX + 1> policy = [] {
+    std::array<nla_policy, RTA_MAX + 1> p{};
+    p[RTA_OIF].type = NLA_U32;
+    return p;
+  }();
+  if (nlmsg_parse(message, sizeof(rtmsg), tb.data(), RTA_MAX, policy.data()) < 0) return {};
+  std::set<int> devices;
+  if (tb[RTA_OIF] != nullptr) devices.insert(static_cast<int>(nla_get_u32(tb[RTA_OIF])));
+  if (tb[RTA_MULTIPATH] != nullptr) {
+    auto* hop = static_cast<rtnexthop*>(nla_data(tb[RTA_MULTIPATH]));
+    auto left = static_cast<std::size_t>(nla_len(tb[RTA_MULTIPATH]));
+    while (left >= sizeof *hop && hop->rtnh_len >= sizeof *hop && hop->rtnh_len <= left) {
+      devices.insert(hop->rtnh_ifindex);
+      const std::size_t step = NLA_ALIGN(hop->rtnh_len);
+      if (step >= left) break;
+      left -= step;
+      hop = reinterpret_cast<rtnexthop*>(reinterpret_cast<char*>(hop) + step);
+    }
+  }
+  return {devices.begin(), devices.end()};
 }
 
 std::string qdisc_kind(nlmsghdr* message) {

@@ -29,6 +29,8 @@ std::optional<Address> address(nlmsghdr* message);
 std::optional<Neighbour> neighbour(nlmsghdr* message);
 // Route::mtu is 0 when the message has no such metric.
 std::optional<Route> route(nlmsghdr* message);
+// Of all next hops of a route of a routing table, in ascending order.
+std::vector<int> route_devices(nlmsghdr* message);
 // TCA_KIND of a qdisc message; empty when missing.
 std::string qdisc_kind(nlmsghdr* message);
 // TCA_STATS2 of a class message.

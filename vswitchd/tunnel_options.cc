@@ -14,9 +14,9 @@ namespace {
 
 using Options = std::map<std::string, std::string>;
 
-constexpr std::array<std::string_view, 12> kKnown{"remote_ip", "local_ip",   "key",     "in_key",
-                                                  "out_key",   "dst_port",   "tos",     "ttl",
-                                                  "csum",      "df_default", "remotes", "split_horizon"};
+constexpr std::array<std::string_view, 13> kKnown{"remote_ip", "local_ip",      "key",      "in_key", "out_key",
+                                                  "dst_port",  "tos",           "ttl",      "csum",   "df_default",
+                                                  "remotes",   "split_horizon", "rp_filter"};
 
 const std::string* find(const Options& options, const std::string& name) {
   const auto it = options.find(name);
@@ -156,6 +156,10 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   const auto split = boolean(options, "split_horizon", true);
   if (!split) return std::unexpected(split.error());
   spec.split_horizon = *split;
+  if (const std::string* text = find(options, "rp_filter")) {
+    if (*text != "strict" && *text != "loose") return bad("rp_filter", *text, "must be strict or loose");
+    spec.strict_ingress = *text == "strict";
+  }
   return out;
 }
 

@@ -43,6 +43,8 @@ Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optio
   }
   if (out.problem.empty() && is_foreign_v6(kernel, local)) out.problem = foreign_text(*local);
   out.usable = out.problem.empty();
+  if (out.usable)
+    if (auto devices = kernel.route_devices(remote, local)) out.devices = std::move(*devices);
   return out;
 }
 

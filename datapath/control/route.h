@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/addr.h"
 #include "datapath/port.h"
@@ -15,9 +16,10 @@ namespace heddle::dp {
 
 struct Route {
   bool usable = false;
-  unsigned mtu = 0;  // of the outer IP packet, bytes
-  IpAddr local;      // outer source address
-  int ifindex = 0;   // of the device that packets leave by
+  unsigned mtu = 0;          // of the outer IP packet, bytes
+  IpAddr local;              // outer source address
+  int ifindex = 0;           // of the device that packets leave by
+  std::vector<int> devices;  // that lead there, all of an ECMP route, in ascending order; empty: not known
   IpAddr next_hop;
   std::string problem;  // why the route is not usable, with the address; empty when it is
   bool operator==(const Route&) const = default;

@@ -95,9 +95,13 @@ Result<> KernelDatapath::start() {
 }
 
 void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
-  const auto due = news_->take(*kernel_, *port_news_, !remotes_->empty(), true);
+  const auto due = news_->take(*kernel_, *port_news_, ports_->tunnels().any(), true);
   if (due.check) port_news_->check();
   if ((due.check || due.routes) && remotes_->refresh()) port_news_->routes_changed();
+  if (due.routes) {
+    ports_->tunnels().guard().addresses_changed();
+    ports_->tunnels().guard().update();
+  }
   for (const PortNo no : port_news_->take_changed()) changed(no);
 }
 

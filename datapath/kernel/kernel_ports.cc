@@ -14,8 +14,8 @@ KernelPorts::KernelPorts(const Parts& parts)
       policies_(parts.programs),
       table_(parts.programs, parts.events),
       devices_(parts.own, parts.pins, parts.programs, table_, parts.former, parts.time),
-      tunnels_(parts.programs, parts.remotes, parts.fdb, table_, VxlanDevices(parts.own, parts.pins, parts.programs),
-               ports_),
+      tunnels_(parts.programs, parts.own.kernel(), parts.remotes, parts.fdb, table_,
+               VxlanDevices(parts.own, parts.pins, parts.programs), ports_),
       floods_(parts.programs, parts.time, ports_, parts.former),
       resting_(parts.programs.grace()) {}
 
@@ -43,6 +43,7 @@ Result<PortNo> KernelPorts::apply(const PortConfig& config) {
         spdlog::warn("port {}: restoring its former settings: {}", p->name(), undo.error().text);
       return std::unexpected(ok.error());
     }
+    tunnels_.guard().on_port(config.spec, batching());
     return p->no;
   }
   const auto made = add(config.spec);
@@ -51,7 +52,10 @@ Result<PortNo> KernelPorts::apply(const PortConfig& config) {
   // Written whatever it is: after a take-over the programs have the policy of the former life.
   auto ok = set_policy(p, config.policy);
   if (ok) ok = configure(p, config);
-  if (ok) return p.no;
+  if (ok) {
+    tunnels_.guard().on_port(config.spec, batching());
+    return p.no;
+  }
   (void)remove(p.no);
   return std::unexpected(ok.error());
 }
@@ -174,7 +178,9 @@ Result<> KernelPorts::remove(PortNo no) {
   } else {
     devices_.remove(*p);
   }
+  const PortSpec spec = p->spec();
   forget(*p);
+  tunnels_.guard().on_port(spec, batching());
   return {};
 }
 
@@ -197,7 +203,10 @@ void KernelPorts::replace_device(PortEntry& p) {
   table_.remember(p);
 }
 
-void KernelPorts::batch_closed() { floods_.rebuild_deferred(); }
+void KernelPorts::batch_closed() {
+  floods_.rebuild_deferred();
+  tunnels_.guard().update();
+}
 
 // --- the end of a take-over ---
 
@@ -226,6 +235,7 @@ void KernelPorts::settle() {
   parts_.own.remove_others(ours, configured);
   devices_.drop_left_overs(ours);
   tunnels_.drop_stale();
+  tunnels_.guard().settle();
   for (auto& [no, p] : ports_)
     if (!p.is_tunnel()) devices_.drop_left_over_queues(p);
 }

@@ -57,7 +57,7 @@ void PortDevices::write(PortEntry& p) {
   const DeviceState& d = p.device;
   const bool shaped = p.shaping.in_force;
   hd_port next = p.conf;
-  next.flags &= ~(HD_UP | HD_INWARD | HD_PEER | HD_SHAPED | HD_PATCH);
+  next.flags &= ~(HD_UP | HD_INWARD | HD_TO_HOST | HD_PEER | HD_SHAPED | HD_PATCH);
   if (p.is_patch()) next.flags |= HD_PATCH;
   std::fill_n(next.station, sizeof next.station, __u8{0});
   const netlink::Link& out = p.is_pair() && (d.moved || shaped) ? d.back : d.link;
@@ -65,6 +65,7 @@ void PortDevices::write(PortEntry& p) {
   next.mtu = d.attached() && !d.moved ? d.link.mtu : 0;
   const netlink::Link& seen = d.moved ? d.back : d.link;
   if (d.attached() && seen.admin_up && seen.lower_up) next.flags |= HD_UP;
+  if (p.is_pair() && !d.moved) next.flags |= HD_TO_HOST;
   if (shaped) {
     next.flags |= HD_SHAPED;
   } else if (p.is_pair() && !d.moved) {

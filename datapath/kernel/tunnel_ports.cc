@@ -150,6 +150,7 @@ PortState TunnelPorts::state(const PortEntry& p, netlink::Netlink& kernel) const
 }
 
 void TunnelPorts::on_link_gone(const netlink::Link& link, std::set<PortNo>& changed) {
+  guard_.on_link_gone(link.index);
   const auto udp_port = devices_.on_link_gone(link);
   if (!udp_port) return;
   std::erase_if(in_force_, [&](const auto& t) { return t.second.key.net.device == static_cast<__u32>(link.index); });

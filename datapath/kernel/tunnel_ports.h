@@ -13,6 +13,7 @@
 #include "datapath/kernel/port_entry.h"
 #include "datapath/kernel/port_table.h"
 #include "datapath/kernel/remote_vteps.h"
+#include "datapath/kernel/sender_guard.h"
 #include "datapath/kernel/vxlan_devices.h"
 #include "packet/too_big.h"
 
@@ -20,9 +21,15 @@ namespace heddle::dp {
 
 class TunnelPorts {
  public:
-  TunnelPorts(const Programs& programs, RemoteVteps& remotes, FdbTables& fdb, PortTable& table, VxlanDevices devices,
-              PortRegistry<PortEntry>& ports)
-      : programs_(programs), remotes_(remotes), fdb_(fdb), table_(table), devices_(std::move(devices)), ports_(ports) {}
+  TunnelPorts(const Programs& programs, netlink::Netlink& kernel, RemoteVteps& remotes, FdbTables& fdb,
+              PortTable& table, VxlanDevices devices, PortRegistry<PortEntry>& ports)
+      : programs_(programs),
+        remotes_(remotes),
+        fdb_(fdb),
+        table_(table),
+        devices_(std::move(devices)),
+        ports_(ports),
+        guard_(programs, kernel, remotes, ports) {}
 
   // The port is in the registry already. Errc::exists: another port has the same end points and key, or a foreign
   // device is in the way; Errc::limit.
@@ -34,7 +41,10 @@ class TunnelPorts {
   void release(const std::vector<std::uint32_t>& remotes);
   [[nodiscard]] PortState state(const PortEntry& p, netlink::Netlink& kernel) const;
 
-  void on_link(const netlink::Link& link) { devices_.on_link(link); }
+  void on_link(const netlink::Link& link) {
+    devices_.on_link(link);
+    guard_.on_link(link);
+  }
   // Makes a vxlan device that is gone anew. Adds the ports whose state is another to `changed`.
   void on_link_gone(const netlink::Link& link, std::set<PortNo>& changed);
   // Does nothing for a tunnel that is in force.
@@ -48,6 +58,8 @@ class TunnelPorts {
   // Ends it for good: see VxlanDevices.
   void take_over_hooks() { devices_.take_over_hooks(); }
   [[nodiscard]] const VxlanDevices& devices() const { return devices_; }
+  [[nodiscard]] SenderGuard& guard() { return guard_; }
+  [[nodiscard]] bool any() const { return !in_force_.empty(); }
 
  private:
   struct InForce {
@@ -64,6 +76,7 @@ class TunnelPorts {
   PortTable& table_;
   VxlanDevices devices_;
   PortRegistry<PortEntry>& ports_;
+  SenderGuard guard_;
   std::map<PortNo, InForce> in_force_;
 };
 

@@ -65,6 +65,7 @@ class Port final : public AfxdpPort {
             {"multi_buffer", multi_buffer_ ? "true" : "false"},
             {"packet_memory", sockets_.front()->shares_memory() ? "shared" : "own"}};
   }
+  [[nodiscard]] int device() const override { return config_.ifindex; }
   void set_tunnel_ports(const std::set<std::uint16_t>& ports) override;
   void set_local_addresses(const std::set<IpAddr>& addresses) override;
   void use_features() {

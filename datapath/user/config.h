@@ -35,6 +35,7 @@ struct TunnelPath {
   unsigned mtu = 0;            // of the underlay: outer IP packet, bytes
   std::uint32_t io = 0;        // slot of the underlay's PortIo: AF_XDP, or the socket while the neighbour is unresolved
   packet::EncapTemplate head;  // outer headers
+  std::vector<int> devices;    // that lead to the remote, in ascending order; empty: not known
 };
 
 // The paths by number, read by workers while the control side replaces entries. Number 0 is never a path.
@@ -127,6 +128,7 @@ struct IoConf {
   std::shared_ptr<PortIo> io;
   std::uint64_t generation = 0;  // tells a reused slot from the one a frame was meant for
   PortNo port = PortNo::none;    // none: an underlay, whose frames are decapsulated
+  int device = 0;                // ifindex of the underlay's device; 0: each frame says it (arrival_device())
   PortShared* shared = nullptr;  // counters of the device
   std::vector<std::uint8_t> queue_worker;
   std::shared_ptr<const QosConf> qos;  // null: nothing waits
@@ -167,6 +169,9 @@ struct Config {
   std::vector<std::vector<RxQueue>> rx;                               // by worker; generations ascend
   // Several ports may share a key and differ in their local address.
   std::unordered_map<TunnelKey, std::vector<const PortConf*>, TunnelKeyHash> tunnels;
+  // Devices that bring bridges' frames to the host and do not lead to a remote, in ascending order: no tunnel's packet
+  // is taken from them. Only TunnelSpec::strict_ingress takes packets from fewer devices.
+  std::vector<int> untrusted;
 
   [[nodiscard]] const PortConf* port(PortNo no) const {
     const auto i = static_cast<std::size_t>(no);

@@ -25,6 +25,7 @@ Result<std::uint32_t> ConfigDraft::add_io(std::shared_ptr<PortIo> io, PortNo por
   conf->io = std::move(io);
   conf->generation = ++generation_;
   conf->port = port;
+  conf->device = conf->io->device();
   conf->shared = shared;
   for (unsigned q = 0; q < conf->io->queues(); ++q) {
     const auto worker = static_cast<std::uint8_t>(std::min_element(load_.begin(), load_.end()) - load_.begin());

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/rcu.h"
@@ -24,6 +25,11 @@ class ConfigDraft {
   // Takes the PortIo out and publishes; when this returns no worker uses it, and the caller may destroy it.
   void remove_io(std::uint32_t slot);
   void set_qos(std::uint32_t slot, std::shared_ptr<const QosConf> qos);
+
+  // Config::untrusted. True when it was another.
+  bool set_untrusted(std::vector<int> devices) {
+    return std::exchange(draft_.untrusted, std::move(devices)) != draft_.untrusted;
+  }
 
   void set_port(std::shared_ptr<const PortConf> port);
   // The slot of a port's device is another now. Nothing when the draft has no such port.

@@ -12,7 +12,7 @@ namespace {
 
 bool same(const TunnelPath& a, const TunnelPath& b) {
   return a.port == b.port && a.remote == b.remote && a.usable == b.usable && a.mtu == b.mtu && a.io == b.io &&
-         a.head.bytes == b.head.bytes && a.head.len == b.head.len;
+         a.head.bytes == b.head.bytes && a.head.len == b.head.len && a.devices == b.devices;
 }
 
 using State = netlink::Neighbour::State;
@@ -108,6 +108,7 @@ bool PathResolver::resolve(std::uint32_t number, Entry& e, Ask ask) {
   if (e.view.route.usable) {
     next->usable = true;
     next->mtu = e.view.route.mtu;
+    next->devices = e.view.route.devices;
     choose_way_out(e, *next, ask);
   }
   return publish(number, std::move(next));
@@ -207,9 +208,23 @@ std::set<int> PathResolver::egress_devices() const {
   return out;
 }
 
+std::set<int> PathResolver::leading_devices() const {
+  const std::lock_guard lock(mutex_);
+  std::set<int> out;
+  entries_.for_each([&](std::uint32_t /*number*/, const Entry& e, unsigned users) {
+    if (users > 0) out.insert(e.view.route.devices.begin(), e.view.route.devices.end());
+  });
+  return out;
+}
+
 bool PathResolver::empty() const {
   const std::lock_guard lock(mutex_);
   return entries_.empty();
+}
+
+bool PathResolver::idle() const {
+  const std::lock_guard lock(mutex_);
+  return ports_.empty();
 }
 
 PathResolver::View PathResolver::view(std::uint32_t path) const {

@@ -58,7 +58,11 @@ class PathResolver {
   void probe_stale();
   // Devices that paths leave by, AF_XDP or not.
   [[nodiscard]] std::set<int> egress_devices() const;
+  // Devices that lead to a remote: of ECMP routes also those that no path leaves by.
+  [[nodiscard]] std::set<int> leading_devices() const;
   [[nodiscard]] bool empty() const;
+  // No tunnel port, either.
+  [[nodiscard]] bool idle() const;
 
   struct View {
     Route route;

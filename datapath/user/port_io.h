@@ -39,8 +39,12 @@ class PortIo {
   [[nodiscard]] virtual bool cheap_to_poll() const = 0;
   // Can deliver a frame whose L4 checksum is still to be completed (FrameMeta::csum_start).
   [[nodiscard]] virtual bool takes_partial() const = 0;
+  // An underlay's: ifindex of the device; 0: frames come by any device.
+  [[nodiscard]] virtual int device() const { return 0; }
   // Any thread: frames the kernel lost before we could see them, since the object was made.
   [[nodiscard]] virtual std::uint64_t rx_lost() const { return 0; }
+  // What is sent arrives at the stack of the network namespace that has the device.
+  [[nodiscard]] virtual bool host_side() const { return false; }
   // A device that can leave our network namespace and still exchange frames with us. Control thread.
   struct Place {
     std::string name;  // of the device, there

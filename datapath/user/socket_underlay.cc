@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "base/addr.h"
@@ -27,6 +28,7 @@ struct Origin {
   IpAddr to;
   std::uint16_t from_port = 0;
   std::uint8_t tos = 0;
+  int device = 0;  // ifindex
 };
 
 void read_control(msghdr& message, Origin& origin) {
@@ -36,12 +38,14 @@ void read_control(msghdr& message, Origin& origin) {
       in_pktinfo info;
       std::memcpy(&info, data, sizeof info);
       origin.to = IpAddr::v4_bytes(&info.ipi_addr);
+      origin.device = info.ipi_ifindex;
     } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
       std::memcpy(&origin.tos, data, 1);
     } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
       in6_pktinfo info;
       std::memcpy(&info, data, sizeof info);
       origin.to = IpAddr::v6_bytes(&info.ipi6_addr);
+      origin.device = static_cast<int>(info.ipi6_ifindex);
     } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
       int tclass = 0;
       std::memcpy(&tclass, data, sizeof tclass);
@@ -55,6 +59,8 @@ void read_control(msghdr& message, Origin& origin) {
 void write_outer(std::uint8_t* at, const Origin& o, bool v6, std::size_t payload, std::uint16_t to_port) {
   packet::EthHeader eth{};
   eth.type = be16(v6 ? packet::kEthIpv6 : packet::kEthIpv4);
+  static_assert(sizeof eth.src >= sizeof o.device);
+  std::memcpy(eth.src.bytes.data(), &o.device, sizeof o.device);
   std::memcpy(at, &eth, sizeof eth);
   std::uint8_t* ip = at + sizeof eth;
   const auto udp_len = static_cast<std::uint16_t>(payload + 8);
@@ -257,6 +263,12 @@ Result<Fd> open_receiver(std::uint16_t port, bool v6) {
 }
 
 }  // namespace
+
+int arrival_device(const std::uint8_t* frame) {
+  int device = 0;
+  std::memcpy(&device, frame + offsetof(packet::EthHeader, src), sizeof device);
+  return device;
+}
 
 Result<std::unique_ptr<PortIo>> SocketUnderlay::open(std::uint16_t udp_port, bool v6) {
   auto receiver = open_receiver(udp_port, v6);

@@ -14,6 +14,10 @@
 
 namespace heddle::dp {
 
+// The ifindex of the device by which the kernel received the packet; `frame` came from a SocketUnderlay, whose frames
+// have it in place of the outer source MAC address.
+int arrival_device(const std::uint8_t* frame);
+
 class SocketUnderlay {
  public:
   // Fails with Errc::exists when something else on this host has the UDP port, e.g. a kernel vxlan device.

@@ -52,6 +52,7 @@ class Port final : public PortIo {
   [[nodiscard]] int fd(unsigned /*queue*/) const override { return fd_.get(); }
   [[nodiscard]] bool cheap_to_poll() const override { return false; }
   [[nodiscard]] bool takes_partial() const override { return true; }
+  [[nodiscard]] bool host_side() const override { return true; }
   [[nodiscard]] std::optional<Place> place() const override;
   void end_device() override { ioctl(fd_.get(), TUNSETPERSIST, 0); }
   [[nodiscard]] std::vector<std::pair<std::string, std::string>> info() const override { return {{"io", "tap"}}; }

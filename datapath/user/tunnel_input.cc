@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/user/tunnel_input.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
+#include "datapath/user/socket_underlay.h"
 #include "packet/ecn.h"
 #include "packet/headers.h"
 
@@ -45,6 +47,15 @@ const PortConf* TunnelInput::port_for(const packet::VxlanOuter& outer) const {
   return nullptr;
 }
 
+// See TunnelSpec::strict_ingress. Without a route the remote's packets are taken as a looser tunnel's.
+bool TunnelInput::may_come_by(const PortConf& port, int device) const {
+  if (port.tunnel_spec.strict_ingress && port.path != 0) {
+    const TunnelPath* path = paths_.at(port.path);
+    if (path != nullptr && !path->devices.empty()) return std::ranges::binary_search(path->devices, device);
+  }
+  return !std::ranges::binary_search(round_.config->untrusted, device);
+}
+
 std::optional<Drop> TunnelInput::check(FrameRef f, packet::VxlanOuter& outer) {
   const FrameMeta& m = cache_.meta(f);
   if (const auto bad = packet::parse_vxlan(cache_.data(f), m.len, m.total, outer)) return bad;
@@ -73,6 +84,8 @@ std::optional<TunnelInput::Arrival> TunnelInput::decapsulate(FrameRef f, const I
   std::optional<Drop> bad = check(f, outer);
   const PortConf* port = bad ? nullptr : port_for(outer);
   if (!bad && port == nullptr) bad = Drop::unknown_vni;
+  if (!bad && !may_come_by(*port, underlay.device != 0 ? underlay.device : arrival_device(cache_.data(f))))
+    bad = Drop::wrong_ingress;
   if (bad) {
     round_.counters(*underlay.shared).drop(*bad);
     cache_.free_chain(f);

@@ -8,6 +8,7 @@
 
 #include "datapath/control/kernel_news.h"
 #include "datapath/user/device_retry.h"
+#include "datapath/user/ingress_trust.h"
 #include "datapath/user/patch_peers.h"
 #include "datapath/user/path_resolver.h"
 #include "datapath/user/port_kinds.h"
@@ -64,6 +65,7 @@ class UserDatapath final : public Datapath, private NewsListener {
   UnderlayDevices underlays_;
   PortKinds kinds_;
   UserPortDevices devices_;
+  IngressTrust trust_;
   UserTunnels tunnels_;
   PatchPeers peers_;
   UserBridges bridges_;
@@ -80,7 +82,8 @@ UserDatapath::UserDatapath(const UserDatapathOptions& options, KernelAccess kern
                  [this](const std::string& device) { return devices_.has(device); }),
       kinds_(*kernel_.control, workers_, programs_, underlays_, options.owner),
       devices_(workers_, kinds_, retry_),
-      tunnels_(*kernel_.control, *kernel_.news, paths_, underlays_),
+      trust_(*kernel_.control, workers_, paths_, devices_),
+      tunnels_(*kernel_.control, *kernel_.news, paths_, underlays_, trust_),
       bridges_(workers_, stations_, [this](BridgeId bridge) { ports_.take_rules(bridge); }),
       ports_({workers_, stations_, bridges_, devices_, tunnels_, peers_, underlays_}) {}
 
@@ -94,11 +97,13 @@ Result<> UserDatapath::watch() {
 void UserDatapath::on_link(const netlink::Link& link) {
   devices_.on_link(link, touched_);
   underlays_.on_link(link);
+  trust_.on_link(link);
 }
 
 void UserDatapath::on_link_gone(const netlink::Link& link) {
   devices_.on_link_gone(link, touched_);
   underlays_.on_link_gone(link.index);
+  trust_.on_link_gone(link.index);
 }
 
 bool UserDatapath::on_too_big(const packet::TooBig& error) {
@@ -115,7 +120,7 @@ std::vector<netlink::Link> UserDatapath::held_links() const {
 void UserDatapath::run_control(const std::function<void(PortNo)>& changed) {
   {
     const Ports::Batch batch(ports_);
-    const bool tunnels = !paths_.empty();
+    const bool tunnels = !paths_.idle();
     const KernelNews::Due due = kernel_.news->take(*kernel_.control, *this, tunnels, true);
     if (due.routes) tunnels_.refresh(touched_);
     if (due.check) {

@@ -208,4 +208,11 @@ std::vector<netlink::Link> UserPortDevices::held_links() const {
   return out;
 }
 
+std::set<int> UserPortDevices::host_devices() const {
+  std::set<int> out;
+  for (const auto& [no, d] : devices_)
+    if (d.open.link.index != 0 && d.open.io->host_side()) out.insert(d.open.link.index);
+  return out;
+}
+
 }  // namespace heddle::dp

@@ -52,6 +52,8 @@ class UserPortDevices {
   // Looks for devices whose number of queues is another, of which not every driver gives news.
   void check_queues(std::set<PortNo>& changed);
   [[nodiscard]] std::vector<netlink::Link> held_links() const;
+  // Devices whose other end is this host's stack: ifindexes.
+  [[nodiscard]] std::set<int> host_devices() const;
 
  private:
   struct Device {

@@ -23,6 +23,7 @@ Result<> UserTunnels::add(PortNo no, const PortSpec& spec) {
   }
   underlays_.serve();
   underlays_.update_filters();
+  trust_.refresh();
   news_.start_checks();
   return {};
 }
@@ -36,6 +37,7 @@ void UserTunnels::remove(PortNo no) {
   underlays_.drop_user(tunnel.vxlan().dst_port, tunnel.v6);
   underlays_.serve();
   underlays_.update_filters();
+  trust_.refresh();
 }
 
 Result<std::vector<std::uint32_t>> UserTunnels::set_flood(PortNo no, std::span<const IpAddr> remotes) {
@@ -49,6 +51,7 @@ Result<std::vector<std::uint32_t>> UserTunnels::set_flood(PortNo no, std::span<c
       remotes, [&](const IpAddr& remote) { return paths_.acquire(no, remote); },
       [this](std::uint32_t path) { paths_.release(path); });
   if (!next) return next;
+  trust_.refresh();
   return std::exchange(it->second.flood, std::move(*next));
 }
 
@@ -90,6 +93,7 @@ void UserTunnels::refresh(std::set<PortNo>& changed) {
   underlays_.update_filters();
   const bool different = paths_.refresh();
   underlays_.serve();
+  trust_.refresh();
   if (!different) return;
   for (const auto& [no, tunnel] : tunnels_) changed.insert(no);
 }

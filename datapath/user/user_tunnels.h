@@ -12,6 +12,7 @@
 
 #include "datapath/control/kernel_news.h"
 #include "datapath/port.h"
+#include "datapath/user/ingress_trust.h"
 #include "datapath/user/path_resolver.h"
 #include "datapath/user/underlay_devices.h"
 
@@ -19,8 +20,9 @@ namespace heddle::dp {
 
 class UserTunnels {
  public:
-  UserTunnels(netlink::Netlink& kernel, KernelNews& news, PathResolver& paths, UnderlayDevices& underlays)
-      : kernel_(kernel), news_(news), paths_(paths), underlays_(underlays) {}
+  UserTunnels(netlink::Netlink& kernel, KernelNews& news, PathResolver& paths, UnderlayDevices& underlays,
+              IngressTrust& trust)
+      : kernel_(kernel), news_(news), paths_(paths), underlays_(underlays), trust_(trust) {}
 
   struct Tunnel {
     PortSpec spec;
@@ -50,6 +52,7 @@ class UserTunnels {
   KernelNews& news_;
   PathResolver& paths_;
   UnderlayDevices& underlays_;
+  IngressTrust& trust_;
   std::map<PortNo, Tunnel> tunnels_;
 };
 

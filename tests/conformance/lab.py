@@ -41,6 +41,7 @@ CANNOT = {
         "count truncated": "the kernel throws away frames cut short, in a tunnel or in a VLAN tag, before TC sees them",
         "count ecn_invalid by port": "the kernel's vxlan device, which all tunnel ports share, counts it",
         "make fragments over IPv6": "the kernel makes none of what its vxlan device sends over IPv6",
+        "tell by which device a tunnel's packet came": "the kernel's vxlan device does not know; rp_filter of a device does",
     },
     "user": {
         "outlive its daemon": "the user-space datapath forwards in the daemon and ends with it",

@@ -69,11 +69,13 @@ enum {
   HD_RESERVED = 1 << 15,    /* the output of a mirror: copies leave by it, and nothing else comes or goes */
   HD_SHAPED = 1 << 20,      /* the device has queues of ours, which count what they drop */
   HD_PATCH = 1 << 21,       /* one end of a link between bridges */
+  HD_TO_HOST = 1 << 22,     /* what leaves arrives at this host: `senders` is looked at */
 };
 /* The flags that this version knows. */
-#define HD_PORT_FLAGS                                                                                     \
-  (HD_UP | HD_LEARN | HD_PROTECTED | HD_INWARD | HD_PEER | HD_TUNNEL | HD_MULTIPOINT | HD_SPLIT_HORIZON | \
-   HD_TOS_INHERIT | HD_TTL_INHERIT | HD_SECURE | HD_FLOOD_VLANS | HD_POLICED | HD_RESERVED | HD_SHAPED | HD_PATCH)
+#define HD_PORT_FLAGS                                                                                               \
+  (HD_UP | HD_LEARN | HD_PROTECTED | HD_INWARD | HD_PEER | HD_TUNNEL | HD_MULTIPOINT | HD_SPLIT_HORIZON |           \
+   HD_TOS_INHERIT | HD_TTL_INHERIT | HD_SECURE | HD_FLOOD_VLANS | HD_POLICED | HD_RESERVED | HD_SHAPED | HD_PATCH | \
+   HD_TO_HOST)
 
 /* One number as the value of a hash map. The kernel may give an element to another key, or to the same key's next
  * value, while a program that found it still reads it. So the number stands in one word with a seal over key and
@@ -184,6 +186,18 @@ struct hd_tunnel {
   __u8 remote[16];
   __u8 local[16];
 };
+
+/* `senders`: which tunnels' packets may reach the host by a bridge's port. With a port's number: `addr` is a remote
+ * that the host reaches by it, and zeros stand for any. With HD_UDP: `addr` begins with a tunnels' UDP port in network
+ * order, and 0 there is any; the value has the bits below. With HD_HOST: `addr` is the host's. */
+struct hd_sender {
+  __u32 port;
+  __u8 addr[16]; /* IPv4 in the first four bytes */
+};
+#define HD_UDP 0
+#define HD_HOST 0xffffffffU
+#define HD_SENDERS 65536
+enum { HD_SERVES = 1 << 0, /* the port is tunnels' */ HD_ANY_SENDER = 1 << 1 /* and one of them takes any sender */ };
 
 /* An FDB is a map in `fdbs`, by bridge. */
 struct hd_station {

@@ -80,6 +80,14 @@ struct {
 } tunnels SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, HD_SENDERS);
+  __type(key, struct hd_sender);
+  __type(value, __u32);
+} senders SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, HD_PORTS);
   __type(key, __u32);

@@ -10,6 +10,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/pkt_cls.h>
 #include <stddef.h>
 #include <bpf/bpf_endian.h>
@@ -147,6 +148,7 @@ static __always_inline int set_tag(struct __sk_buff* skb, struct walk* w, const 
   return 0;
 }
 
+#include "datapath/kernel/bpf/to_host.h"
 #include "datapath/kernel/bpf/tunnel_out.h"
 
 /* Sends the frame, or a copy of it; returns the program's verdict. Of a copy: TC_ACT_OK when it has left. */
@@ -161,6 +163,8 @@ __noinline int deliver(struct __sk_buff* skb, struct walk* w, hd_target target, 
   if (set_tag(skb, w, out)) return drop_all(skb, no, HD_DROP_no_frame);
   if (out->flags & HD_TUNNEL) {
     if (to_tunnel(skb, w, target)) return TC_ACT_SHOT;
+  } else if ((out->flags & HD_TO_HOST) && injects(skb, no, out->ifindex)) {
+    return drop_all(skb, w->in_no, HD_DROP_wrong_ingress);
   } else if (out->mtu && !skb->gso_size && skb->len > out->mtu + ETH_HLEN + TAG_SIZE) {
     return drop(no, HD_DROP_oversize); /* as the kernel's bridge: a tag beside the frame and one in it do not count */
   }

@@ -56,6 +56,7 @@ TEST(KernelLayout, ValuesHaveTheirSizesAndPlaces) {
   form += LINE(hd_remote, {AT(addr), AT(local), AT(mtu), AT(v6), AT(usable), AT(reserved1), AT(reserved)});
   form += LINE(hd_vni, {AT(device), AT(vni)});
   form += LINE(hd_tunnel, {AT(net), AT(remote), AT(local)});
+  form += LINE(hd_sender, {AT(port), AT(addr)});
   form += LINE(hd_station, {AT(mac), AT(vlan)});
   form += LINE(hd_entry, {AT(target), AT(used), AT(reserved)});
   form += LINE(hd_vlan, {AT(bridge), AT(vlan)});
@@ -82,6 +83,7 @@ hd_mirror 568: output@0 output_vlan@4 packets@8 bytes@16 reserved@24 vlans@56
 hd_remote 64: addr@0 local@16 mtu@32 v6@36 usable@37 reserved1@38 reserved@40
 hd_vni 8: device@0 vni@4
 hd_tunnel 40: net@0 remote@8 local@24
+hd_sender 20: port@0 addr@4
 hd_station 8: mac@0 vlan@6
 hd_entry 16: target@0 used@8 reserved@12
 hd_vlan 4: bridge@0 vlan@2
@@ -129,6 +131,7 @@ names: type 1 key 4 value 320 elements 4352 flags 1
 policers: type 2 key 4 value 80 elements 4096 flags 0
 ports: type 2 key 4 value 624 elements 4096 flags 0
 remotes: type 2 key 4 value 64 elements 65536 flags 0
+senders: type 1 key 20 value 4 elements 65536 flags 1
 strays: type 1 key 4 value 1024 elements 256 flags 1
 traffic: type 6 key 4 value 64 elements 4096 flags 0
 tunnels: type 1 key 40 value 8 elements 4096 flags 1
@@ -146,7 +149,7 @@ TEST(KernelLayout, DropReasonsKeepTheirNumbers) {
       "truncated bad_length bad_header source_multicast reserved_multicast vlan_not_member vlan_tagged_on_access "
       "no_destination same_port split_horizon protected_port egress_vlan port_down no_bridge tx_queue_full tx_error "
       "rx_queue_full no_frame oversize tunnel_mtu unknown_vni bad_vxlan bad_udp_checksum no_route ecn_invalid "
-      "mailbox_full mirror_port policed fail_secure patch_loop shaped ";
+      "mailbox_full mirror_port policed fail_secure patch_loop shaped wrong_ingress ";
   EXPECT_EQ(names.substr(0, std::string(kFirst).size()), kFirst) << kWhatToDo;
 }
 

@@ -3,6 +3,9 @@
 // split horizon, learning from the outer source.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
+#include <memory>
 #include <random>
 
 #include "tests/unit/datapath/overlay.h"
@@ -95,6 +98,52 @@ TEST(Tunnel, OpensWhatIsForUsAndNothingElse) {
   }
   EXPECT_EQ(w.counters(w.tun).rx_packets, 4U);
   EXPECT_EQ(w.counters(w.tun).rx_bytes, 4 * inner.size());
+}
+
+// The device that brought a packet is told by the underlay, or by each frame in place of the outer source MAC.
+TEST(Tunnel, TakesPacketsFromDevicesThatLeadToTheSender) {
+  constexpr int kLeads = 7;
+  constexpr int kToo = 9;
+  constexpr int kTenants = 12;
+  constexpr int kOther = 5;
+  struct Case {
+    std::string what;
+    bool multipoint;
+    bool strict;
+    bool routed;
+    std::vector<int> taken;
+  };
+  for (const Case& c : {Case{"strict", false, true, true, {kLeads, kToo}},
+                        {"strict, no route", false, true, false, {kLeads, kToo, kOther}},
+                        {"loose", false, false, true, {kLeads, kToo, kOther}},
+                        {"multipoint", true, true, true, {kLeads, kToo, kOther}}}) {
+    TunnelSpec v = vni10();
+    v.strict_ingress = c.strict;
+    if (c.multipoint) v.remote = std::nullopt;
+    Overlay w(v);
+    w.know(0, mac(1), w.vm);
+    if (c.routed && !c.multipoint) {
+      const std::uint32_t number = w.ports[w.tun].path;
+      auto path = std::make_unique<TunnelPath>(*w.paths.at(number));
+      path->devices = {kLeads, kToo};
+      delete w.paths.replace(number, path.release());
+    }
+    w.config.untrusted = {kTenants};
+    const Bytes inner = frame(mac(1), mac(2));
+    for (const bool told_by_underlay : {false, true}) {
+      for (const int device : {kLeads, kToo, kTenants, kOther}) {
+        Bytes packet = outer(inner, 10, kThere, kHere);
+        auto underlay = std::make_shared<IoConf>(*w.config.ios[w.wire]);
+        underlay->device = told_by_underlay ? device : 0;
+        w.config.ios[w.wire] = std::move(underlay);
+        if (!told_by_underlay) std::memcpy(packet.data() + 6, &device, sizeof device);
+        w.arrive_at_slot(w.wire, packet);
+        const bool taken = std::ranges::find(c.taken, device) != c.taken.end();
+        EXPECT_EQ(w.sent(w.vm).size(), taken ? 1U : 0U) << c.what << ", device " << device;
+        EXPECT_EQ(w.drops(), taken ? World::Drops{} : World::only_underlay(0, Drop::wrong_ingress)) << c.what;
+      }
+    }
+  }
 }
 
 TEST(Tunnel, CongestionMarksFollowRfc6040) {

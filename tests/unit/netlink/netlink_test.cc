@@ -148,6 +148,34 @@ TEST_F(NetlinkTest, LooksUpRoutes) {
   }
 }
 
+TEST_F(NetlinkTest, TellsTheDevicesOfAllNextHops) {
+  test::veth("va", "vb");
+  test::veth("vc", "vd");
+  sh("ip addr add 192.0.2.1/24 dev va && ip addr add 198.51.100.1/24 dev vc"
+     " && ip addr add 2001:db8::1/64 dev va nodad && ip addr add 2001:db8:1::1/64 dev vc nodad"
+     " && ip route add 203.0.113.0/24 nexthop via 198.51.100.2 dev vc nexthop via 192.0.2.2 dev va"
+     " && ip -6 route add 2001:db8:f::/48 nexthop via 2001:db8::2 dev va nexthop via 2001:db8:1::2 dev vc"
+     " && ip route add unreachable 198.18.0.0/24");
+  const int va = nl_->link("va")->index;
+  const int vc = nl_->link("vc")->index;
+  const std::vector both{std::min(va, vc), std::max(va, vc)};
+  const auto devices = [&](const char* dst) { return nl_->route_devices(ip(dst), std::nullopt).value(); };
+  EXPECT_EQ(devices("192.0.2.7"), std::vector{va});
+  EXPECT_EQ(devices("203.0.113.9"), both);
+  EXPECT_EQ(nl_->route_devices(ip("203.0.113.9"), ip("192.0.2.1")).value(), both);
+  EXPECT_EQ(devices("2001:db8:1::7"), std::vector{vc});
+  EXPECT_EQ(devices("2001:db8:f::9"), both);
+  EXPECT_TRUE(devices("198.18.0.1").empty());
+  EXPECT_TRUE(devices("198.19.0.1").empty());
+  EXPECT_TRUE(devices("2001:db9::1").empty());
+  // As FRR makes them: a group of next hops, whose members the kernel may be told not to list.
+  sh("ip nexthop add id 1 via 192.0.2.2 dev va && ip nexthop add id 2 via 198.51.100.2 dev vc"
+     " && ip nexthop add id 3 group 1/2 && ip route add 203.0.114.0/24 nhid 3");
+  EXPECT_EQ(devices("203.0.114.9"), both);
+  sh("echo 0 > /proc/sys/net/ipv4/nexthop_compat_mode");
+  EXPECT_TRUE(devices("203.0.114.9").empty());
+}
+
 TEST_F(NetlinkTest, RefusesImpossibleRouteLookups) {
   test::veth("va", "vb");
   sh("ip addr add 192.0.2.1/24 dev va");

@@ -37,6 +37,9 @@ TEST(TunnelOptions, EachOptionIsTaken) {
   EXPECT_FALSE(good({{"df_default", "false"}}).spec.df);
   EXPECT_TRUE(good({{"csum", "true"}}).spec.csum);
   EXPECT_FALSE(good({{"split_horizon", "false"}}).spec.split_horizon);
+  EXPECT_TRUE(good({}).spec.strict_ingress);
+  EXPECT_TRUE(good({{"rp_filter", "strict"}}).spec.strict_ingress);
+  EXPECT_FALSE(good({{"rp_filter", "loose"}}).spec.strict_ingress);
 }
 
 TEST(TunnelOptions, FamilyFollowsTheAddresses) {
@@ -56,7 +59,8 @@ TEST(TunnelOptions, MultipointTakesAFloodList) {
 
 TEST(TunnelOptions, OthersArePassedOver) {
   good({{"egress_pkt_mark", "1"}, {"exts", "gbp"}});
-  for (const char* known : {"remote_ip", "local_ip", "key", "dst_port", "df_default", "remotes", "split_horizon"})
+  for (const char* known :
+       {"remote_ip", "local_ip", "key", "dst_port", "df_default", "remotes", "split_horizon", "rp_filter"})
     EXPECT_TRUE(is_tunnel_option(known)) << known;
   for (const char* other : {"remoteip", "egress_pkt_mark", "exts", ""}) EXPECT_FALSE(is_tunnel_option(other)) << other;
 }
@@ -90,7 +94,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{{{"dst_port", "65536"}}, "from 1 to 65535"}, Bad{{{"tos", "256"}}, "or inherit"},
                     Bad{{{"ttl", "0"}}, "from 1 to 255, or inherit"}, Bad{{{"ttl", "64 "}}, "options:ttl"},
                     Bad{{{"csum", "maybe"}}, "true or false"}, Bad{{{"df_default", ""}}, "true or false"},
-                    Bad{{{"split_horizon", "1"}}, "true or false"}, Bad{{{"local_ip", "flow"}}, "address of this host"},
+                    Bad{{{"split_horizon", "1"}}, "true or false"}, Bad{{{"rp_filter", "off"}}, "strict or loose"},
+                    Bad{{{"local_ip", "flow"}}, "address of this host"},
                     Bad{{{"local_ip", "::1"}}, "different families"},
                     Bad{{{"remotes", "192.0.2.9"}}, "only with remote_ip=flow"},
                     Bad{{{"remote_ip", "flow"}, {"remotes", "192.0.2.9,x"}}, "\"x\" is not the address"},
