@@ -117,7 +117,7 @@ void SenderGuard::write(const Content& next) {
     if (it != written_.end() && it->second == bits) continue;
     if (auto ok = map_.put(to_sender(key.port, key.addr), bits); !ok) {
       spdlog::error("{}: packets of tunnels that come by a bridge's port may be lost", ok.error().text);
-      continue;
+      break;  // and so it would be with all others
     }
     written_[key] = bits;
   }

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import struct
+import threading
 
 import pytest
 from lab import settle, untagged, who_gets
@@ -193,6 +194,57 @@ def test_queues_that_come_later(host):
                     seen.add(got[34:36])
             return len(seen) == 64
         wait_until(all_arrive, 10, f"all flows arrive with {queues} queues")
+
+
+DEVICE_CHANGES = {
+    "features of the port": [f"ethtool -K vm1 {what} {to}" for what in ("tx", "tso", "gso", "gro", "sg", "rx")
+                             for to in ("off", "on")],
+    "features of the far end": [f"@ethtool -K eth0 {what} {to}" for what in ("tx", "tso", "gso", "gro", "sg")
+                                for to in ("off", "on")],
+    "mtu": ["@ip link set eth0 mtu 1400", "ip link set vm1 mtu 1400", "ip link set vm1 mtu 1500", "@ip link set eth0 mtu 1500"],
+    "address": ["ip link set vm1 address 02:00:00:00:0a:01", "@ip link set eth0 address 02:00:00:00:0a:02"],
+    "link": ["ip link set vm1 down", "ip link set vm1 up", "@ip link set eth0 down", "@ip link set eth0 up"],
+    "queue length": ["ip link set vm1 txqueuelen 10", "ip link set vm1 txqueuelen 1000"],
+    "namespace": ["ip link set vm1 netns {elsewhere}", ">ip link set vm1 netns {here}", "ip link set vm1 up"],
+}
+
+
+@pytest.mark.parametrize("what", DEVICE_CHANGES)
+def test_a_device_changes_under_its_port(host, what):
+    """After each step that leaves the link up, large and small packets and TCP pass, and no error stays. ("@": in the
+    guest, ">": in the other namespace.)"""
+    one, two = host.guest("br0", "vm1", "10.0.0.1/24"), host.guest("br0", "vm2", "10.0.0.2/24")
+    elsewhere = host.lab.namespace("elsewhere")
+    one.reaches("10.0.0.2")
+    for step in DEVICE_CHANGES[what]:
+        ns = {"@": one.ns, ">": elsewhere}.get(step[0], host.ns)
+        # Beside an XDP program the kernel refuses some features of a veth.
+        ns.run(*step.lstrip("@>").format(elsewhere=elsewhere.name, here=host.ns.name).split(), check="ethtool" not in step)
+        if step.endswith(" down") or " netns " in step:
+            continue
+        one.reaches("10.0.0.2")
+        one.reaches("10.0.0.2", size=1300)
+        assert tcp(one.ns, two.ns, "10.0.0.2") and tcp(two.ns, one.ns, "10.0.0.1"), step
+    wait_until(lambda: error(host, "vm1") == "" and "error" not in host.ask("show"), 5)
+
+
+def tcp(sender, receiver, address, size=300_000):
+    """Whether so many bytes arrive as they are within some seconds."""
+    text = bytes(n % 251 for n in range(size))
+    with receiver.socket(socket.AF_INET, socket.SOCK_STREAM) as server, sender.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        for end in (server, client):
+            end.settimeout(10)
+        server.bind((address, 0))
+        server.listen(1)
+        client.connect(server.getsockname())
+        end, _ = server.accept()
+        end.settimeout(10)
+        writer = threading.Thread(target=lambda: (client.sendall(text), client.shutdown(socket.SHUT_WR)))
+        writer.start()
+        got = b"".join(iter(lambda: end.recv(65536), b""))
+        writer.join()
+        end.close()
+    return got == text
 
 
 def udp_frame(flow):
