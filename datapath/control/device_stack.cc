@@ -1,9 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "datapath/control/device_stack.h"
 
-#include <vector>
+#include <utility>
 
 namespace heddle::dp {
+namespace {
+
+// Adds all that is reached from `found`. `edges` calls its argument with (from, to) for each edge; 0 is no device.
+template <typename Edges>
+std::set<int> closure(std::set<int> found, Edges edges) {
+  bool more = true;
+  const auto edge = [&](int from, int to) {
+    if (from != 0 && to != 0 && found.contains(from) && found.insert(to).second) more = true;
+  };
+  while (std::exchange(more, false)) edges(edge);
+  return found;
+}
+
+}  // namespace
 
 void DeviceStack::read(netlink::Netlink& kernel) {
   const auto links = kernel.links();
@@ -26,36 +40,15 @@ void DeviceStack::on_link(const netlink::Link& link) {
 }
 
 std::set<int> DeviceStack::above(std::set<int> bases) const {
-  std::vector<int> to_do(bases.begin(), bases.end());
-  while (!to_do.empty()) {
-    const int device = to_do.back();
-    to_do.pop_back();
-    const auto add = [&](int upper) {
-      if (upper != 0 && bases.insert(upper).second) to_do.push_back(upper);
-    };
-    for (const auto& [index, place] : places_) {
-      if (index == device) add(place.master);
-      if (place.lower == device) add(index);
-    }
-  }
-  return bases;
+  return closure(std::move(bases), [this](const auto& edge) {
+    for (const auto& [index, place] : places_) edge(place.lower, index), edge(index, place.master);
+  });
 }
 
 std::set<int> DeviceStack::below(int device) const {
-  std::set<int> found{device};
-  std::vector<int> to_do{device};
-  while (!to_do.empty()) {
-    const int upper = to_do.back();
-    to_do.pop_back();
-    const auto add = [&](int lower) {
-      if (lower != 0 && found.insert(lower).second) to_do.push_back(lower);
-    };
-    for (const auto& [index, place] : places_) {
-      if (index == upper) add(place.lower);
-      if (place.master == upper) add(index);
-    }
-  }
-  return found;
+  return closure({device}, [this](const auto& edge) {
+    for (const auto& [index, place] : places_) edge(index, place.lower), edge(place.master, index);
+  });
 }
 
 }  // namespace heddle::dp
