@@ -96,6 +96,13 @@ inline void await_carrier(const std::string& device) {
   sh("timeout 20 sh -c 'until ip -o link show dev " + device + " | grep -q \"state UP\"; do sleep 0.01; done'");
 }
 
+// Until the host takes packets to its IPv6 address: the kernel makes that route some time after the address, also
+// without duplicate address detection.
+inline void await_address(const std::string& address) {
+  sh("timeout 20 sh -c 'until ip -6 route show table local | grep -q \"^local " + address +
+     " \"; do sleep 0.01; done'");
+}
+
 // A veth pair, both ends up, IPv6 duplicate address detection off: `here` in the calling thread's namespace, `there` in
 // `peer`.
 inline void veth(const std::string& here, const Netns& peer, const std::string& there, unsigned mtu = 1500) {

@@ -18,6 +18,7 @@
 namespace heddle::netlink {
 namespace {
 
+using test::await_address;
 using test::sh;
 using Kind = Monitor::Event::Kind;
 
@@ -127,9 +128,11 @@ TEST_F(MonitorTest, UseNeighbourResolvesTheAddress) {
   const test::Netns far;
   test::veth("va", far, "vb");
   sh("ip addr add 192.0.2.1/24 dev va && ip addr add 2001:db8::1/64 dev va nodad");
+  await_address("2001:db8::1");
   far.in([] {
     sh("ip link set vb address 02:00:00:00:00:0b && ip addr add 192.0.2.2/24 dev vb"
        " && ip addr add 2001:db8::2/64 dev vb nodad");
+    await_address("2001:db8::2");
   });
   const int va = nl_->link("va")->index;
   watch();

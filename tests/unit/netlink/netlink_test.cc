@@ -11,6 +11,7 @@
 namespace heddle::netlink {
 namespace {
 
+using test::await_address;
 using test::sh;
 
 IpAddr ip(const char* text) { return IpAddr::parse(text).value(); }
@@ -118,6 +119,7 @@ TEST_F(NetlinkTest, LooksUpRoutes) {
      " && ip route add prohibit 198.18.2.0/24"
      " && ip addr add 2001:db8::1/64 dev va nodad && ip -6 route add 2001:db8:f::/48 via 2001:db8::2"
      " && ip -6 route add blackhole 2001:db8:e::/48");
+  await_address("2001:db8::1");
   const int va = nl_->link("va")->index;
   struct Case {
     const char* dst;
@@ -156,6 +158,8 @@ TEST_F(NetlinkTest, TellsTheDevicesOfAllNextHops) {
      " && ip route add 203.0.113.0/24 nexthop via 198.51.100.2 dev vc nexthop via 192.0.2.2 dev va"
      " && ip -6 route add 2001:db8:f::/48 nexthop via 2001:db8::2 dev va nexthop via 2001:db8:1::2 dev vc"
      " && ip route add unreachable 198.18.0.0/24");
+  await_address("2001:db8::1");
+  await_address("2001:db8:1::1");
   const int va = nl_->link("va")->index;
   const int vc = nl_->link("vc")->index;
   const std::vector both{std::min(va, vc), std::max(va, vc)};
