@@ -60,6 +60,12 @@ std::optional<IpAddr> IpAddr::parse(std::string_view text) {
 
 bool IpAddr::is_any() const { return bytes_ == std::array<std::uint8_t, 16>{}; }
 
+MacAddr IpAddr::group_mac() const {
+  const auto& b = bytes_;
+  if (v6_) return {{0x33, 0x33, b[12], b[13], b[14], b[15]}};
+  return {{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(b[1] & 0x7f), b[2], b[3]}};
+}
+
 bool IpAddr::is_multicast() const { return v6_ ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0; }
 
 std::string IpAddr::to_string() const {

@@ -58,6 +58,8 @@ class IpAddr {
   [[nodiscard]] std::string to_string() const;
   [[nodiscard]] std::size_t hash() const;
   auto operator<=>(const IpAddr&) const = default;
+  // The Ethernet address of a multicast group (RFC 1112 section 6.4, RFC 2464 section 7). Several groups share one.
+  [[nodiscard]] MacAddr group_mac() const;
 
  private:
   std::array<std::uint8_t, 16> bytes_{};

@@ -35,6 +35,7 @@
   X(fail_secure, "bridge is in fail_mode secure, and no controller says where frames go")     \
   X(patch_loop, "passed too many patch ports: bridges are patched in a loop")                 \
   X(shaped, "queue of a port with QoS is full")                                               \
-  X(wrong_ingress, "VXLAN packet by a device that does not lead to its sender")
+  X(wrong_ingress, "VXLAN packet by a device that does not lead to its sender")               \
+  X(wrong_group, "VXLAN packet to a multicast group that is not its network's")
 
 #endif

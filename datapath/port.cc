@@ -82,6 +82,11 @@ std::optional<PortKind> kind_of_type(std::string_view type) {
   return row->kind;
 }
 
+bool same_end_point(const TunnelSpec& a, const TunnelSpec& b) {
+  if (a.v6 != b.v6 || a.protocol != b.protocol) return false;
+  return (a.group && b.group) || (a.remote == b.remote && a.local == b.local);
+}
+
 bool may_become(const PortSpec& from, const PortSpec& to) {
   PortSpec device = to;
   device.mac = from.mac;

@@ -76,9 +76,12 @@ struct Vxlan {
 // Open vSwitch users know.
 struct TunnelSpec {
   std::optional<IpAddr> remote;  // none: multipoint, remotes are learned or in the flood list
-  std::optional<IpAddr> local;   // none: the route to the remote decides
-  std::uint8_t tos = 0;          // outer TOS or traffic class; the ECN bits always follow RFC 6040
-  bool tos_inherit = false;      // take the DSCP of an inner IP packet
+  // Multipoint: the network's multicast group (RFC 7348 section 4.2). The host is a member, and of packets to groups
+  // the tunnel takes those to this one. It is the flood list's only remote.
+  std::optional<IpAddr> group;
+  std::optional<IpAddr> local;  // none: the route to the remote decides
+  std::uint8_t tos = 0;         // outer TOS or traffic class; the ECN bits always follow RFC 6040
+  bool tos_inherit = false;     // take the DSCP of an inner IP packet
   std::uint8_t ttl = 64;
   bool ttl_inherit = false;
   bool df = true;  // IPv4: "don't fragment" on the outer header
@@ -88,7 +91,7 @@ struct TunnelSpec {
   // Else, and from any sender of a multipoint tunnel: by any device but a bridge's own port, and that too if it leads
   // to a tunnel's remote.
   bool strict_ingress = true;
-  bool v6 = false;  // underlay family; equals remote->is_v6() when there is a remote
+  bool v6 = false;  // underlay family; that of the addresses above
   std::variant<Vxlan> protocol;
   bool operator==(const TunnelSpec&) const = default;
 
@@ -96,6 +99,9 @@ struct TunnelSpec {
   [[nodiscard]] const Vxlan& vxlan() const { return std::get<Vxlan>(protocol); }
   [[nodiscard]] Vxlan& vxlan() { return std::get<Vxlan>(protocol); }
 };
+
+// Whether packets that arrive for the two could not be told apart; a network has one group.
+bool same_end_point(const TunnelSpec& a, const TunnelSpec& b);
 
 // --- what a port is ---
 

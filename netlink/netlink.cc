@@ -124,6 +124,49 @@ Result<std::vector<int>> Netlink::route_devices(const IpAddr& dst, std::optional
   return devices;
 }
 
+namespace {
+
+wire::Msg group_route_request(int type, int flags, const GroupRoute& route) {
+  rtmsg header{};
+  header.rtm_family = AF_INET6;
+  header.rtm_dst_len = 128;
+  header.rtm_table = RT_TABLE_LOCAL;
+  header.rtm_type = RTN_MULTICAST;
+  header.rtm_scope = RT_SCOPE_UNIVERSE;
+  header.rtm_protocol = wire::kRouteProtocol;
+  auto m = request(type, flags, header);
+  if (m) {
+    wire::put(m.get(), RTA_DST, route.group);
+    nla_put_u32(m.get(), RTA_OIF, static_cast<std::uint32_t>(route.ifindex));
+    nla_put_u32(m.get(), RTA_PRIORITY, route.metric);
+  }
+  return m;
+}
+
+}  // namespace
+
+Result<> Netlink::add_group_route(const GroupRoute& route) {
+  return impl_->change(group_route_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, route),
+                       "route to group " + route.group.to_string(), route.ifindex);
+}
+
+Result<> Netlink::remove_group_route(const GroupRoute& route) {
+  const auto m = group_route_request(RTM_DELROUTE, 0, route);
+  const std::string what = "removing the route to group " + route.group.to_string();
+  auto v = impl_->transact(m, [](nlmsghdr* /*h*/) {});
+  if (!v) return std::unexpected(v.error());
+  if (v->err == ESRCH) return fail(Errc::not_found, what + ": there is none");
+  if (v->err != 0) return refuse(*v, what, device(route.ifindex));
+  return {};
+}
+
+Result<std::vector<GroupRoute>> Netlink::group_routes() {
+  rtmsg header{};
+  header.rtm_family = AF_INET6;
+  return impl_->dump<GroupRoute>([&] { return request(RTM_GETROUTE, NLM_F_DUMP, header); }, wire::group_route,
+                                 "IPv6 routes");
+}
+
 // Kernels differ in the error for a foreign IPv4 source (EINVAL, ENETUNREACH). The route to the source address tells a
 // foreign source from a missing route.
 bool Netlink::is_ours(const IpAddr& addr) {

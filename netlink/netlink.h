@@ -50,6 +50,13 @@ class Netlink {
   // (net.ipv4.nexthop_compat_mode=0).
   Result<std::vector<int>> route_devices(const IpAddr& dst, std::optional<IpAddr> src);
 
+  // Errc::exists: there is one for the group with this metric already, perhaps by another device.
+  Result<> add_group_route(const GroupRoute& route);
+  // Errc::not_found: there is none.
+  Result<> remove_group_route(const GroupRoute& route);
+  // All of them; a dump of the IPv6 routes.
+  Result<std::vector<GroupRoute>> group_routes();
+
   // Nothing when the table has no entry for the address.
   Result<std::optional<Neighbour>> neighbour(int ifindex, const IpAddr& addr);
   // RTM_NEWNEIGH with NTF_USE, which acts like a packet sent to `addr`: the kernel adds and resolves an entry, or

@@ -118,6 +118,15 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+// An IPv6 route in table local for one multicast group, with the mark of this program (its protocol number). Sending
+// to a group, the kernel looks for the device there alone. Metrics tell the routes of several owners apart.
+struct GroupRoute {
+  IpAddr group;
+  int ifindex = 0;
+  std::uint32_t metric = 0;
+  auto operator<=>(const GroupRoute&) const = default;
+};
+
 // An entry of the neighbour table (ARP, IPv6 ND). States as in linux/neighbour.h. A `mac` is valid in every state but
 // `failed`.
 struct Neighbour {

@@ -224,6 +224,23 @@ std::vector<int> route_devices(nlmsghdr* message) {
   return {devices.begin(), devices.end()};
 }
 
+std::optional<GroupRoute> group_route(nlmsghdr* message) {
+  std::array<nlattr*, RTA_MAX + 1> tb{};
+  static const std::array<nla_policy, RTA_MAX + 1> policy = [] {
+    std::array<nla_policy, RTA_MAX + 1> p{};
+    p[RTA_OIF].type = NLA_U32;
+    p[RTA_PRIORITY].type = NLA_U32;
+    return p;
+  }();
+  if (nlmsg_parse(message, sizeof(rtmsg), tb.data(), RTA_MAX, policy.data()) < 0) return std::nullopt;
+  const auto* header = static_cast<const rtmsg*>(nlmsg_data(message));
+  if (header->rtm_family != AF_INET6 || header->rtm_protocol != kRouteProtocol || header->rtm_dst_len != 128)
+    return std::nullopt;
+  const auto group = ip(tb[RTA_DST], AF_INET6);
+  if (!group || tb[RTA_OIF] == nullptr || tb[RTA_PRIORITY] == nullptr) return std::nullopt;
+  return GroupRoute{*group, static_cast<int>(nla_get_u32(tb[RTA_OIF])), nla_get_u32(tb[RTA_PRIORITY])};
+}
+
 std::string qdisc_kind(nlmsghdr* message) {
   static const std::array<nla_policy, TCA_MAX + 1> policy = [] {
     std::array<nla_policy, TCA_MAX + 1> p{};

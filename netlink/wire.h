@@ -31,10 +31,14 @@ std::optional<Neighbour> neighbour(nlmsghdr* message);
 std::optional<Route> route(nlmsghdr* message);
 // Of all next hops of a route of a routing table, in ascending order.
 std::vector<int> route_devices(nlmsghdr* message);
+std::optional<GroupRoute> group_route(nlmsghdr* message);
 // TCA_KIND of a qdisc message; empty when missing.
 std::string qdisc_kind(nlmsghdr* message);
 // TCA_STATS2 of a class message.
 std::optional<ClassStatistics> class_statistics(nlmsghdr* message);
+
+// rtm_protocol of our routes: free in /etc/iproute2/rt_protos.
+inline constexpr unsigned char kRouteProtocol = 72;
 
 inline unsigned char family(const IpAddr& a) { return a.is_v6() ? AF_INET6 : AF_INET; }
 inline bool put(nl_msg* m, int type, const IpAddr& a) {

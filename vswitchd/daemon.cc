@@ -6,21 +6,19 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
 
 #include "base/log.h"
 #include "ovsdb/client.h"
+#include "vswitchd/service_manager.h"
 
 namespace heddle::vswitchd {
 namespace {
@@ -51,23 +49,6 @@ std::string read_all(int fd) {
 bool somebody_serves(const std::string& rundir, std::chrono::steady_clock::time_point until) {
   auto client = ovsdb::Client::connect(rundir + "/db.sock", until);
   return client && client->call("echo", ovsdb::Json::array(), until);
-}
-
-// sd_notify(3): one datagram to the socket that NOTIFY_SOCKET names; '@' stands for the abstract name space.
-void notify_systemd(std::string_view message) {
-  const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::size_t length = std::strlen(path);
-  if (length >= sizeof address.sun_path) return;
-  std::memcpy(address.sun_path, path, length);
-  if (path[0] == '@') address.sun_path[0] = 0;
-  const Fd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  if (!fd || sendto(fd.get(), message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-                    size) < 0)
-    spdlog::warn("cannot tell the service manager that we serve: {}", std::strerror(errno));
 }
 
 // Standard streams to /dev/null: nobody reads them in the background.
@@ -132,7 +113,7 @@ PidFile::~PidFile() {
 }
 
 void Starter::serving() {
-  notify_systemd("READY=1");
+  if (auto r = notify_service_manager("READY=1"); !r) spdlog::warn("cannot tell that we serve: {}", r.error().text);
   if (!parent_) return;
   leave_terminal();
   if (auto r = write_all(parent_.get(), "+"); !r) spdlog::debug("the starting process has gone");

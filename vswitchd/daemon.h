@@ -47,7 +47,7 @@ class PidFile {
   std::string path_;
 };
 
-// Tells whoever started us that we serve, or why we cannot: the parent of --detach, and systemd (sd_notify(3)).
+// Tells whoever started us that we serve, or why we cannot: the parent of --detach, and the service manager.
 class Starter {
  public:
   Starter() = default;

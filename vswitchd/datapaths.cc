@@ -15,13 +15,14 @@ std::string owner_text(const std::string& rundir) {
   return "heddle:" + (error ? rundir : path.string());
 }
 
-Result<std::unique_ptr<Datapaths>> Datapaths::make(const Options& options, const TimeSource& time) {
+Result<std::unique_ptr<Datapaths>> Datapaths::make(const Options& options, const TimeSource& time,
+                                                   const dp::GroupMemberships::Keep& keep_socket) {
   auto all = std::make_unique<Datapaths>();
   const std::string owner = owner_text(options.rundir);
-  auto user = dp::make_user_datapath({options.workers, options.frames, &time, owner});
+  auto user = dp::make_user_datapath({options.workers, options.frames, &time, owner, keep_socket});
   if (!user) return std::unexpected(user.error());
   all->providers_["user"] = std::make_unique<Provider>(std::move(*user), time);
-  auto kernel = dp::make_kernel_datapath({owner, options.bpffs, &time});
+  auto kernel = dp::make_kernel_datapath({owner, options.bpffs, &time, keep_socket});
   if (kernel) {
     all->providers_["kernel"] = std::make_unique<Provider>(std::move(*kernel), time);
   } else {

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "datapath/control/group_memberships.h"
 #include "datapath/datapath.h"
 #include "ofproto-lite/handler.h"
 #include "ofproto-lite/switch.h"
@@ -28,8 +29,9 @@ std::string owner_text(const std::string& rundir);
 class Datapaths {
  public:
   // Makes what can be had. Fails when the user-space datapath cannot; that the kernel does not allow the other is a
-  // warning in the log and a reason in offer(). `time` must outlive the object.
-  static Result<std::unique_ptr<Datapaths>> make(const Options& options, const TimeSource& time);
+  // warning in the log and a reason in offer(). `time` must outlive the object. `keep_socket`: see GroupMemberships.
+  static Result<std::unique_ptr<Datapaths>> make(const Options& options, const TimeSource& time,
+                                                 const dp::GroupMemberships::Keep& keep_socket);
   // Starts the handlers.
   Result<> start();
 

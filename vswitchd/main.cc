@@ -27,6 +27,7 @@ Result<std::string> read_schema(const std::string& file) {
 }
 
 Result<> serve(const Options& options, Starter& starter) {
+  auto sockets = KeptSockets::take();
   if (auto r = make_directory(options.rundir, 0755); !r) return r;
   if (auto r = make_directory(std::filesystem::path(options.db).parent_path(), 0700); !r) return r;
   const auto lock = RunLock::take(options.rundir, std::chrono::seconds(5));
@@ -41,7 +42,7 @@ Result<> serve(const Options& options, Starter& starter) {
   if (!schema) return std::unexpected(schema.error());
   const auto db = ovsdb::Database::open(*schema, options.db);
   if (!db) return std::unexpected(db.error());
-  Service service(options, **db, starter);
+  Service service(options, **db, starter, sockets);
   return service.run();
 }
 

@@ -44,10 +44,11 @@ DeviceSetter device_setter(netlink::Netlink& netlink) {
 // class-size: the objects of the whole daemon, in the order in which they are made
 class Service::Parts {
  public:
-  Parts(const Options& options, ovsdb::Database& database, Starter& starter)
+  Parts(const Options& options, ovsdb::Database& database, Starter& starter, KeptSockets& sockets)
       : options_(options),
         db_(database),
         starter_(starter),
+        sockets_(sockets),
         signals_(io_, SIGTERM, SIGINT, SIGHUP),
         control_({[this] { clean_up(); }, [this] { asio::post(io_, [this] { io_.stop(); }); }}),
         database_server_(io_, database) {}
@@ -62,7 +63,7 @@ class Service::Parts {
     if (auto r = listen(); !r) return r;
     maker_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "start");
-      made_ = Datapaths::make(options_, time_);
+      made_ = Datapaths::make(options_, time_, [this](int socket) { sockets_.keep(socket); });
       asio::post(io_, [this] { end_on_failure(apply()); });
     });
     io_.run();
@@ -126,6 +127,7 @@ class Service::Parts {
 
   Result<> be_ready() {
     datapaths_->settle();
+    sockets_.drop_former();
     auto pidfile = PidFile::write(options_.pidfile);
     if (!pidfile) return std::unexpected(pidfile.error());
     pidfile_.emplace(std::move(*pidfile));
@@ -150,6 +152,7 @@ class Service::Parts {
   const Options& options_;
   ovsdb::Database& db_;
   Starter& starter_;
+  KeptSockets& sockets_;
   const SteadyTime time_{};
   Result<> outcome_{};
 
@@ -171,8 +174,8 @@ class Service::Parts {
   std::thread maker_;
 };
 
-Service::Service(const Options& options, ovsdb::Database& database, Starter& starter)
-    : parts_(std::make_unique<Parts>(options, database, starter)) {}
+Service::Service(const Options& options, ovsdb::Database& database, Starter& starter, KeptSockets& sockets)
+    : parts_(std::make_unique<Parts>(options, database, starter, sockets)) {}
 
 Service::~Service() = default;
 

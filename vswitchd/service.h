@@ -17,13 +17,14 @@
 #include "ovsdb/database.h"
 #include "vswitchd/daemon.h"
 #include "vswitchd/options.h"
+#include "vswitchd/service_manager.h"
 
 namespace heddle::vswitchd {
 
 class Service {
  public:
   // All must outlive it. Privileges have been dropped: threads begin here.
-  Service(const Options& options, ovsdb::Database& database, Starter& starter);
+  Service(const Options& options, ovsdb::Database& database, Starter& starter, KeptSockets& sockets);
   ~Service();
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;

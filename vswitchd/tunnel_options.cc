@@ -77,6 +77,12 @@ Result<> read_key(const Options& options, dp::TunnelSpec& spec) {
   return {};
 }
 
+// RFC 5771 section 4: 224.0.0.0/24 is for protocols of one network. RFC 4291 section 2.7: scopes 0 and 1 leave no host.
+bool may_be_group(const IpAddr& ip) {
+  const std::uint8_t* b = ip.data();
+  return ip.is_v6() ? (b[1] & 0x0f) > 1 : b[0] != 224 || b[1] != 0 || b[2] != 0;
+}
+
 Result<> read_remote(const Options& options, dp::TunnelSpec& spec) {
   const std::string* text = find(options, "remote_ip");
   if (text == nullptr)
@@ -85,10 +91,13 @@ Result<> read_remote(const Options& options, dp::TunnelSpec& spec) {
   const auto ip = IpAddr::parse(*text);
   if (!ip) return bad("remote_ip", *text, "must be an IPv4 or IPv6 address, or flow");
   if (ip->is_any()) return bad("remote_ip", *text, "is not an address of a host");
-  if (ip->is_multicast())
-    return bad("remote_ip", *text,
-               "a multicast group is not supported as remote; use remote_ip=flow with options:remotes");
-  spec.remote = ip;
+  if (!ip->is_multicast()) {
+    spec.remote = ip;
+    return {};
+  }
+  if (!may_be_group(*ip))
+    return bad("remote_ip", *text, "is a group that never leaves its link; take one of 239.0.0.0/8 or ff05::/16");
+  spec.group = ip;
   return {};
 }
 
@@ -104,7 +113,7 @@ Result<> read_local(const Options& options, dp::TunnelSpec& spec) {
 Result<> read_remotes(const Options& options, TunnelOptions& out) {
   const std::string* text = find(options, "remotes");
   if (text == nullptr) return {};
-  if (out.spec.remote) return bad("remotes", *text, "has a meaning only with remote_ip=flow");
+  if (out.spec.remote || out.spec.group) return bad("remotes", *text, "has a meaning only with remote_ip=flow");
   for (const std::string_view part : split_list(*text)) {
     const auto ip = IpAddr::parse(part);
     if (!ip || ip->is_any() || ip->is_multicast())
@@ -121,6 +130,7 @@ Result<> read_remotes(const Options& options, TunnelOptions& out) {
 Result<> derive_family(TunnelOptions& out) {
   std::vector<IpAddr> all = out.remotes;
   if (out.spec.remote) all.push_back(*out.spec.remote);
+  if (out.spec.group) all.push_back(*out.spec.group);
   if (out.spec.local) all.push_back(*out.spec.local);
   if (all.empty()) return {};
   for (const IpAddr& ip : all)
@@ -142,6 +152,7 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   if (auto r = read_key(options, spec); !r) return std::unexpected(r.error());
   if (auto r = read_remotes(options, out); !r) return std::unexpected(r.error());
   if (auto r = derive_family(out); !r) return std::unexpected(r.error());
+  if (spec.group) out.remotes = {*spec.group};
   if (auto r = field(options, "tos", 0, spec.tos, spec.tos_inherit); !r) return std::unexpected(r.error());
   if (auto r = field(options, "ttl", 1, spec.ttl, spec.ttl_inherit); !r) return std::unexpected(r.error());
   const auto port = number(options, "dst_port", 1, 65535);
@@ -155,6 +166,8 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   spec.csum = *csum;
   const auto split = boolean(options, "split_horizon", true);
   if (!split) return std::unexpected(split.error());
+  if (spec.group && !*split)
+    return bad("split_horizon", "false", "cannot be with a group: whoever is in it has a frame already");
   spec.split_horizon = *split;
   if (const std::string* text = find(options, "rp_filter")) {
     if (*text != "strict" && *text != "loose") return bad("rp_filter", *text, "must be strict or loose");
@@ -166,6 +179,9 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
 bool is_tunnel_option(std::string_view name) { return std::ranges::find(kKnown, name) != kKnown.end(); }
 
 std::string describe_endpoint(const dp::TunnelSpec& spec) {
+  if (spec.group)
+    return fmt::format("remote_ip=GROUP key={} dst_port={}{}", spec.vxlan().vni, spec.vxlan().dst_port,
+                       spec.v6 ? " over IPv6" : "");
   return fmt::format("remote_ip={} local_ip={} key={} dst_port={}{}", spec.remote ? spec.remote->to_string() : "flow",
                      spec.local ? spec.local->to_string() : "any", spec.vxlan().vni, spec.vxlan().dst_port,
                      spec.v6 ? " over IPv6" : "");

@@ -87,7 +87,6 @@ class CountedNumbers {
     const auto it = slots_.find(number);
     return it == slots_.end() ? nullptr : &it->second.entry;
   }
-  [[nodiscard]] bool empty() const { return slots_.empty(); }
   template <typename Fn>
   void for_each(Fn fn) const {
     for (const auto& [number, slot] : slots_) fn(number, slot.entry, slot.users);

@@ -21,9 +21,59 @@ bool is_foreign_v6(netlink::Netlink& kernel, const std::optional<IpAddr>& local)
   return own && !own->local;
 }
 
+// The device of an IPv6 source address; or, without one, an address of the device that the kernel would choose that
+// other hosts can answer to. The kernel itself would take the device of the first route for multicast, and any source.
+void choose_v6_source(netlink::Netlink& kernel, const std::optional<IpAddr>& local, Route& out) {
+  const auto addresses = kernel.addresses();
+  if (!addresses) {
+    out.problem = addresses.error().text;
+    return;
+  }
+  for (const auto& a : *addresses) {
+    const bool fits = local ? a.addr == *local : a.ifindex == out.ifindex && !a.addr.is_link_local_v6();
+    if (!fits || !a.addr.is_v6() || a.tentative) continue;
+    out.ifindex = a.ifindex;
+    out.local = a.addr;
+    return;
+  }
+  out.problem = local ? foreign_text(*local) : "the device towards the group has no address that remotes can answer to";
+}
+
+Route ask_group_route(netlink::Netlink& kernel, const IpAddr& group, const std::optional<IpAddr>& local) {
+  Route out;
+  out.next_hop = group;
+  const bool by_address = local && local->is_v6();
+  const auto route = by_address ? Result<netlink::Route>{} : kernel.route(group, local);
+  if (!route) {
+    out.problem = local && route.error().code == Errc::invalid ? foreign_text(*local) : route.error().text;
+  } else if (!by_address && (route->unreachable || route->ifindex == 0)) {
+    out.problem = "no route to group " + group.to_string();
+  } else {
+    out.ifindex = route->ifindex;
+    out.local = route->source;
+    if (group.is_v6()) choose_v6_source(kernel, local, out);
+  }
+  if (!out.problem.empty()) {
+    if (!local) out.problem += ": set options:local_ip to an address of the device that leads to the underlay";
+    return out;
+  }
+  const auto link = kernel.link(out.ifindex);
+  if (!link) {
+    out.problem = link.error().text;
+  } else if (!link->admin_up) {
+    out.problem = "device " + link->name + ", which leads to group " + group.to_string() + ", is down";
+  } else {
+    out.mtu = link->mtu;
+    out.devices = {out.ifindex};
+    out.usable = true;
+  }
+  return out;
+}
+
 }  // namespace
 
 Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optional<IpAddr>& local) {
+  if (remote.is_multicast()) return ask_group_route(kernel, remote, local);
   Route out;
   const auto route = kernel.route(remote, local);
   if (!route && local && route.error().code == Errc::invalid) {
@@ -46,6 +96,10 @@ Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optio
   if (out.usable)
     if (auto devices = kernel.route_devices(remote, local)) out.devices = std::move(*devices);
   return out;
+}
+
+std::string same_end_point_text(const std::string& other) {
+  return "port " + other + " is a tunnel with the same end points and key: change options:key or an address";
 }
 
 // Outer IP, UDP and VXLAN headers and the inner Ethernet header are the difference.

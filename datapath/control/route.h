@@ -25,11 +25,15 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-// `local` none: the route decides.
+// `local` none: the route decides. To a multicast group a packet leaves by the device that has the local address, as
+// the kernel does it for IPv4; a gateway has no part in it.
 Route ask_route(netlink::Netlink& kernel, const IpAddr& remote, const std::optional<IpAddr>& local);
 
 // The largest guest packet (its IP header included) that a tunnel carries without outer fragments; 0: none.
 unsigned guest_mtu(const TunnelSpec& tunnel, unsigned underlay_mtu);
+
+// Why a tunnel port is refused: see same_end_point().
+std::string same_end_point_text(const std::string& other);
 
 // Adds the routes to a tunnel port's remotes to its state: presence, MTU of guests, the details of the first usable
 // route. Without a usable route the state has an error; the remotes that cannot be reached beside others are a detail,

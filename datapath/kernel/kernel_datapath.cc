@@ -86,7 +86,7 @@ Result<> KernelDatapath::start() {
   static const SteadyTime steady;
   const TimeSource& time = options_.time != nullptr ? *options_.time : steady;
   ports_ = std::make_unique<KernelPorts>(
-      KernelPorts::Parts{*own_, *pins_, *programs_, *remotes_, *fdb_, *events_, *former_, time});
+      KernelPorts::Parts{*own_, *pins_, *programs_, *remotes_, *fdb_, *events_, *former_, time, options_.keep_socket});
   bridges_ = std::make_unique<KernelBridges>(*programs_, *fdb_, *ports_, *former_);
   stations_ = std::make_unique<KernelStations>(*fdb_, *events_);
   port_news_ = std::make_unique<PortNews>(*ports_);
@@ -99,6 +99,7 @@ void KernelDatapath::run_control(const std::function<void(PortNo)>& changed) {
   if (due.check) port_news_->check();
   if ((due.check || due.routes) && remotes_->refresh()) port_news_->routes_changed();
   if (due.routes) {
+    ports_->tunnels().follow_groups();
     ports_->tunnels().guard().addresses_changed();
     ports_->tunnels().guard().update();
   }
@@ -131,6 +132,7 @@ void KernelDatapath::clean_up() {
   own_->remove_others({}, {});
   ports_->devices().drop_left_overs({});
   ports_->tunnels().drop_stale();
+  ports_->tunnels().drop_stale_routes();
   own_->remove_unfinished();  // a daemon that was killed while it made a device had not marked it yet
   pins_->remove_all();
 }

@@ -14,8 +14,8 @@ KernelPorts::KernelPorts(const Parts& parts)
       policies_(parts.programs),
       table_(parts.programs, parts.events),
       devices_(parts.own, parts.pins, parts.programs, table_, parts.former, parts.time),
-      tunnels_(parts.programs, parts.own.kernel(), parts.remotes, parts.fdb, table_,
-               VxlanDevices(parts.own, parts.pins, parts.programs), ports_),
+      tunnels_(parts.programs, parts.own, parts.remotes, parts.fdb, table_,
+               VxlanDevices(parts.own, parts.pins, parts.programs), ports_, parts.keep_socket),
       floods_(parts.programs, parts.time, ports_, parts.former),
       resting_(parts.programs.grace()) {}
 
@@ -235,6 +235,7 @@ void KernelPorts::settle() {
   parts_.own.remove_others(ours, configured);
   devices_.drop_left_overs(ours);
   tunnels_.drop_stale();
+  tunnels_.drop_stale_routes();
   tunnels_.guard().settle();
   for (auto& [no, p] : ports_)
     if (!p.is_tunnel()) devices_.drop_left_over_queues(p);

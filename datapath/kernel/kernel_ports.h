@@ -32,6 +32,7 @@ class KernelPorts final : public Ports {
     Events& events;
     TakeOver& former;
     const TimeSource& time;
+    GroupMemberships::Keep keep_socket;
   };
   explicit KernelPorts(const Parts& parts);
 

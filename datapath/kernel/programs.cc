@@ -208,6 +208,7 @@ void Programs::bind() {
   remotes = {bpf_map__fd(m.remotes), "remotes"};
   vnis = {bpf_map__fd(m.vnis), "vnis"};
   tunnels = {bpf_map__fd(m.tunnels), "tunnels"};
+  groups = {bpf_map__fd(m.groups), "groups"};
   senders = {bpf_map__fd(m.senders), "senders"};
   drops = {bpf_map__fd(m.drops), "drops"};
   strays = {bpf_map__fd(m.strays), "strays"};

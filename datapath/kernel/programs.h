@@ -52,6 +52,7 @@ class Programs {
   BpfMap<__u32, hd_remote> remotes;
   SealedMap<hd_vni> vnis;
   SealedMap<hd_tunnel> tunnels;
+  SealedMap<hd_group> groups;
   BpfMap<hd_sender, __u32> senders;
   BpfMap<__u32, hd_drop_counts> drops;
   BpfMap<__u32, hd_drop_counts> strays;

@@ -83,11 +83,6 @@ Route RemoteVteps::route(std::uint32_t number) const {
   return e == nullptr ? Route{} : e->route;
 }
 
-bool RemoteVteps::empty() const {
-  const std::lock_guard lock(mutex_);
-  return numbers_.empty();
-}
-
 bool RemoteVteps::takes_more_than(unsigned mtu, const IpAddr& address) const {
   const std::lock_guard lock(mutex_);
   bool any = false;
@@ -118,7 +113,8 @@ bool RemoteVteps::resolve(std::uint32_t number, Entry& e) {
   e.route = route;
   hd_remote r{};
   copy_address(r.addr, e.key.addr);
-  copy_address(r.local, e.key.local);
+  // The kernel finds the device of a group by the source address.
+  copy_address(r.local, e.key.addr.is_multicast() && route.usable ? route.local : e.key.local);
   r.v6 = e.key.addr.is_v6();
   r.usable = route.usable;
   r.mtu = route.usable ? route.mtu : 0;

@@ -21,7 +21,7 @@ namespace heddle::dp {
 class RemoteVteps {
  public:
   struct Key {
-    IpAddr addr;
+    IpAddr addr;                  // or a multicast group
     std::optional<IpAddr> local;  // none: the route decides
     auto operator<=>(const Key&) const = default;
   };
@@ -42,7 +42,6 @@ class RemoteVteps {
   // Asks the kernel again about every remote. True when any changed.
   bool refresh();
   void drop_unused();
-  [[nodiscard]] bool empty() const;
   // Whether there is a remote with this address to which larger packets than these were thought to get.
   [[nodiscard]] bool takes_more_than(unsigned mtu, const IpAddr& address) const;
 

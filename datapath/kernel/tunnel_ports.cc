@@ -30,6 +30,14 @@ hd_tunnel key_of(const TunnelSpec& v, int device) {
   return key;
 }
 
+std::optional<hd_group> group_of(const TunnelSpec& v, const hd_vni& net) {
+  if (!v.group) return std::nullopt;
+  hd_group key{};
+  key.net = net;
+  copy_address(key.group, v.group);
+  return key;
+}
+
 bool same(const hd_tunnel& a, const hd_tunnel& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 bool same(const hd_vni& a, const hd_vni& b) { return a.device == b.device && a.vni == b.vni; }
 
@@ -69,15 +77,17 @@ Result<> TunnelPorts::put(PortEntry& p) {
   const TunnelSpec& v = p.spec().tunnel;
   const auto device = devices_.acquire(v.vxlan().dst_port, p.no);
   if (!device) return std::unexpected(device.error());
-  const InForce next{key_of(v, *device), form_of(v)};
+  const hd_tunnel key = key_of(v, *device);
+  const InForce next{key, form_of(v), group_of(v, key.net)};
   for (const auto& [no, other] : in_force_)
-    if (no != p.no && same(other.key, next.key))
-      return fail(Errc::exists, "port " + ports_.find(no)->name() +
-                                    " is a tunnel with the same end points and key: change options:key or an address");
+    if (const PortEntry* q = ports_.find(no); no != p.no && same_end_point(q->spec().tunnel, v))
+      return fail(Errc::exists, same_end_point_text(q->name()));
   hd_port conf = p.conf;
   write_fields(p, *device, conf);
   if (auto ok = table_.write(p, conf); !ok) return ok;
   if (auto ok = programs_.tunnels.put(next.key, static_cast<__u32>(p.no)); !ok) return ok;
+  if (next.group)
+    if (auto ok = programs_.groups.put(*next.group, static_cast<__u32>(p.no)); !ok) return ok;
   in_force_[p.no] = next;
   write_vni(next.key.net);
   return {};
@@ -101,14 +111,36 @@ Result<> TunnelPorts::add(PortEntry& p) {
 
 void TunnelPorts::remove(PortEntry& p) {
   if (const auto it = in_force_.find(p.no); it != in_force_.end()) {
-    const hd_tunnel key = it->second.key;
-    if (programs_.tunnels.get(key) == static_cast<__u32>(p.no)) programs_.tunnels.erase(key);
+    const InForce gone = it->second;
+    const auto no = static_cast<__u32>(p.no);
+    if (programs_.tunnels.get(gone.key) == no) programs_.tunnels.erase(gone.key);
+    if (gone.group && programs_.groups.get(*gone.group) == no) programs_.groups.erase(*gone.group);
     in_force_.erase(it);
-    write_vni(key.net);
+    write_vni(gone.key.net);
   }
   devices_.release(p.spec().tunnel.vxlan().dst_port, p.no);
   if (p.tunnel.remote != 0) remotes_.release(std::exchange(p.tunnel.remote, 0));
   release(std::exchange(p.tunnel.flood, {}));
+  follow_group(p);
+}
+
+// The host is a member on the device by which the group's packets leave.
+void TunnelPorts::follow_group(const PortEntry& p) {
+  const auto before = groups_.of(p.no);
+  std::optional<GroupMemberships::Member> member;
+  if (const auto& group = p.spec().tunnel.group; group && !p.tunnel.flood.empty()) {
+    const Route route = remotes_.route(p.tunnel.flood.front());
+    if (route.usable) member = {*group, route.ifindex};
+  }
+  groups_.set(p.no, member);
+  if (member) group_routes_.put(*member);
+  if (before && before != member && !groups_.has(*before)) group_routes_.remove(*before);
+}
+
+void TunnelPorts::follow_groups() {
+  for (const auto& [no, p] : ports_)
+    if (p.is_tunnel() && p.spec().tunnel.group) follow_group(p);
+  groups_.retry();
 }
 
 void TunnelPorts::release(const std::vector<std::uint32_t>& remotes) {
@@ -129,6 +161,7 @@ Result<> TunnelPorts::set_flood(PortEntry& p, const std::vector<IpAddr>& remotes
       [this](std::uint32_t n) { remotes_.release(n); });
   if (!next) return std::unexpected(next.error());
   before = std::exchange(p.tunnel.flood, std::move(*next));
+  follow_group(p);
   return {};
 }
 
@@ -145,12 +178,14 @@ PortState TunnelPorts::state(const PortEntry& p, netlink::Netlink& kernel) const
   routes.reserve(remotes.size());
   for (const std::uint32_t n : remotes) routes.push_back(remotes_.route(n));
   add_routes_state(s, kernel, p.spec(), routes);
+  groups_.add_state(p.no, s);
   s.link_up = s.present;
   return s;
 }
 
 void TunnelPorts::on_link_gone(const netlink::Link& link, std::set<PortNo>& changed) {
   guard_.on_link_gone(link.index);
+  groups_.on_link_gone(link.index);
   const auto udp_port = devices_.on_link_gone(link);
   if (!udp_port) return;
   std::erase_if(in_force_, [&](const auto& t) { return t.second.key.net.device == static_cast<__u32>(link.index); });
@@ -164,6 +199,7 @@ void TunnelPorts::on_link_gone(const netlink::Link& link, std::set<PortNo>& chan
 }
 
 void TunnelPorts::try_again(PortEntry& p) {
+  groups_.retry();
   if (p.tunnel.error.empty()) return;
   const auto ok = put(p);
   p.tunnel.error = ok ? "" : ok.error().text;
@@ -173,6 +209,12 @@ void TunnelPorts::drop_stale() {
   programs_.tunnels.for_each([&](const hd_tunnel& key, __u32 port) {
     const auto it = in_force_.find(static_cast<PortNo>(port));
     if (it == in_force_.end() || !same(it->second.key, key)) programs_.tunnels.erase(key);
+  });
+  programs_.groups.for_each([&](const hd_group& key, __u32 port) {
+    const auto it = in_force_.find(static_cast<PortNo>(port));
+    const bool known =
+        it != in_force_.end() && it->second.group && std::memcmp(&*it->second.group, &key, sizeof key) == 0;
+    if (!known) programs_.groups.erase(key);
   });
   programs_.vnis.for_each([&](const hd_vni& net, __u32 /*forms*/) { write_vni(net); });
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/rcu.h"
+#include "datapath/user/socket_underlay.h"
 
 namespace heddle::dp {
 namespace {
@@ -118,7 +119,14 @@ void PathResolver::choose_way_out(Entry& e, TunnelPath& path, Ask ask) {
   const Route& route = e.view.route;
   OuterMacs macs;
   path.io = sockets_.at({e.spec.vxlan().dst_port, path.remote.is_v6()});
-  if (const auto device = devices_.find(route.ifindex); device != devices_.end()) {
+  if (path.remote.is_multicast()) {
+    macs = {path.remote.group_mac(), egress_mark(route.ifindex)};
+    if (const auto device = devices_.find(route.ifindex); device != devices_.end()) {
+      macs.from = device->second.mac;
+      path.io = device->second.io;
+      e.view.afxdp = true;
+    }
+  } else if (const auto device = devices_.find(route.ifindex); device != devices_.end()) {
     const auto neighbour = kernel_.neighbour(route.ifindex, route.next_hop);
     if (neighbour && *neighbour && known(**neighbour)) {
       macs = {*(*neighbour)->mac, device->second.mac};
@@ -215,11 +223,6 @@ std::set<int> PathResolver::leading_devices() const {
     if (users > 0) out.insert(e.view.route.devices.begin(), e.view.route.devices.end());
   });
   return out;
-}
-
-bool PathResolver::empty() const {
-  const std::lock_guard lock(mutex_);
-  return entries_.empty();
 }
 
 bool PathResolver::idle() const {

@@ -3,7 +3,8 @@
 // neighbours and devices change. The kernel decides both: it is asked, and its news are followed.
 //
 // A path leaves by AF_XDP when its device does that and the neighbour is known, else by the host's stack
-// (SocketUnderlay): there the kernel resolves the neighbour and holds back the packets meanwhile, bounded.
+// (SocketUnderlay): there the kernel resolves the neighbour and holds back the packets meanwhile, bounded. A multicast
+// group is a remote whose Ethernet address follows from its own.
 //
 // Owner: UserDatapath; it owns the TunnelPaths that workers read. Threads: control and handler, serialised by a mutex
 // inside, under which the Netlink is used; a call may wait for a grace period. Errors: too many remotes.
@@ -60,8 +61,7 @@ class PathResolver {
   [[nodiscard]] std::set<int> egress_devices() const;
   // Devices that lead to a remote: of ECMP routes also those that no path leaves by.
   [[nodiscard]] std::set<int> leading_devices() const;
-  [[nodiscard]] bool empty() const;
-  // No tunnel port, either.
+  // No tunnel port.
   [[nodiscard]] bool idle() const;
 
   struct View {

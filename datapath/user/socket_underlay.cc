@@ -96,6 +96,38 @@ void write_outer(std::uint8_t* at, const Origin& o, bool v6, std::size_t payload
   std::memcpy(udp, words, 8);
 }
 
+bool is_group(const std::uint8_t* ip, bool v6) { return v6 ? ip[24] == 0xff : (ip[16] & 0xf0) == 0xe0; }
+
+// The control message that names the device of a packet to a group (ip(7), ipv6(7)): no route does.
+class Egress {
+ public:
+  void choose(msghdr& message, bool v6, int ifindex) {
+    message.msg_control = control_.data();
+    message.msg_controllen = control_.size();
+    cmsghdr* c = CMSG_FIRSTHDR(&message);
+    if (v6) {
+      in6_pktinfo info{};
+      info.ipi6_ifindex = static_cast<unsigned>(ifindex);
+      put(message, *c, IPPROTO_IPV6, IPV6_PKTINFO, info);
+    } else {
+      in_pktinfo info{};
+      info.ipi_ifindex = ifindex;
+      put(message, *c, IPPROTO_IP, IP_PKTINFO, info);
+    }
+  }
+
+ private:
+  template <typename Info>
+  static void put(msghdr& message, cmsghdr& c, int level, int type, const Info& info) {
+    c.cmsg_level = level;
+    c.cmsg_type = type;
+    c.cmsg_len = CMSG_LEN(sizeof info);
+    std::memcpy(CMSG_DATA(&c), &info, sizeof info);
+    message.msg_controllen = CMSG_SPACE(sizeof info);
+  }
+  alignas(cmsghdr) std::array<char, 64> control_{};
+};
+
 class Underlay final : public PortIo {
  public:
   Underlay(Fd receiver, Fd sender, std::uint16_t port, bool v6)
@@ -189,11 +221,13 @@ std::optional<Drop> Underlay::send_one(FrameCache& cache, FrameRef frame) {
     parts[n] = {cache.data(f), cache.meta(f).len};
   parts[0].iov_base = static_cast<std::uint8_t*>(parts[0].iov_base) + kEth;
   parts[0].iov_len -= kEth;
+  Egress egress;
   msghdr message{};
   message.msg_name = &to;
   message.msg_namelen = to_len;
   message.msg_iov = parts.data();
   message.msg_iovlen = n;
+  if (is_group(cache.data(frame) + kEth, v6_)) egress.choose(message, v6_, arrival_device(cache.data(frame)));
   if (sendmsg(sender_.get(), &message, MSG_DONTWAIT) >= 0) return std::nullopt;
   switch (errno) {
     case EMSGSIZE:
@@ -270,12 +304,24 @@ int arrival_device(const std::uint8_t* frame) {
   return device;
 }
 
+MacAddr egress_mark(int ifindex) {
+  MacAddr mark;
+  static_assert(sizeof mark >= sizeof ifindex);
+  std::memcpy(mark.bytes.data(), &ifindex, sizeof ifindex);
+  return mark;
+}
+
 Result<std::unique_ptr<PortIo>> SocketUnderlay::open(std::uint16_t udp_port, bool v6) {
   auto receiver = open_receiver(udp_port, v6);
   if (!receiver) return std::unexpected(receiver.error());
   // IPPROTO_RAW: the frames carry their own IP header, for IPv6 too (raw(7), ipv6(7)).
   Fd sender(socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW));
   if (!sender) return fail_errno(errno, "raw socket");
+  // What goes to a group does not come back, although the host is a member.
+  const int off = 0;
+  if (setsockopt(sender.get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MULTICAST_LOOP : IP_MULTICAST_LOOP, &off,
+                 sizeof off) != 0)
+    return fail_errno(errno, "raw socket");
   return std::make_unique<Underlay>(std::move(*receiver), std::move(sender), udp_port, v6);
 }
 

@@ -18,6 +18,9 @@ namespace heddle::dp {
 // have it in place of the outer source MAC address.
 int arrival_device(const std::uint8_t* frame);
 
+// The outer source MAC address of a packet to a multicast group: it says by which device send() is to send it.
+MacAddr egress_mark(int ifindex);
+
 class SocketUnderlay {
  public:
   // Fails with Errc::exists when something else on this host has the UDP port, e.g. a kernel vxlan device.

@@ -27,13 +27,20 @@ void trim(FrameCache& cache, FrameRef f, std::uint32_t len) {
 }  // namespace
 
 // A port with the packet's sender as its remote comes before a multipoint port, and of those one with the packet's
-// destination as its local address before one without.
-const PortConf* TunnelInput::port_for(const packet::VxlanOuter& outer) const {
+// destination as its local address before one without. A packet to a group is for the network's multipoint port alone.
+std::expected<const PortConf*, Drop> TunnelInput::port_for(const packet::VxlanOuter& outer) const {
   const auto& tunnels = round_.config->tunnels;
   const IpAddr src = outer.src_addr();
   const IpAddr dst = outer.dst_addr();
   static const IpAddr any6 = IpAddr::v6_bytes(std::array<std::uint8_t, 16>{}.data());
   static const IpAddr any4;
+  if (dst.is_multicast()) {
+    const auto it = tunnels.find({outer.vni, outer.dst_port, dst.is_v6() ? any6 : any4});
+    if (it == tunnels.end()) return std::unexpected(Drop::unknown_vni);
+    const auto port = std::ranges::find(it->second, dst, [](const PortConf* p) { return p->tunnel_spec.group; });
+    if (port == it->second.end()) return std::unexpected(Drop::wrong_group);
+    return *port;
+  }
   for (const IpAddr* remote : {&src, src.is_v6() ? &any6 : &any4}) {
     const auto it = tunnels.find({outer.vni, outer.dst_port, *remote});
     if (it == tunnels.end()) continue;
@@ -44,7 +51,7 @@ const PortConf* TunnelInput::port_for(const packet::VxlanOuter& outer) const {
     }
     if (open != nullptr) return open;
   }
-  return nullptr;
+  return std::unexpected(Drop::unknown_vni);
 }
 
 // See TunnelSpec::strict_ingress. Without a route the remote's packets are taken as a looser tunnel's.
@@ -82,8 +89,14 @@ std::optional<Drop> TunnelInput::carry_congestion_marks(FrameRef f, const packet
 std::optional<TunnelInput::Arrival> TunnelInput::decapsulate(FrameRef f, const IoConf& underlay) {
   packet::VxlanOuter outer;
   std::optional<Drop> bad = check(f, outer);
-  const PortConf* port = bad ? nullptr : port_for(outer);
-  if (!bad && port == nullptr) bad = Drop::unknown_vni;
+  const PortConf* port = nullptr;
+  if (!bad) {
+    const auto found = port_for(outer);
+    if (found)
+      port = *found;
+    else
+      bad = found.error();
+  }
   if (!bad && !may_come_by(*port, underlay.device != 0 ? underlay.device : arrival_device(cache_.data(f))))
     bad = Drop::wrong_ingress;
   if (bad) {

@@ -7,6 +7,7 @@
 // frame that its port cannot take at the port; both are freed.
 #pragma once
 
+#include <expected>
 #include <optional>
 
 #include "datapath/user/frame_checksums.h"
@@ -27,7 +28,7 @@ class TunnelInput {
   std::optional<Arrival> decapsulate(FrameRef f, const IoConf& underlay);
 
  private:
-  [[nodiscard]] const PortConf* port_for(const packet::VxlanOuter& outer) const;
+  [[nodiscard]] std::expected<const PortConf*, Drop> port_for(const packet::VxlanOuter& outer) const;
   [[nodiscard]] bool may_come_by(const PortConf& port, int device) const;
   std::optional<Drop> check(FrameRef f, packet::VxlanOuter& outer);
   void strip(FrameRef f, const packet::VxlanOuter& outer);

@@ -10,11 +10,13 @@
 namespace heddle::dp {
 
 UnderlayDevices::UnderlayDevices(netlink::Netlink& kernel, WorkerGroup& workers, PathResolver& paths,
-                                 XdpPrograms& programs, DeviceRetry& retry, IsPort is_port)
+                                 XdpPrograms& programs, const GroupMemberships& groups, DeviceRetry& retry,
+                                 IsPort is_port)
     : kernel_(kernel),
       workers_(workers),
       paths_(paths),
       programs_(programs),
+      groups_(groups),
       retry_(retry),
       is_port_(std::move(is_port)) {}
 
@@ -128,7 +130,9 @@ void UnderlayDevices::update_filters() {
     for (const auto& a : *addresses) local.insert(a.addr);
   for (auto& [ifindex, device] : devices_) {
     device.afxdp->set_tunnel_ports(udp_ports);
-    device.afxdp->set_local_addresses(local);
+    std::set<IpAddr> all = groups_.groups_on(ifindex);
+    all.insert(local.begin(), local.end());
+    device.afxdp->set_local_addresses(all);
   }
 }
 

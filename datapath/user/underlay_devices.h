@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "datapath/control/group_memberships.h"
 #include "datapath/datapath.h"
 #include "datapath/user/afxdp_port.h"
 #include "datapath/user/device_retry.h"
@@ -29,7 +30,7 @@ class UnderlayDevices {
   // Whether the device of that name is a port of a bridge, and so cannot be an underlay.
   using IsPort = std::function<bool(const std::string& device)>;
   UnderlayDevices(netlink::Netlink& kernel, WorkerGroup& workers, PathResolver& paths, XdpPrograms& programs,
-                  DeviceRetry& retry, IsPort is_port);
+                  const GroupMemberships& groups, DeviceRetry& retry, IsPort is_port);
 
   // Of a tunnel port. The socket stays while it has users. Errc::exists: another program or device has the UDP port.
   Result<> add_user(std::uint16_t udp_port, bool v6);
@@ -37,7 +38,7 @@ class UnderlayDevices {
 
   // Opens AF_XDP on devices that tunnels leave by, and closes it on devices that no tunnel leaves by any more.
   void serve();
-  // Tells every device's filter the tunnels' UDP ports and the host's addresses.
+  // Tells every device's filter the tunnels' UDP ports, the host's addresses and its groups on the device.
   void update_filters();
   // Closes AF_XDP on the device, if it is open there: a bridge takes the device over.
   void give_up(int ifindex);
@@ -82,6 +83,7 @@ class UnderlayDevices {
   WorkerGroup& workers_;
   PathResolver& paths_;
   XdpPrograms& programs_;
+  const GroupMemberships& groups_;
   DeviceRetry& retry_;
   IsPort is_port_;
   std::map<int, Device> devices_;        // by ifindex

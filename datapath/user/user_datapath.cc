@@ -62,6 +62,7 @@ class UserDatapath final : public Datapath, private NewsListener {
   UserStations stations_;
   WorkerGroup workers_;
   XdpPrograms programs_;
+  GroupMemberships groups_;
   UnderlayDevices underlays_;
   PortKinds kinds_;
   UserPortDevices devices_;
@@ -78,12 +79,13 @@ UserDatapath::UserDatapath(const UserDatapathOptions& options, KernelAccess kern
       paths_(*kernel_.paths),
       stations_(paths_, epoch),
       workers_({options.workers, options.frames}, paths_.paths(), stations_.learned(), epoch),
-      underlays_(*kernel_.control, workers_, paths_, programs_, retry_,
+      groups_(options.keep_socket),
+      underlays_(*kernel_.control, workers_, paths_, programs_, groups_, retry_,
                  [this](const std::string& device) { return devices_.has(device); }),
       kinds_(*kernel_.control, workers_, programs_, underlays_, options.owner),
       devices_(workers_, kinds_, retry_),
       trust_(*kernel_.control, workers_, paths_, devices_),
-      tunnels_(*kernel_.control, *kernel_.news, paths_, underlays_, trust_),
+      tunnels_(*kernel_.control, *kernel_.news, paths_, underlays_, groups_, trust_),
       bridges_(workers_, stations_, [this](BridgeId bridge) { ports_.take_rules(bridge); }),
       ports_({workers_, stations_, bridges_, devices_, tunnels_, peers_, underlays_}) {}
 
@@ -103,6 +105,7 @@ void UserDatapath::on_link(const netlink::Link& link) {
 void UserDatapath::on_link_gone(const netlink::Link& link) {
   devices_.on_link_gone(link, touched_);
   underlays_.on_link_gone(link.index);
+  tunnels_.on_link_gone(link.index);
   trust_.on_link_gone(link.index);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "datapath/control/group_memberships.h"
 #include "datapath/datapath.h"
 
 namespace heddle::dp {
@@ -18,6 +19,7 @@ struct UserDatapathOptions {
   // Alias of the devices that outlive the datapath, so that `vswitchd --cleanup` and a datapath of another kind know
   // whose they are; at most 255 bytes, none when empty.
   std::string owner = {};
+  GroupMemberships::Keep keep_socket = {};  // of multicast groups; none: they go with the daemon
 };
 
 // Packet memory is taken, and the workers start, with the first bridge: that add_bridge() fails when they cannot be

@@ -23,6 +23,7 @@ Result<PortNo> UserPorts::apply(const PortConfig& config) {
   if (config.policy.bridge != BridgeId::none) {
     const Batch batch(*this);  // publishes
     parts_.devices.try_again(p->no);
+    if (config.spec.is_tunnel()) parts_.tunnels.try_again();
   }
   const PortConfig before = p->config;
   if (auto ok = configure(*p, config); !ok) {

@@ -10,6 +10,8 @@ namespace heddle::dp {
 
 Result<> UserTunnels::add(PortNo no, const PortSpec& spec) {
   const TunnelSpec& tunnel = spec.tunnel;
+  for (const auto& [other, known] : tunnels_)
+    if (same_end_point(known.spec.tunnel, tunnel)) return fail(Errc::exists, same_end_point_text(known.spec.name));
   if (auto ok = underlays_.add_user(tunnel.vxlan().dst_port, tunnel.v6); !ok) return ok;
   paths_.add_port(no, tunnel);
   Tunnel& added = tunnels_[no] = {spec, 0, {}};
@@ -33,6 +35,7 @@ void UserTunnels::remove(PortNo no) {
   if (it == tunnels_.end()) return;
   const TunnelSpec tunnel = it->second.spec.tunnel;
   tunnels_.erase(it);
+  groups_.set(no, std::nullopt);
   paths_.remove_port(no);
   underlays_.drop_user(tunnel.vxlan().dst_port, tunnel.v6);
   underlays_.serve();
@@ -52,7 +55,25 @@ Result<std::vector<std::uint32_t>> UserTunnels::set_flood(PortNo no, std::span<c
       [this](std::uint32_t path) { paths_.release(path); });
   if (!next) return next;
   trust_.refresh();
-  return std::exchange(it->second.flood, std::move(*next));
+  auto former = std::exchange(it->second.flood, std::move(*next));
+  if (it->second.spec.tunnel.group) {
+    follow_group(no, it->second);
+    underlays_.serve();
+    underlays_.update_filters();
+  }
+  return former;
+}
+
+// The host is a member on the device by which the group's packets leave.
+void UserTunnels::follow_group(PortNo no, const Tunnel& tunnel) {
+  const auto& group = tunnel.spec.tunnel.group;
+  if (!group) return;
+  std::optional<GroupMemberships::Member> member;
+  if (!tunnel.flood.empty()) {
+    const Route route = paths_.view(tunnel.flood.front()).route;
+    if (route.usable) member = {*group, route.ifindex};
+  }
+  groups_.set(no, member);
 }
 
 void UserTunnels::release(const std::vector<std::uint32_t>& paths) {
@@ -80,6 +101,7 @@ void UserTunnels::add_state(PortNo no, PortState& state) const {
     routes.push_back(views.back().route);
   }
   add_routes_state(state, kernel_, tunnel->spec, routes);
+  groups_.add_state(no, state);
   const auto first = std::ranges::find_if(views, [](const auto& view) { return view.route.usable; });
   if (first != views.end()) {
     state.details.emplace_back("underlay_io", first->afxdp ? "afxdp" : "socket");
@@ -90,9 +112,11 @@ void UserTunnels::add_state(PortNo no, PortState& state) const {
 }
 
 void UserTunnels::refresh(std::set<PortNo>& changed) {
-  underlays_.update_filters();
   const bool different = paths_.refresh();
+  for (const auto& [no, tunnel] : tunnels_) follow_group(no, tunnel);
+  groups_.retry();
   underlays_.serve();
+  underlays_.update_filters();
   trust_.refresh();
   if (!different) return;
   for (const auto& [no, tunnel] : tunnels_) changed.insert(no);

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "datapath/control/group_memberships.h"
 #include "datapath/control/kernel_news.h"
 #include "datapath/port.h"
 #include "datapath/user/ingress_trust.h"
@@ -21,8 +22,8 @@ namespace heddle::dp {
 class UserTunnels {
  public:
   UserTunnels(netlink::Netlink& kernel, KernelNews& news, PathResolver& paths, UnderlayDevices& underlays,
-              IngressTrust& trust)
-      : kernel_(kernel), news_(news), paths_(paths), underlays_(underlays), trust_(trust) {}
+              GroupMemberships& groups, IngressTrust& trust)
+      : kernel_(kernel), news_(news), paths_(paths), underlays_(underlays), groups_(groups), trust_(trust) {}
 
   struct Tunnel {
     PortSpec spec;
@@ -46,12 +47,17 @@ class UserTunnels {
 
   // Routes, addresses or devices are others: asks about every path, and adds the ports to `changed` if any is another.
   void refresh(std::set<PortNo>& changed);
+  // Another try to join groups.
+  void try_again() { groups_.retry(); }
+  void on_link_gone(int ifindex) { groups_.on_link_gone(ifindex); }
 
  private:
+  void follow_group(PortNo no, const Tunnel& tunnel);
   netlink::Netlink& kernel_;
   KernelNews& news_;
   PathResolver& paths_;
   UnderlayDevices& underlays_;
+  GroupMemberships& groups_;
   IngressTrust& trust_;
   std::map<PortNo, Tunnel> tunnels_;
 };

@@ -22,6 +22,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -127,16 +128,22 @@ class Host:
 
     # --- the daemon ---
 
-    def spawn(self, *extra, rundir=None, db=None, program=BIN / "vswitchd", standard=None):
-        """Starts a daemon without waiting for it. `standard`: its --datapath; default the lab's, "" for none."""
+    def spawn(self, *extra, rundir=None, db=None, program=BIN / "vswitchd", standard=None, environment=None, inherit=()):
+        """Starts a daemon without waiting for it. `standard`: its --datapath; default the lab's, "" for none. `inherit`:
+        (name, descriptor) pairs that it gets as from a service manager (sd_listen_fds(3))."""
         argv = [program, "--rundir", rundir or self.rundir, "--db", db or self.db, "--bpffs", self.bpffs,
                 "--log-level", "debug", *extra]
         if standard is None:
             standard = self.lab.datapath
         if standard:
             argv += ["--datapath", standard]
+        argv = ["ip", "netns", "exec", self.ns.name, *map(str, argv)]
+        if inherit:
+            argv = [sys.executable, SOURCE / "tests/conformance/listen_fds.py",
+                    *[f"{name}={fd}" for name, fd in inherit], "--", *argv]
         with open(self.log, "ab") as log:
-            return subprocess.Popen(["ip", "netns", "exec", self.ns.name, *map(str, argv)], stdout=log, stderr=log)
+            return subprocess.Popen(argv, stdout=log, stderr=log, env={**os.environ, **(environment or {})},
+                                    pass_fds=[fd for _, fd in inherit])
 
     def start(self, *extra, **how):
         self.process = self.spawn(*extra, **how)

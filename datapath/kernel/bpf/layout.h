@@ -187,6 +187,12 @@ struct hd_tunnel {
   __u8 local[16];
 };
 
+/* `groups` -> number of the network's multipoint port (hd_sealed). */
+struct hd_group {
+  struct hd_vni net;
+  __u8 group[16]; /* IPv4 in the first four bytes */
+};
+
 /* `senders`: which tunnels' packets may reach the host by a bridge's port. With a port's number: `addr` is a remote
  * that the host reaches by it, and zeros stand for any. With HD_UDP: `addr` begins with a tunnels' UDP port in network
  * order, and 0 there is any; the value has the bits below. With HD_HOST: `addr` is the host's. */

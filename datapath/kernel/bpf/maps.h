@@ -82,6 +82,14 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, HD_PORTS);
+  __type(key, struct hd_group);
+  __type(value, hd_sealed);
+} groups SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
   __uint(max_entries, HD_SENDERS);
   __type(key, struct hd_sender);
   __type(value, __u32);

@@ -354,6 +354,19 @@ static __always_inline __u32 tunnel_for(struct hd_tunnel* key) {
   return 0;
 }
 
+/* A packet to a multicast group is for the network's multipoint port alone. */
+static __always_inline int is_group(const struct hd_tunnel* key) {
+  return key->net.vni >> 24 ? key->local[0] == 0xff : (key->local[0] & 0xf0) == 0xe0;
+}
+
+static __always_inline int group_port(const struct hd_tunnel* key, struct walk* w) {
+  struct hd_group group = {.net = key->net};
+  __builtin_memcpy(group.group, key->local, sizeof group.group);
+  w->in_no = number_of(&groups, &group, sizeof group);
+  if (w->in_no) return FINE;
+  return number_of(&vnis, &key->net, sizeof key->net) & (4 | 8) ? HD_DROP_wrong_group : HD_DROP_unknown_vni;
+}
+
 static __noinline int stray(__u32 device, __u32 why) {
   struct hd_drop_counts* d = bpf_map_lookup_elem(&strays, &device);
   if (d && why < HD_DROP_ROOM) __sync_fetch_and_add(&d->count[why], 1);
@@ -380,6 +393,7 @@ static __noinline int read_outer(struct __sk_buff* skb, struct walk* w) {
   __builtin_memcpy(w->source, key.remote, 16);
   key.net.device = skb->ifindex;
   key.net.vni = outer.tunnel_id | (__u32)w->v6 << 24;
+  if (is_group(&key)) return group_port(&key, w);
   w->in_no = tunnel_for(&key);
   return w->in_no ? FINE : HD_DROP_unknown_vni;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 // XDP programs of the user-space datapath. A bridge port hands every frame to its AF_XDP socket; an underlay device
-// hands over only the tunnels' UDP ports to this host's own addresses and leaves everything else to the host's stack.
-// linux/bpf.h comes before libbpf's headers.
+// hands over only the tunnels' UDP ports to this host's own addresses and groups, and leaves everything else to the
+// host's stack. linux/bpf.h comes before libbpf's headers.
 // clang-format off
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -36,7 +36,8 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 4096);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 8192);
   __type(key, struct address_key);
   __type(value, __u8);
 } local_addresses SEC(".maps");

@@ -342,12 +342,50 @@ TEST_F(ControlKernel, RoutesToRemotes) {
 TEST_F(ControlKernel, LocalAddressesAreTheHostsOwn) {
   heddle::test::veth("u0", "u1");
   sh("ip addr add 192.0.2.1/24 dev u0 && ip addr add 2001:db8::1/64 dev u0 nodad");
+  heddle::test::await_address("2001:db8::1");
   for (const auto& [to, own, foreign] :
        {std::tuple{"192.0.2.2", "192.0.2.1", "192.0.2.77"}, {"2001:db8::2", "2001:db8::1", "2001:db8::77"}}) {
     EXPECT_TRUE(ask_route(*kernel_, *IpAddr::parse(to), IpAddr::parse(own)).usable) << own;
     EXPECT_EQ(ask_route(*kernel_, *IpAddr::parse(to), IpAddr::parse(foreign)).problem,
               std::string("local_ip ") + foreign + " is not an address of this host");
   }
+}
+
+// A packet to a group leaves by the device of its source address, whatever a route says.
+TEST_F(ControlKernel, RoutesToGroups) {
+  heddle::test::veth("u0", "u1", 1400);
+  heddle::test::veth("t0", "t1");
+  sh("ip addr add 192.0.2.1/24 dev u0 && ip addr add 2001:db8::1/64 dev u0 nodad"
+     " && ip addr add 198.51.100.1/24 dev t0 && ip addr add 2001:db8:1::1/64 dev t0 nodad");
+  heddle::test::await_address("2001:db8::1");
+  heddle::test::await_address("2001:db8:1::1");
+  const int u0 = static_cast<int>(if_nametoindex("u0"));
+  const int t0 = static_cast<int>(if_nametoindex("t0"));
+  const auto ask = [&](const char* group, const char* local) {
+    return ask_route(*kernel_, *IpAddr::parse(group), *local == 0 ? std::nullopt : IpAddr::parse(local));
+  };
+  const auto expect_by = [&](const Route& r, int device, unsigned mtu, const char* local, const char* group) {
+    EXPECT_TRUE(r.usable) << r.problem;
+    EXPECT_EQ(r.ifindex, device);
+    EXPECT_EQ(r.devices, std::vector{device});
+    EXPECT_EQ(r.mtu, mtu);
+    EXPECT_EQ(r.local, IpAddr::parse(local));
+    EXPECT_EQ(r.next_hop, IpAddr::parse(group));
+  };
+  EXPECT_EQ(ask("239.1.1.1", "").problem,
+            "no route to group 239.1.1.1: set options:local_ip to an address of the device that leads to the underlay");
+  sh("ip route add 239.0.0.0/8 dev t0");
+  expect_by(ask("239.1.1.1", "192.0.2.1"), u0, 1400, "192.0.2.1", "239.1.1.1");
+  expect_by(ask("ff05::1", "2001:db8::1"), u0, 1400, "2001:db8::1", "ff05::1");
+  expect_by(ask("239.1.1.1", "198.51.100.1"), t0, 1500, "198.51.100.1", "239.1.1.1");
+  expect_by(ask("239.1.1.1", ""), t0, 1500, "198.51.100.1", "239.1.1.1");
+  const Route any6 = ask("ff05::1", "");
+  expect_by(any6, any6.ifindex, any6.ifindex == u0 ? 1400 : 1500, any6.ifindex == u0 ? "2001:db8::1" : "2001:db8:1::1",
+            "ff05::1");
+  for (const auto& [group, local] : {std::pair{"239.1.1.1", "192.0.2.77"}, {"ff05::1", "2001:db8::77"}})
+    EXPECT_EQ(ask(group, local).problem, std::string("local_ip ") + local + " is not an address of this host");
+  sh("ip link set u0 down");
+  EXPECT_EQ(ask("239.1.1.1", "192.0.2.1").problem, "device u0, which leads to group 239.1.1.1, is down");
 }
 
 TEST(GuestMtu, IsTheUnderlaysLessTheHeaders) {

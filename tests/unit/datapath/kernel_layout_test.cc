@@ -56,6 +56,7 @@ TEST(KernelLayout, ValuesHaveTheirSizesAndPlaces) {
   form += LINE(hd_remote, {AT(addr), AT(local), AT(mtu), AT(v6), AT(usable), AT(reserved1), AT(reserved)});
   form += LINE(hd_vni, {AT(device), AT(vni)});
   form += LINE(hd_tunnel, {AT(net), AT(remote), AT(local)});
+  form += LINE(hd_group, {AT(net), AT(group)});
   form += LINE(hd_sender, {AT(port), AT(addr)});
   form += LINE(hd_station, {AT(mac), AT(vlan)});
   form += LINE(hd_entry, {AT(target), AT(used), AT(reserved)});
@@ -83,6 +84,7 @@ hd_mirror 568: output@0 output_vlan@4 packets@8 bytes@16 reserved@24 vlans@56
 hd_remote 64: addr@0 local@16 mtu@32 v6@36 usable@37 reserved1@38 reserved@40
 hd_vni 8: device@0 vni@4
 hd_tunnel 40: net@0 remote@8 local@24
+hd_group 24: net@0 group@8
 hd_sender 20: port@0 addr@4
 hd_station 8: mac@0 vlan@6
 hd_entry 16: target@0 used@8 reserved@12
@@ -125,6 +127,7 @@ drops: type 2 key 4 value 1024 elements 4096 flags 0
 events: type 27 key 0 value 0 elements 1048576 flags 0
 fdbs: type 12 key 4 value 4 elements 256 flags 0
 flood_sets: type 1 key 8 value 272 elements 65536 flags 1
+groups: type 1 key 24 value 8 elements 4096 flags 1
 learning: type 2 key 4 value 64 elements 4096 flags 1024
 mirrors: type 1 key 4 value 568 elements 8192 flags 1
 names: type 1 key 4 value 320 elements 4352 flags 1
@@ -149,7 +152,7 @@ TEST(KernelLayout, DropReasonsKeepTheirNumbers) {
       "truncated bad_length bad_header source_multicast reserved_multicast vlan_not_member vlan_tagged_on_access "
       "no_destination same_port split_horizon protected_port egress_vlan port_down no_bridge tx_queue_full tx_error "
       "rx_queue_full no_frame oversize tunnel_mtu unknown_vni bad_vxlan bad_udp_checksum no_route ecn_invalid "
-      "mailbox_full mirror_port policed fail_secure patch_loop shaped wrong_ingress ";
+      "mailbox_full mirror_port policed fail_secure patch_loop shaped wrong_ingress wrong_group ";
   EXPECT_EQ(names.substr(0, std::string(kFirst).size()), kFirst) << kWhatToDo;
 }
 

@@ -103,7 +103,7 @@ TEST_F(KernelTables, FloodSetsThatDoNotFit) {
 
 TEST_F(KernelTables, RemotesAreNumberedAndFollowTheRoutes) {
   RemoteVteps remotes(*w().programs, *w().kernel);
-  EXPECT_TRUE(remotes.empty());
+  EXPECT_FALSE(remotes.address(1));
   const RemoteVteps::Key key{*IpAddr::parse("192.0.2.2"), std::nullopt};
   const auto n = must(remotes.acquire(key));
   EXPECT_NE(n, 0U);

@@ -146,6 +146,42 @@ TEST(Tunnel, TakesPacketsFromDevicesThatLeadToTheSender) {
   }
 }
 
+// RFC 7348 section 4.2.
+TEST(Tunnel, TakesPacketsToItsOwnGroupAlone) {
+  for (const bool v6 : {false, true}) {
+    const IpAddr own = *IpAddr::parse(v6 ? "ff05::10" : "239.1.1.10");
+    const IpAddr others = *IpAddr::parse(v6 ? "ff15::10" : "239.129.1.10");  // of the same Ethernet address
+    const IpAddr here = v6 ? kHere6 : kHere;
+    const IpAddr there = v6 ? kThere6 : kThere;
+    TunnelSpec v = vni10(std::nullopt);
+    v.v6 = v6;
+    v.group = own;
+    Overlay w(v);
+    TunnelSpec flow = vni10(std::nullopt);
+    flow.v6 = v6;
+    flow.vxlan().vni = 20;
+    w.tunnel(flow, trunk());
+    TunnelSpec pair = vni10(there);
+    pair.vxlan().vni = 30;
+    const PortNo p2p = w.tunnel(pair, trunk());
+    w.ports[p2p].path = w.path(p2p, here, there, w.wire, 1550);
+    w.know(0, mac(1), w.vm);
+    const Bytes inner = frame(mac(1), mac(2));
+    struct Case {
+      std::uint32_t vni;
+      IpAddr to;
+      std::optional<Drop> why;
+    };
+    for (const Case& c :
+         {Case{10, own, {}}, Case{10, here, {}}, Case{10, others, Drop::wrong_group}, Case{20, own, Drop::wrong_group},
+          Case{20, here, {}}, Case{30, own, Drop::unknown_vni}, Case{30, here, {}}, Case{40, own, Drop::unknown_vni}}) {
+      w.arrive_at_slot(w.wire, outer(inner, c.vni, there, c.to, UdpSum::right));
+      EXPECT_EQ(w.sent(w.vm).size(), c.why ? 0U : 1U) << c.vni << " to " << c.to.to_string();
+      EXPECT_EQ(w.drops(), c.why ? World::only_underlay(0, *c.why) : World::Drops{}) << c.vni << c.to.to_string();
+    }
+  }
+}
+
 TEST(Tunnel, CongestionMarksFollowRfc6040) {
   Overlay w;
   w.know(0, mac(1), w.vm);

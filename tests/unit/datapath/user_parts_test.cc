@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/timerfd.h>
 
+#include <cstring>
 #include <deque>
 
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #include "datapath/user/packet_shares.h"
 #include "datapath/user/patch_peers.h"
 #include "datapath/user/path_resolver.h"
+#include "datapath/user/socket_underlay.h"
 #include "tests/support/netns.h"
 
 namespace heddle::dp {
@@ -246,6 +248,33 @@ TEST_F(PathResolverTest, APathFollowsRouteDeviceAndNeighbour) {
   EXPECT_FALSE(at(number)->usable);
   EXPECT_FALSE(paths_->view(number).route.usable);
   EXPECT_NE(paths_->view(number).route.problem.find("192.0.2.2"), std::string::npos);
+}
+
+TEST_F(PathResolverTest, AGroupHasItsOwnEthernetAddressAndNoNeighbour) {
+  TunnelSpec spec = multipoint();
+  spec.group = *IpAddr::parse("239.129.2.3");
+  spec.local = *IpAddr::parse("192.0.2.1");
+  paths_->add_port(port_, spec);
+  const std::uint32_t number = paths_->acquire(port_, *spec.group).value();
+  const int u0 = kernel_->link("u0")->index;
+  ASSERT_TRUE(at(number)->usable);
+  EXPECT_EQ(at(number)->devices, std::vector{u0});
+  EXPECT_EQ(paths_->leading_devices(), std::set{u0});
+  const auto head = [&](std::size_t from) {
+    MacAddr mac;
+    std::memcpy(mac.bytes.data(), at(number)->head.bytes.data() + from, mac.bytes.size());
+    return mac;
+  };
+  EXPECT_EQ(at(number)->io, kSocket);
+  EXPECT_EQ(head(0), MacAddr::parse("01:00:5e:01:02:03"));
+  EXPECT_EQ(arrival_device(at(number)->head.bytes.data()), u0) << "the socket is told the device";
+  const MacAddr mac = kernel_->link(u0)->mac;
+  paths_->set_device(u0, kDevice, mac);
+  EXPECT_EQ(at(number)->io, kDevice);
+  EXPECT_EQ(head(6), mac);
+  sh("ip link set u0 down");
+  EXPECT_TRUE(paths_->refresh());
+  EXPECT_FALSE(at(number)->usable);
 }
 
 // RFC 1191, RFC 8201: what a router says of a packet that we could have sent, and for some time.

@@ -57,6 +57,28 @@ TEST(TunnelOptions, MultipointTakesAFloodList) {
   EXPECT_TRUE(good({{"remote_ip", "flow"}, {"remotes", ""}}).remotes.empty());
 }
 
+TEST(TunnelOptions, AGroupIsAMultipointTunnelsOnlyFloodMember) {
+  for (const char* text : {"239.1.1.10", "224.0.1.1", "ff05::10", "ff02::10"}) {
+    const IpAddr group = *IpAddr::parse(text);
+    const auto r = parse_tunnel_options({{"remote_ip", text}, {"key", "10"}});
+    ASSERT_TRUE(r) << r.error().text;
+    EXPECT_TRUE(r->spec.multipoint());
+    EXPECT_EQ(r->spec.group, group);
+    EXPECT_EQ(r->spec.v6, group.is_v6());
+    EXPECT_EQ(r->remotes, std::vector{group});
+  }
+  const auto end_point = [](const char* remote, const char* local) {
+    Options options{{"remote_ip", remote}};
+    if (*local != 0) options["local_ip"] = local;
+    const auto r = parse_tunnel_options(options);
+    EXPECT_TRUE(r) << r.error().text;
+    return describe_endpoint(r->spec);
+  };
+  EXPECT_EQ(end_point("239.1.1.10", ""), end_point("239.1.1.11", "192.0.2.1")) << "a network has one group";
+  EXPECT_NE(end_point("239.1.1.10", ""), end_point("ff05::10", ""));
+  EXPECT_NE(end_point("239.1.1.10", ""), end_point("192.0.2.1", ""));
+}
+
 TEST(TunnelOptions, OthersArePassedOver) {
   good({{"egress_pkt_mark", "1"}, {"exts", "gbp"}});
   for (const char* known :
@@ -83,7 +105,13 @@ INSTANTIATE_TEST_SUITE_P(
     Table, TunnelOptionsBad,
     testing::Values(Bad{{{"no remote", ""}}, "remote_ip is missing"}, Bad{{{"remote_ip", "vtep2"}}, "remote_ip=vtep2"},
                     Bad{{{"remote_ip", "0.0.0.0"}}, "not an address of a host"},
-                    Bad{{{"remote_ip", "239.1.1.1"}}, "remote_ip=flow with options:remotes"},
+                    Bad{{{"remote_ip", "224.0.0.7"}}, "never leaves its link"},
+                    Bad{{{"remote_ip", "ff01::7"}}, "never leaves its link"},
+                    Bad{{{"remote_ip", "239.1.1.1"}, {"local_ip", "2001:db8::1"}}, "different families"},
+                    Bad{{{"remote_ip", "239.1.1.1"}, {"remotes", "192.0.2.9"}}, "only with remote_ip=flow"},
+                    Bad{{{"remote_ip", "239.1.1.1"}, {"split_horizon", "false"}}, "cannot be with a group"},
+                    Bad{{{"local_ip", "239.1.1.1"}}, "address of this host"},
+                    Bad{{{"remote_ip", "flow"}, {"remotes", "239.1.1.1"}}, "is not the address of a host"},
                     Bad{{{"key", "16777216"}}, "options:key=16777216: must be a number from 0 to 16777215"},
                     Bad{{{"key", "-1"}}, "from 0 to 16777215"}, Bad{{{"key", "ten"}}, "options:key=ten"},
                     Bad{{{"key", ""}}, "must be a number"}, Bad{{{"key", "0x"}}, "must be a number"},
