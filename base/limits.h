@@ -58,10 +58,11 @@ inline constexpr int kNetlinkBuffer = 16 << 20;     // bytes of kernel notificat
 inline constexpr std::size_t kNetlinkDrain = 4096;  // datagrams read from a netlink socket at a time
 
 // Management
-inline constexpr std::size_t kJsonMessage = 16U << 20;  // bytes of one JSON-RPC message
-inline constexpr std::size_t kJsonDepth = 64;           // nesting of arrays and objects in one message
-inline constexpr std::size_t kShownRows = 200'000;      // lines of one control command's answer
-inline constexpr std::size_t kClients = 256;            // connections to one socket
+inline constexpr std::size_t kJsonMessage = 16U << 20;      // bytes of one JSON-RPC message
+inline constexpr std::size_t kReplicaMessage = 256U << 20;  // the same, of a server that a Follower follows
+inline constexpr std::size_t kJsonDepth = 64;               // nesting of arrays and objects in one message
+inline constexpr std::size_t kShownRows = 200'000;          // lines of one control command's answer
+inline constexpr std::size_t kClients = 256;                // connections to one socket
 inline constexpr std::size_t kClientQueue = 64U << 20;  // bytes that wait for a slow client before it is disconnected
 inline constexpr std::size_t kClientMemory = 1U << 30;  // bytes queued or half received, all clients together
 inline constexpr unsigned kHandshakeSeconds = 10;       // for connecting and the TLS handshake
@@ -83,5 +84,13 @@ inline constexpr std::size_t kDatumAtoms = 1 << 20;       // elements in one col
 inline constexpr std::size_t kDatabaseRows = 1 << 20;     // rows of all tables together
 inline constexpr int kRpcBacklog = 64;                    // connections that wait for accept(2)
 inline constexpr std::size_t kTransactRetries = 1000;  // attempts of vsctl while other clients change the same records
+
+
+// What is known of other VTEPs
+inline constexpr std::size_t kOverlayNetworks = 4096;   // networks of this host that other VTEPs are asked about
+inline constexpr std::size_t kOverlayMembers = 16384;   // VTEPs of one network that one source may name
+inline constexpr std::size_t kOverlayMacs = 1'000'000;  // MACs that one source may tell
+inline constexpr std::size_t kClaims = 500;             // stations in one transaction with the reflector
+inline constexpr unsigned kHoldSeconds = 60;            // for what a lost source has told
 
 }  // namespace heddle::limits

@@ -120,7 +120,7 @@ std::span<const CommandInfo> daemon_commands() {
       info("fdb-del", 3, 3, "BRIDGE VLAN MAC"), info("drops", 0, 1, "[PORT]"),
       info("port-stats", 0, 1, "[PORT]"),       info("version", 0, 0, ""),
       info("exit", 0, 1, "[--cleanup]"),        info("qos-show", 1, 1, "PORT"),
-      info("clients-show", 0, 0, ""),
+      info("clients-show", 0, 0, ""),           info("vtep-show", 0, 1, "[BRIDGE]"),
   };
   return commands;
 }

@@ -71,6 +71,8 @@ Remotes, and what else is kept for other programs' sake (controllers, auto-attac
   get-fail-mode BRIDGE, del-fail-mode BRIDGE, set-fail-mode BRIDGE standalone|secure
   get-manager, del-manager, [--inactivity-probe=MS] set-manager TARGET...
                                              OVSDB managers, in the same words
+  get-reflector, del-reflector, set-reflector TARGET...
+                                             where VTEPs tell each other their stations: tcp:.., ssl:.., unix:PATH
   get-ssl, del-ssl, [--bootstrap] set-ssl PRIVATE-KEY CERTIFICATE CA-CERT
                                              the files for TLS
   add-aa-mapping BRIDGE I-SID VLAN, del-aa-mapping BRIDGE I-SID VLAN, get-aa-mapping BRIDGE
@@ -118,6 +120,7 @@ The running switch (these ask the daemon, after all changes of the same line):
   drops [PORT]                               dropped packets by port and reason
   port-stats [PORT]                          packets and bytes by port
   qos-show PORT                              limits and counters of a port's queues
+  vtep-show [BRIDGE]                         networks that the reflector has charge of: its state, members, stations
   clients-show                               who is connected by which socket; who was refused or cut off
   version                                    the daemon's version
   exit [--cleanup]                           stop the daemon; with --cleanup nothing of it goes on forwarding

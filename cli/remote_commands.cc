@@ -157,6 +157,46 @@ Result<Outcome> set_manager(Session& session, const Command& command, std::strin
   return Outcome::done;
 }
 
+// --- the reflector: a list in other_config, since the schema is Open vSwitch's ---
+
+Result<> prepare_reflector(Session& session, const Command&) {
+  return want_columns(session, "Open_vSwitch", {"other_config"});
+}
+
+Result<Outcome> change_reflector(Session& session, const std::optional<std::string>& servers) {
+  auto root = root_record(session);
+  if (!root) return std::unexpected(root.error());
+  auto config = session.model.get(**root, "other_config").string_map();
+  config.erase("reflector");
+  if (servers) config["reflector"] = *servers;
+  Model::set(**root, "other_config", Datum::map(config));
+  return Outcome::done;
+}
+
+Result<Outcome> get_reflector(Session& session, const Command&, std::string& out) {
+  auto root = root_record(session);
+  if (!root) return std::unexpected(root.error());
+  std::string servers = session.model.get(**root, "other_config").at("reflector").value_or("");
+  std::ranges::replace(servers, ',', '\n');
+  if (!servers.empty()) out += line(servers);
+  return Outcome::done;
+}
+
+Result<Outcome> del_reflector(Session& session, const Command&, std::string&) {
+  return change_reflector(session, std::nullopt);
+}
+
+Result<Outcome> set_reflector(Session& session, const Command& command, std::string&) {
+  std::string servers;
+  for (const std::string& target : command.args) {
+    if (!target.starts_with("tcp:") && !target.starts_with("ssl:") && !target.starts_with("unix:"))
+      return fail(Errc::invalid,
+                  fmt::format("\"{}\" is no reflector to connect to: it begins with tcp:, ssl: or unix:", target));
+    servers += (servers.empty() ? "" : ",") + target;
+  }
+  return change_reflector(session, servers);
+}
+
 // --- TLS files ---
 
 Result<Outcome> get_ssl(Session& session, const Command&, std::string& out) {
@@ -205,6 +245,9 @@ std::span<const CommandInfo> remote_commands() {
       database_command("get-manager", 0, 0, "", get_manager, prepare_managers),
       database_command("del-manager", 0, 0, "", del_manager, prepare_managers),
       database_command("set-manager", 1, kAnyNumber, "TARGET...", set_manager, prepare_managers, "--inactivity-probe="),
+      database_command("get-reflector", 0, 0, "", get_reflector, prepare_reflector),
+      database_command("del-reflector", 0, 0, "", del_reflector, prepare_reflector),
+      database_command("set-reflector", 1, kAnyNumber, "TARGET...", set_reflector, prepare_reflector),
       database_command("get-ssl", 0, 0, "", get_ssl, prepare_ssl),
       database_command("del-ssl", 0, 0, "", del_ssl, prepare_ssl),
       database_command("set-ssl", 3, 3, "PRIVATE-KEY CERTIFICATE CA-CERT", set_ssl, prepare_ssl, "--bootstrap"),

@@ -29,6 +29,9 @@ struct BridgePolicy {
   bool secure = false;                     // nothing is forwarded (Drop::fail_secure): fail_mode without a controller
   VlanSet flood_vlans;                     // nothing is learned in these, and everything flooded
   std::map<unsigned, MirrorSpec> mirrors;  // by slot, 0 to limits::kMirrors - 1
+  // False: a frame to an unknown station does not leave by tunnels, but for the VLANs above. For bridges whose stations
+  // behind tunnels are all known.
+  bool flood_unknown = true;
   bool operator==(const BridgePolicy&) const = default;
 };
 

@@ -50,7 +50,7 @@ Result<> Bridge::push_settings() {
 }
 
 dp::BridgePolicy Bridge::resolve_policy() {
-  return {config_.secure, config_.flood_vlans, mirrors_.resolve(config_.mirrors, ports_)};
+  return {config_.secure, config_.flood_vlans, mirrors_.resolve(config_.mirrors, ports_), config_.flood_unknown};
 }
 
 Result<> Bridge::write_policy(dp::BridgePolicy policy) {

@@ -30,6 +30,7 @@ struct BridgeConfig {
   std::size_t fdb_capacity = limits::kFdbDefault;
   bool secure = false;                  // as in dp::BridgePolicy
   dp::VlanSet flood_vlans{};            // as in dp::BridgePolicy
+  bool flood_unknown = true;            // as in dp::BridgePolicy
   std::vector<MirrorConfig> mirrors{};  // at most limits::kMirrors
   bool operator==(const BridgeConfig&) const = default;
 };

@@ -108,6 +108,9 @@ void Fdb::learn(const dp::LearnEvent& event) {
   if (entry.target == event.target) return refresh(entry);
   if (outranks(entry.origin, Origin::learned)) {
     ++bridge.stats.refused_moves[entry.origin];
+    const bool told_by_others = entry.origin == Origin::evpn || entry.origin == Origin::reflector;
+    if (told_by_others && !port->tunnel)
+      for (FdbObserver* observer : observers_) observer->claimed({event.key, event.target.port, Origin::learned});
     return;
   }
   const dp::PortNo from = entry.target.port;

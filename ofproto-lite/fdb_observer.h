@@ -31,6 +31,10 @@ class FdbObserver {
   virtual void moved(const LocalStation& before, const LocalStation& now) = 0;
   // The entry was removed, or the station is behind a tunnel now.
   virtual void gone(const LocalStation& before) = 0;
+  // A frame of the station came by a port of this host, but an entry that other hosts' news made (Origin::evpn,
+  // Origin::reflector) leads elsewhere. It stays until whoever brought the news withdraws it; frames that come until
+  // then make further calls.
+  virtual void claimed(const LocalStation& now) { (void)now; }
 };
 
 }  // namespace heddle::ofproto

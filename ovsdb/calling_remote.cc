@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // An active remote: connects to a manager, serves it, and connects again when the session ends.
 #include <algorithm>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <utility>
-#include <vector>
 
 #include "base/log.h"
-#include "ovsdb/name_lookup.h"
+#include "ovsdb/dialer.h"
 #include "ovsdb/remotes.h"
 #include "ovsdb/rpc_session.h"
 
@@ -16,9 +13,7 @@ namespace heddle::ovsdb {
 
 namespace {
 
-using boost::asio::ip::tcp;
 using boost::system::error_code;
-using Endpoint = boost::asio::generic::stream_protocol::endpoint;
 
 constexpr Duration kFirstBackoff = std::chrono::seconds(1);
 
@@ -29,40 +24,20 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
         target_(target),
         options_(options),
         sessions_(parts.handler, remote_limits(target, options), "remote " + target.text),
-        socket_(parts.io),
-        lookup_(parts.io),
+        dialer_(parts.io, parts.tls),
         timer_(parts.io) {}
 
   void call() {
     state_ = "CONNECTING";
-    const auto attempt = ++attempt_;
-    timer_.expires_after(std::chrono::seconds(limits::kHandshakeSeconds));
-    timer_.async_wait([weak = weak_from_this(), attempt](const error_code& stopped) {
-      const auto self = weak.lock();
-      if (stopped || !self || attempt != self->attempt_) return;
-      self->lookup_.cancel();
-      self->failed("no answer in time");
+    dialer_.dial(target_, [this](Result<std::unique_ptr<Stream>> stream) {
+      if (!stream) return failed(stream.error().text);
+      connected(std::move(*stream));
     });
-    if (target_.file) return connect({boost::asio::local::stream_protocol::endpoint(target_.place)});
-    error_code error;
-    const auto ip = boost::asio::ip::make_address(target_.place, error);
-    if (!error) return connect({tcp::endpoint(ip, target_.port)});
-    lookup_.start(target_.place, std::to_string(target_.port),
-                  [weak = weak_from_this(), attempt](const Result<NameLookup::Addresses>& found) {
-                    const auto self = weak.lock();
-                    if (!self || attempt != self->attempt_) return;
-                    if (!found) return self->failed("host " + self->target_.place + ": " + found.error().text);
-                    std::vector<Endpoint> all;
-                    for (const auto& address : *found) all.emplace_back(&address.socket, address.size, IPPROTO_TCP);
-                    self->connect(std::move(all));
-                  });
   }
   void stop() {
     ++attempt_;
-    lookup_.cancel();
+    dialer_.cancel();
     timer_.cancel();
-    error_code ignored;
-    socket_.close(ignored);
     sessions_.close();
   }
 
@@ -80,32 +55,10 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
   }
 
  private:
-  // Tries the addresses one after the other.
-  void connect(std::vector<Endpoint> endpoints) {
-    if (endpoints.empty()) return failed("host " + target_.place + " has no address");
-    const Endpoint first = endpoints.front();
-    endpoints.erase(endpoints.begin());
-    error_code ignored;
-    socket_.close(ignored);
-    socket_.async_connect(first, [weak = weak_from_this(), attempt = attempt_,
-                                  rest = std::move(endpoints)](const error_code& error) mutable {
-      const auto self = weak.lock();
-      if (!self || attempt != self->attempt_) return;
-      if (!error) return self->connected();
-      if (rest.empty()) return self->failed(error.message());
-      self->connect(std::move(rest));
-    });
-  }
-
-  void connected() {
+  void connected(std::unique_ptr<Stream> stream) {
     ++attempt_;
-    timer_.cancel();
-    Socket socket = std::exchange(socket_, Socket(socket_.get_executor()));
-    auto stream = target_.tls ? parts_.tls->stream(std::move(socket), TlsRole::client)
-                              : Result<std::unique_ptr<Stream>>(plain_stream(std::move(socket)));
-    if (!stream) return failed(stream.error().text);
     sessions_.admit(
-        std::move(*stream),
+        std::move(stream),
         [this] {
           spdlog::info("remote {}: connected", target_.text);
           state_ = "ACTIVE";
@@ -122,8 +75,6 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
 
   void failed(const std::string& why) {
     const auto attempt = ++attempt_;
-    error_code ignored;
-    socket_.close(ignored);
     state_ = "BACKOFF";
     status_.last_error = why;
     if (std::exchange(complaint_, why) != why)
@@ -144,8 +95,7 @@ class CallingRemote final : public Remote, public std::enable_shared_from_this<C
   RemoteStatus status_;
   std::string state_ = "BACKOFF";
   std::string complaint_;  // the last error in the log
-  Socket socket_;          // being connected
-  NameLookup lookup_;
+  Dialer dialer_;
   boost::asio::steady_timer timer_;
   Duration backoff_ = kFirstBackoff;
   std::uint64_t attempt_ = 0;  // callbacks of earlier attempts do nothing

@@ -16,7 +16,8 @@ namespace {
 
 class PlainStream final : public Stream {
  public:
-  explicit PlainStream(Socket socket) : socket_(std::move(socket)), peer_(peer_of(socket_)) {}
+  explicit PlainStream(Socket socket)
+      : socket_(std::move(socket)), peer_(peer_of(socket_)), local_(local_of(socket_)) {}
   void handshake(Ready ready) override {
     boost::asio::post(socket_.get_executor(), [ready = std::move(ready)] { ready({}); });
   }
@@ -32,10 +33,12 @@ class PlainStream final : public Stream {
   }
   boost::asio::any_io_executor executor() override { return socket_.get_executor(); }
   [[nodiscard]] std::string peer() const override { return peer_; }
+  [[nodiscard]] std::string local() const override { return local_; }
 
  private:
   Socket socket_;
   std::string peer_;  // read at the start: a closed socket does not know its peer
+  std::string local_;
 };
 
 }  // namespace
@@ -56,6 +59,15 @@ std::string peer_of(Socket& socket) {
   if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || who.pid == 0)
     return "a local process";
   return "process " + std::to_string(who.pid);
+}
+
+std::string local_of(Socket& socket) {
+  boost::system::error_code error;
+  const auto here = socket.local_endpoint(error);
+  boost::asio::ip::tcp::endpoint tcp;
+  if (error || here.protocol().family() == AF_UNIX || here.size() > tcp.capacity()) return {};
+  std::memcpy(tcp.data(), here.data(), here.size());
+  return tcp.address().to_string();
 }
 
 std::unique_ptr<Stream> plain_stream(Socket socket) { return std::make_unique<PlainStream>(std::move(socket)); }

@@ -29,10 +29,14 @@ class Stream {
   virtual boost::asio::any_io_executor executor() = 0;
   // The peer's name for the log: "tcp:192.0.2.1:4711", "process 123".
   [[nodiscard]] virtual std::string peer() const = 0;
+  // Our own IP address of the connection; empty for a unix socket.
+  [[nodiscard]] virtual std::string local() const = 0;
 };
 
 // Stream::peer() of a connected socket.
 std::string peer_of(Socket& socket);
+// Stream::local() of a connected socket.
+std::string local_of(Socket& socket);
 
 std::unique_ptr<Stream> plain_stream(Socket socket);
 

@@ -22,7 +22,11 @@ using Context = std::shared_ptr<TlsContext>;
 class TlsStream final : public Stream {
  public:
   TlsStream(Socket socket, Context context, TlsRole role)
-      : context_(std::move(context)), peer_(peer_of(socket)), stream_(std::move(socket), context_->ssl), role_(role) {}
+      : context_(std::move(context)),
+        peer_(peer_of(socket)),
+        local_(local_of(socket)),
+        stream_(std::move(socket), context_->ssl),
+        role_(role) {}
   void handshake(Ready ready) override {
     stream_.async_handshake(role_ == TlsRole::server ? ssl::stream_base::server : ssl::stream_base::client,
                             [this, ready = std::move(ready)](const boost::system::error_code& error) {
@@ -45,6 +49,7 @@ class TlsStream final : public Stream {
   }
   boost::asio::any_io_executor executor() override { return stream_.get_executor(); }
   [[nodiscard]] std::string peer() const override { return peer_; }
+  [[nodiscard]] std::string local() const override { return local_; }
 
  private:
   // Ends the session after saving the certificate or failing to; the next session is verified.
@@ -58,6 +63,7 @@ class TlsStream final : public Stream {
 
   Context context_;
   std::string peer_;
+  std::string local_;
   ssl::stream<Socket> stream_;
   TlsRole role_;
 };

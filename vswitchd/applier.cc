@@ -169,10 +169,20 @@ void Applier::apply_port(const Plan::Port& port, Switch& sw) {
   now = sw.port(name);
   note(name, adjust_device(*port.want, *now, sw));
   if (const std::string error = sw.state(*now).qos_error; !error.empty()) note(name, fail(Errc::system, error));
+  if (const std::string problem = overlay_(*port.want).problem; !problem.empty())
+    note(name, fail(Errc::system, problem));
+}
+
+// With the members that are known at this moment.
+ofproto::PortConfig Applier::whole_config(const DesiredPort& want) const {
+  ofproto::PortConfig config = want.config;
+  for (const IpAddr& member : overlay_(want).members)
+    if (std::ranges::find(config.flood, member) == config.flood.end()) config.flood.push_back(member);
+  return config;
 }
 
 Result<> Applier::change_port(const DesiredPort& want, const SwitchPort& now, Switch& sw) {
-  ofproto::PortConfig config = want.config;
+  ofproto::PortConfig config = whole_config(want);
   config.policy.bridge = now.config.policy.bridge;
   // A former number, or one that is not asked for any more, is no difference as long as the port has it.
   if (!config.ofport_request && now.config.ofport_request == now.ofport) config.ofport_request = now.ofport;
@@ -186,7 +196,7 @@ Result<> Applier::change_port(const DesiredPort& want, const SwitchPort& now, Sw
 Result<> Applier::add_port(const Plan::Port& port, Switch& sw) {
   const DesiredPort& want = *port.want;
   const std::string& name = want.config.spec.name;
-  ofproto::PortConfig config = want.config;
+  ofproto::PortConfig config = whole_config(want);
   if (!config.ofport_request) config.ofport_request = port.former_number;
   if (auto r = sw.add_port(want.bridge, config); !r) return r;
   spdlog::info("bridge {}: added port {}", want.bridge, name);

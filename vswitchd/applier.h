@@ -26,6 +26,8 @@ using Switches = std::map<std::string, ofproto::Switch*>;  // by canonical datap
 class Applier {
  public:
   Applier(const Desired& want, Switches switches, DeviceSetter set_device);
+  // What is to be added to ports; before the first plan.
+  void set_overlay(OverlayParts overlay) { overlay_ = std::move(overlay); }
 
   // Takes the plan up, in the place of one that is not finished.
   void begin(Plan plan);
@@ -53,6 +55,7 @@ class Applier {
   void apply_port(const Plan::Port& port, ofproto::Switch& sw);
   Result<> change_port(const DesiredPort& want, const ofproto::SwitchPort& now, ofproto::Switch& sw);
   Result<> add_port(const Plan::Port& port, ofproto::Switch& sw);
+  [[nodiscard]] ofproto::PortConfig whole_config(const DesiredPort& want) const;
   Result<> adjust_device(const DesiredPort& want, const ofproto::SwitchPort& port, ofproto::Switch& sw);
   void start_anew(const std::string& name, const std::string& error);
   void note(const std::string& name, const Result<>& done);
@@ -60,6 +63,7 @@ class Applier {
   const Desired& want_;
   Switches switches_;
   DeviceSetter set_device_;
+  OverlayParts overlay_ = [](const DesiredPort&) { return OverlayPart{}; };
   std::map<std::string, std::string> errors_;         // by interface
   std::map<std::string, std::string> bridge_errors_;  // by bridge, as the last plan left them
   std::map<std::string, int> adjusted_;               // by port: ifindex of the device that adjust_device() saw

@@ -110,6 +110,13 @@ ofproto::BridgeConfig read_bridge_config(Lookup& lookup, const Row& row, Warning
                     "forwarded; vsctl del-fail-mode {} lets it switch by itself",
                     name, shell_word(name)));
   config.flood_vlans = vlan_set(row.get("flood_vlans"));
+  if (const auto text = row.get("other_config").at("flood-unknown")) {
+    const auto value = parse_bool(*text);
+    config.flood_unknown = value.value_or(true);
+    if (!value)
+      warnings.insert(
+          fmt::format("bridge {}: other_config:flood-unknown={} must be true or false; using true", name, *text));
+  }
   read_mirrors(lookup, row, config, warnings);
   return config;
 }

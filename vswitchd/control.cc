@@ -111,6 +111,8 @@ const std::vector<Control::Command>& Control::commands() {
       {"vlog/reopen", "", 0, 0, "open the log file again, after it was renamed; as SIGHUP", &Control::vlog_reopen},
       {"vlog/set", "[LEVEL]...", 0, 16, "log level: off, err, warn, info, dbg or trace; or ANY:file:dbg and the like",
        &Control::vlog_set},
+      {"vtep-show", "[BRIDGE]", 0, 1, "networks that a reflector has charge of: members, stations, who told",
+       &Control::vtep_show},
   };
   return table;
 }
@@ -187,6 +189,12 @@ Result<Bridge*> Control::find_bridge(const std::string& name) const {
   }
   if (known.empty()) return fail(Errc::not_found, "bridge " + name + " does not exist; there are no bridges");
   return fail(Errc::not_found, fmt::format("bridge {} does not exist; bridges: {}", name, fmt::join(known, ", ")));
+}
+
+Result<std::string> Control::vtep_show(const Args& args) {
+  if (args.empty()) return vteps_(std::nullopt);
+  if (auto bridge = find_bridge(args[0]); !bridge) return std::unexpected(bridge.error());
+  return vteps_(args[0]);
 }
 
 Result<std::string> Control::fdb_show(const Args& args) {

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ class Control {
   explicit Control(Ending ending);
   // For the command "clients-show".
   void set_clients(std::function<Clients()> clients) { clients_ = std::move(clients); }
+  // For the command "vtep-show": of one bridge, or of all.
+  using Vteps = std::function<std::string(const std::optional<std::string>& bridge)>;
+  void set_vteps(Vteps vteps) { vteps_ = std::move(vteps); }
   // The switches stand: runs the commands that have waited for them. The only call that run() needs.
   void begin(std::map<std::string, ofproto::Switch*> switches);
 
@@ -66,6 +70,7 @@ class Control {
   Result<std::string> drops(const Args& args);
   Result<std::string> port_stats(const Args& args);
   Result<std::string> qos_show(const Args& args);
+  Result<std::string> vtep_show(const Args& args);
 
   Result<ofproto::Bridge*> find_bridge(const std::string& name) const;
   struct Found {
@@ -80,6 +85,7 @@ class Control {
   std::map<std::string, ofproto::Switch*> switches_;
   Ending ending_;
   std::function<Clients()> clients_ = [] { return Clients{}; };
+  Vteps vteps_ = [](const std::optional<std::string>&) { return std::string(); };
   std::vector<std::function<void()>> waiting_;  // for begin()
   bool begun_ = false;
   bool cleaned_up_ = false;

@@ -54,6 +54,12 @@ std::map<std::string, dp::Datapath*> Datapaths::datapaths() const {
   return out;
 }
 
+std::map<std::string, OverlayService::Datapath> Datapaths::for_overlay() const {
+  std::map<std::string, OverlayService::Datapath> out;
+  for (const auto& [type, provider] : providers_) out[type] = {&provider->sw, &provider->handler, &provider->news};
+  return out;
+}
+
 DatapathOffer Datapaths::offer() const {
   DatapathOffer offer{{}, standard_, why_not_};
   for (const auto& [type, provider] : providers_) offer.types[type] = provider->datapath->ports().kinds();

@@ -19,6 +19,8 @@
 #include "ofproto-lite/switch.h"
 #include "vswitchd/desired.h"
 #include "vswitchd/options.h"
+#include "vswitchd/overlay_service.h"
+#include "vswitchd/station_news.h"
 
 namespace heddle::vswitchd {
 
@@ -35,9 +37,10 @@ class Datapaths {
   // Starts the handlers.
   Result<> start();
 
-  // By canonical type, as the next three.
+  // By canonical type, as the next four.
   [[nodiscard]] std::map<std::string, ofproto::Switch*> switches() const;
   [[nodiscard]] std::map<std::string, dp::Datapath*> datapaths() const;
+  [[nodiscard]] std::map<std::string, OverlayService::Datapath> for_overlay() const;
   [[nodiscard]] DatapathOffer offer() const;
 
   // The first configuration is in.
@@ -49,8 +52,11 @@ class Datapaths {
  private:
   struct Provider {
     Provider(std::unique_ptr<dp::Datapath> made, const TimeSource& time)
-        : datapath(std::move(made)), handler(datapath->stations(), time), sw(*datapath, handler) {}
+        : datapath(std::move(made)), handler(datapath->stations(), time), sw(*datapath, handler) {
+      handler.add_observer(news);
+    }
     std::unique_ptr<dp::Datapath> datapath;
+    StationNews news;  // outlives the handler
     ofproto::Handler handler;
     ofproto::Switch sw;
   };

@@ -7,12 +7,14 @@
 // schema, so an interface's name stands for its row.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "ofproto-lite/switch.h"
 #include "ovsdb/database.h"
@@ -33,8 +35,16 @@ struct DesiredPort {
   ovsdb::Uuid row;  // of the Interface
   std::optional<dp::QosSpec> qos;
   bool mac_asked = false;  // the row has an address; else config.spec.mac is one that we chose
+  std::string control;     // options:control: the source that says who is in the network; empty: none
 };
 using DesiredPortRef = std::shared_ptr<const DesiredPort>;  // never null; a plan goes on with it when the value changes
+
+// What the overlay (overlay_service.h) adds to a port that asks for a source.
+struct OverlayPart {
+  std::vector<IpAddr> members;  // of the flood list, beside those of options:remotes
+  std::string problem;          // with the remedy; empty: none
+};
+using OverlayParts = std::function<OverlayPart(const DesiredPort& port)>;
 
 // An interface that cannot be had as it is described. When it works already with former settings it is left alone.
 struct BrokenPort {

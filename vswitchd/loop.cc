@@ -44,6 +44,11 @@ void Loop::end() {
 
 // At once when somebody waits for it, or when it is quick. With thousands of ports it is not: then it rests for three
 // times as long as it took, so that a client that sends one transaction after the other has its turn.
+void Loop::look_again(const std::set<std::string>& ports) {
+  reconciler_.look_again(ports);
+  want();
+}
+
 void Loop::want() {
   if (running_) {
     again_ = true;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/clock.h"
@@ -29,6 +30,8 @@ class Loop {
 
   // Begins with a first reconcile, and calls `applied` when that is done. News of devices wait until then.
   void start(std::function<void()> applied);
+  // Has these ports looked at again soon.
+  void look_again(const std::set<std::string>& ports);
   // From now on nothing asks switches or datapaths.
   void end();
 

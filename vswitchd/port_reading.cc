@@ -23,6 +23,10 @@ bool has_own_device(const BridgeOfPort& bridge, const Row& interface, const std:
   return (kind && dp::traits(*kind).made_by_us) || (type.empty() && name == bridge.name);
 }
 
+std::string control_of(const Row& interface) {
+  return interface.get("type").string_or("") == "vxlan" ? interface.get("options").at("control").value_or("") : "";
+}
+
 }  // namespace
 
 std::string list_without_effect(const std::string& what, const std::vector<std::string>& columns,
@@ -67,8 +71,9 @@ PortReading read_port(Lookup& lookup, const BridgeOfPort& bridge, const Row& por
     if (claim.error.empty()) {
       auto config = read_port_config(bridge, port, *interface);
       if (config)
-        claim.port = std::make_shared<const DesiredPort>(DesiredPort{
-            bridge.name, bridge.datapath, std::move(*config), claim.row, qos.spec, !interface->get("mac").empty()});
+        claim.port = std::make_shared<const DesiredPort>(
+            DesiredPort{bridge.name, bridge.datapath, std::move(*config), claim.row, qos.spec,
+                        !interface->get("mac").empty(), control_of(*interface)});
       else
         claim.error = config.error().text;
     }

@@ -128,6 +128,12 @@ void Reconciler::finish() {
   const Difference done = std::exchange(pending_, {});
   warnings_.update(reader_.desired(), done);
   status_.write_run(done, asked_);
+  applied_(reader_.desired());
+}
+
+void Reconciler::set_overlay(OverlayParts parts, std::function<void(const Desired&)> applied) {
+  applier_.set_overlay(std::move(parts));
+  applied_ = std::move(applied);
 }
 
 void Reconciler::run_control(const std::string& type, dp::Datapath& datapath) {

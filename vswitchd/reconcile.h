@@ -56,6 +56,10 @@ class Reconciler {
   // Devices, routes or neighbours changed: has the datapath take note, and writes the status of what became different.
   // Between begin() and the end, the latter waits for the end.
   void run_control(const std::string& type, dp::Datapath& datapath);
+  // The overlay's part in ports, and who is to be told when a run has ended. Before the first run.
+  void set_overlay(OverlayParts parts, std::function<void(const Desired&)> applied);
+  // Has the next run look again at these ports.
+  void look_again(const std::set<std::string>& names) { applier_.set_again(names); }
   // Has the next run look again at every port that could not be had, or not as it was asked for: most causes end
   // without news (a foreign device, socket or queueing discipline goes). False: there is none.
   bool look_at_failed();
@@ -89,6 +93,7 @@ class Reconciler {
   std::map<ovsdb::Uuid, std::int64_t> asked_;             // by Open_vSwitch row: next_cfg at begin()
   std::vector<std::pair<std::string, dp::PortNo>> news_;  // ports of a datapath type with news since begin()
   std::optional<ovsdb::Database::ObserverId> observer_;   // of watch()
+  std::function<void(const Desired&)> applied_ = [](const Desired&) {};
   bool running_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "vswitchd/tls_files.h"
 
 namespace heddle::vswitchd {
 
@@ -82,20 +83,10 @@ class ManagerRemotesImpl final : public ManagerRemotes {
   void configure() {
     Wanted wanted = fixed_;
     managers_.clear();
-    ovsdb::TlsFiles tls = fixed_tls_;
-    for (const RowRef& root : database_.rows("Open_vSwitch")) {
+    for (const RowRef& root : database_.rows("Open_vSwitch"))
       for (const auto& uuid : root->get("manager_options").uuids())
         if (const RowRef row = database_.find("Manager", uuid)) add(row, wanted);
-      const auto ssl = root->get("ssl").uuid();
-      if (const RowRef row = ssl ? database_.find("SSL", *ssl) : nullptr) {
-        tls = {.private_key = row->get("private_key").string_or(""),
-               .certificate = row->get("certificate").string_or(""),
-               .ca_cert = row->get("ca_cert").string_or(""),
-               .bootstrap = row->get("bootstrap_ca_cert").boolean_or(false),
-               .peer_ca_cert = fixed_tls_.peer_ca_cert};
-      }
-    }
-    tls_->use(tls);
+    tls_->use(tls_files(database_, fixed_tls_));
     remotes_.set(wanted);
     write_status();
   }

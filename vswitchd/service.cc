@@ -10,6 +10,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "base/clock.h"
@@ -21,6 +22,7 @@
 #include "vswitchd/control.h"
 #include "vswitchd/datapaths.h"
 #include "vswitchd/loop.h"
+#include "vswitchd/overlay_service.h"
 #include "vswitchd/reconcile.h"
 #include "vswitchd/remotes.h"
 
@@ -120,6 +122,11 @@ class Service::Parts {
     netlink_ = std::move(*netlink);
     if (auto r = datapaths_->start(); !r) return r;
     reconciler_.emplace(db_, datapaths_->switches(), device_setter(*netlink_), datapaths_->offer());
+    overlay_.emplace(io_, db_, options_.remotes, datapaths_->for_overlay(),
+                     [this](const std::set<std::string>& ports) { loop_->look_again(ports); });
+    reconciler_->set_overlay([this](const DesiredPort& port) { return overlay_->part_of(port); },
+                             [this](const Desired& desired) { overlay_->configure(desired); });
+    control_.set_vteps([this](const std::optional<std::string>& bridge) { return overlay_->show(bridge); });
     loop_.emplace(io_, *reconciler_, datapaths_->datapaths());
     loop_->start([this] { end_on_failure(be_ready()); });
     return {};
@@ -145,6 +152,7 @@ class Service::Parts {
 
   void clean_up() {
     loop_->end();
+    overlay_.reset();
     datapaths_->clean_up();
     spdlog::info("forwarding ended, nothing of it is left");
   }
@@ -163,6 +171,7 @@ class Service::Parts {
 
   asio::io_context io_{1};
   asio::signal_set signals_;
+  std::optional<OverlayService> overlay_;
   std::optional<Loop> loop_;
   Control control_;
   ovsdb::RpcMethods commands_;

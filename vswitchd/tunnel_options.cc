@@ -14,9 +14,9 @@ namespace {
 
 using Options = std::map<std::string, std::string>;
 
-constexpr std::array<std::string_view, 13> kKnown{"remote_ip", "local_ip",      "key",      "in_key", "out_key",
-                                                  "dst_port",  "tos",           "ttl",      "csum",   "df_default",
-                                                  "remotes",   "split_horizon", "rp_filter"};
+constexpr std::array<std::string_view, 14> kKnown{"control",    "remote_ip", "local_ip",      "key",      "in_key",
+                                                  "out_key",    "dst_port",  "tos",           "ttl",      "csum",
+                                                  "df_default", "remotes",   "split_horizon", "rp_filter"};
 
 const std::string* find(const Options& options, const std::string& name) {
   const auto it = options.find(name);
@@ -153,6 +153,10 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   if (auto r = read_remotes(options, out); !r) return std::unexpected(r.error());
   if (auto r = derive_family(out); !r) return std::unexpected(r.error());
   if (spec.group) out.remotes = {*spec.group};
+  if (const std::string* text = find(options, "control")) {
+    if (*text != "reflector") return bad("control", *text, "must be reflector");
+    if (!spec.multipoint() || spec.group) return bad("control", *text, "has a meaning only with remote_ip=flow");
+  }
   if (auto r = field(options, "tos", 0, spec.tos, spec.tos_inherit); !r) return std::unexpected(r.error());
   if (auto r = field(options, "ttl", 1, spec.ttl, spec.ttl_inherit); !r) return std::unexpected(r.error());
   const auto port = number(options, "dst_port", 1, 65535);

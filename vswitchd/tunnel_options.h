@@ -12,6 +12,7 @@
 //   df_default   "don't fragment" on the outer IPv4 header, default true
 //   csum         outer UDP checksum, default false over IPv4 and true over IPv6 (RFC 8200 section 8.1)
 //   remotes      with remote_ip=flow: comma-separated VTEPs that unknown, broadcast and multicast frames go to
+//   control      with remote_ip=flow: "reflector", which tells the remotes and their stations
 //   split_horizon  frames from a tunnel do not leave through this one, default true
 #pragma once
 

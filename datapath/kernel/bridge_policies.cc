@@ -10,7 +10,7 @@
 namespace heddle::dp {
 namespace {
 
-constexpr __u32 kBridgeFlags = HD_SECURE | HD_FLOOD_VLANS | HD_RESERVED;
+constexpr __u32 kBridgeFlags = HD_SECURE | HD_FLOOD_VLANS | HD_RESERVED | HD_ALL_KNOWN;
 
 void copy_vlans(__u64 (&to)[64], const VlanSet& from) {
   std::fill_n(to, 64, __u64{0});
@@ -99,6 +99,7 @@ void BridgePolicies::write_flags(PortNo port, hd_port& next) const {
   const BridgePolicy& policy = it->second;
   if (policy.secure) next.flags |= HD_SECURE;
   if (policy.flood_vlans.any()) next.flags |= HD_FLOOD_VLANS;
+  if (!policy.flood_unknown) next.flags |= HD_ALL_KNOWN;
   const auto has = [&](const std::vector<PortNo>& ports) { return std::ranges::find(ports, port) != ports.end(); };
   for (const auto& [slot, mirror] : policy.mirrors) {
     if (mirror.all || has(mirror.from)) next.mirrors_in |= 1U << slot;

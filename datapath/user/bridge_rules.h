@@ -35,6 +35,7 @@ struct MirrorRule {
 
 struct BridgeRules {
   bool secure = false;
+  bool flood_unknown = true;
   VlanSet flood_vlans;
   std::vector<MirrorRule> mirrors;
 
@@ -44,6 +45,7 @@ struct BridgeRules {
     if (policy == BridgePolicy{}) return nullptr;
     auto rules = std::make_shared<BridgeRules>();
     rules->secure = policy.secure;
+    rules->flood_unknown = policy.flood_unknown;
     rules->flood_vlans = policy.flood_vlans;
     for (const auto& [slot, spec] : policy.mirrors) {
       const MirrorRule* old = before == nullptr ? nullptr : before->mirror(slot);

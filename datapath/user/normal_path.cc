@@ -107,8 +107,12 @@ std::optional<Drop> NormalPath::blocked(const Ingress& in, const Output& to) con
 
 std::span<const Output> NormalPath::flood(const Ingress& in, VlanId vlan) {
   flood_.clear();
+  const BridgeRules* rules = in.port->rules.get();
+  const bool spare_tunnels =
+      rules != nullptr && !rules->flood_unknown && !in.l2.dst.is_multicast() && !rules->flood_vlans[vlan];
   for (const auto& member : round_.config->bridges[static_cast<std::size_t>(in.port->policy.bridge)]) {
     const PortConf& out = *member;
+    if (spare_tunnels && out.tunnel()) continue;
     const std::span<const std::uint32_t> paths =
         out.multipoint() ? std::span<const std::uint32_t>(out.flood) : std::span(&out.path, 1);
     for (const std::uint32_t path : paths) {

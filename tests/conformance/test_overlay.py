@@ -192,3 +192,27 @@ def test_two_networks_in_one_multipoint_pair(lab):
                    f"VNI {vlan} passes, and passes alone")
         a.wait_learned(SRC, f"a{vlan}", vlan=vlan)
         b.wait_learned(SRC, f"vx{vlan}", vlan=vlan, remote=a.address[4])
+
+
+@pytest.mark.core
+def test_unknown_frames_stay_off_tunnels(lab):
+    """other_config:flood-unknown=false: unknown unicast stays here, broadcast and multicast go everywhere, and known
+    stations are reached. A flooded VLAN is flooded."""
+    (a, b), guests = lab.overlay(4, "multipoint")
+    other = a.guest("br0", "vm9")
+    everyone = [*guests, other]
+    settle(a, "br0", everyone)
+    a.vsctl("set", "Bridge", "br0", "other_config:flood-unknown=false")
+    a.vsctl("fdb-flush", "br0")
+    assert who_gets(guests[0], everyone, SRC, mac(0x99)) == untagged(other)
+    assert who_gets(guests[0], everyone, SRC) == untagged(other, guests[1])
+    assert who_gets(guests[0], everyone, SRC, "01:00:5e:00:00:16") == untagged(other, guests[1])
+    who_gets(guests[1], everyone, DST)
+    a.wait_learned(DST, "vx", remote=b.address[4])
+    assert who_gets(guests[0], everyone, SRC, DST) == untagged(guests[1])
+    a.vsctl("set", "Bridge", "br0", "flood_vlans=0")
+    assert who_gets(guests[0], everyone, SRC, mac(0x99)) == untagged(other, guests[1])
+    a.vsctl("clear", "Bridge", "br0", "flood_vlans")
+    assert who_gets(guests[0], everyone, SRC, mac(0x99)) == untagged(other)
+    a.vsctl("remove", "Bridge", "br0", "other_config", "flood-unknown")
+    assert who_gets(guests[0], everyone, SRC, mac(0x99)) == untagged(other, guests[1])

@@ -70,12 +70,13 @@ enum {
   HD_SHAPED = 1 << 20,      /* the device has queues of ours, which count what they drop */
   HD_PATCH = 1 << 21,       /* one end of a link between bridges */
   HD_TO_HOST = 1 << 22,     /* what leaves arrives at this host: `senders` is looked at */
+  HD_ALL_KNOWN = 1 << 23,   /* of the bridge: frames to unknown stations do not leave by tunnels */
 };
 /* The flags that this version knows. */
 #define HD_PORT_FLAGS                                                                                               \
   (HD_UP | HD_LEARN | HD_PROTECTED | HD_INWARD | HD_PEER | HD_TUNNEL | HD_MULTIPOINT | HD_SPLIT_HORIZON |           \
    HD_TOS_INHERIT | HD_TTL_INHERIT | HD_SECURE | HD_FLOOD_VLANS | HD_POLICED | HD_RESERVED | HD_SHAPED | HD_PATCH | \
-   HD_TO_HOST)
+   HD_TO_HOST | HD_ALL_KNOWN)
 
 /* One number as the value of a hash map. The kernel may give an element to another key, or to the same key's next
  * value, while a program that found it still reads it. So the number stands in one word with a seal over key and

@@ -130,6 +130,8 @@ __noinline int blocked(struct walk* w, hd_target target) {
   if (out->flags & w->in_flags & HD_PROTECTED) return HD_DROP_protected_port;
   if (!carries(out, w->vlan)) return HD_DROP_egress_vlan;
   if ((out->flags & (HD_UP | HD_RESERVED)) != HD_UP) return HD_DROP_port_down;
+  if ((w->in_flags & HD_ALL_KNOWN) && (out->flags & HD_TUNNEL) && w->set && !(w->dst[0] & 1))
+    return HD_DROP_no_destination;
   w->mirrors |= out->mirrors_out;
   return FINE;
 }
@@ -285,7 +287,10 @@ static __always_inline int route(struct __sk_buff* skb, struct walk* w, void* ta
   if (is_reserved(w->dst)) return HD_DROP_reserved_multicast;
   if (w->in_flags & (HD_SECURE | HD_FLOOD_VLANS)) {
     if (w->in_flags & HD_SECURE) return HD_DROP_fail_secure;
-    if (in_flood_vlan(w)) return flood(skb, w);
+    if (in_flood_vlan(w)) {
+      w->in_flags &= ~HD_ALL_KNOWN;
+      return flood(skb, w);
+    }
   }
   if ((w->in_flags & HD_LEARN) && !is_zero(w->src)) look_at_source(w, table);
   if (w->dst[0] & 1) return flood(skb, w);

@@ -91,6 +91,32 @@ TEST(BridgeRules, FloodVlansNeitherLearnNorLookUp) {
   EXPECT_EQ(w.learned(a).size(), 1U);
 }
 
+TEST(BridgeRules, UnknownFramesStayOffTunnels) {
+  World w;
+  const PortNo a = w.device(access(10));
+  const PortNo b = w.device(access(10));
+  const std::uint32_t wire = w.underlay();
+  TunnelSpec spec;
+  spec.remote = IpAddr::parse("192.0.2.2");
+  const PortNo tun = w.tunnel(spec, access(10));
+  w.ports[tun].path = w.path(tun, *IpAddr::parse("192.0.2.1"), *spec.remote, wire, 1550);
+  w.know(10, mac(3), tun, w.ports[tun].path);
+  w.rules[0].flood_unknown = false;
+  struct Case {
+    MacAddr to;
+    std::size_t local, tunnelled;
+    VlanId flooded;
+  };
+  for (const Case& c : {Case{mac(9), 1, 0, 0}, Case{kAll, 1, 1, 0}, Case{MacAddr::from_u64(0x01005e000001), 1, 1, 0},
+                        Case{mac(3), 0, 1, 0}, Case{mac(9), 1, 1, 10}}) {
+    w.rules[0].flood_vlans.reset();
+    if (c.flooded != 0) w.rules[0].flood_vlans.set(c.flooded);
+    w.arrive(a, frame(c.to, mac(1)));
+    EXPECT_EQ(w.sent(b).size(), c.local) << c.to.to_string();
+    EXPECT_EQ(w.sent_by_slot(wire).size(), c.tunnelled) << c.to.to_string();
+  }
+}
+
 TEST(Mirrors, ByWayInAndWayOut) {
   World w;
   const PortNo a = w.device(access(10));

@@ -97,6 +97,14 @@ TEST_F(Features, StationsBehindAMirrorsPortAreForgotten) {
   EXPECT_THAT(dp.fdb(), SizeIs(1));
 }
 
+TEST_F(Features, UnknownFramesCanBeKeptOffTunnels) {
+  EXPECT_TRUE(dp.bridge_policy("br0").flood_unknown);
+  set("Bridge", "br0", {{"other_config", map({{"flood-unknown", "false"}})}});
+  EXPECT_FALSE(dp.bridge_policy("br0").flood_unknown);
+  set("Bridge", "br0", {{"other_config", map({{"flood-unknown", "maybe"}})}});
+  EXPECT_TRUE(dp.bridge_policy("br0").flood_unknown);
+}
+
 TEST_F(Features, FailModeSecureStopsTheBridge) {
   EXPECT_FALSE(dp.bridge_policy("br0").secure);
   set("Bridge", "br0", {{"fail_mode", "secure"}});

@@ -116,9 +116,10 @@ void add_datapath(const std::string& type, const heddle::test::FakeDatapath& dp,
     const ofproto::BridgeConfig& config = *sw.bridge(name);
     const dp::BridgePolicy policy = dp.bridge_policy(name);
     out[type + " bridge " + name] =
-        fmt::format("aging {} capacity {} secure {}/{} flood {}/{} mirrors {}: {}", config.aging.count(),
+        fmt::format("aging {} capacity {} secure {}/{} flood {}/{} unknown {}/{} mirrors {}: {}", config.aging.count(),
                     config.fdb_capacity, config.secure, policy.secure, vlans_text(config.flood_vlans),
-                    vlans_text(policy.flood_vlans), config.mirrors.size(), mirrors_text(dp, policy));
+                    vlans_text(policy.flood_vlans), config.flood_unknown, policy.flood_unknown, config.mirrors.size(),
+                    mirrors_text(dp, policy));
   }
 }
 
@@ -229,6 +230,7 @@ const std::vector<Json>& bridge_columns() {
       {{"flood_vlans", 8}},
       {{"flood_vlans", Json::array({"set", Json::array()})}},
       {{"other_config", World::map({{"mac-aging-time", "60"}})}},
+      {{"other_config", World::map({{"flood-unknown", "false"}})}},
       {{"other_config", World::map({{"hwaddr", "02:00:00:00:00:aa"}, {"datapath-id", "0xaa"}})}},
       {{"other_config", World::map({{"hwaddr", "no address"}, {"stp-priority", "1"}})}},
       {{"stp_enable", true}},

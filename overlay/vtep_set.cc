@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "overlay/vtep_set.h"
+
+#include <algorithm>
+
+#include "base/limits.h"
+
+namespace heddle::overlay {
+
+// --- the source ---
+
+void VtepSet::make_all_stale() {
+  for (auto& [vni, network] : networks_) {
+    for (auto& [name, member] : network.members) member.stale = true;
+    for (auto& [mac, known] : network.macs) known.stale = true;
+  }
+}
+
+void VtepSet::begin() { make_all_stale(); }
+
+void VtepSet::lost(TimePoint now) {
+  make_all_stale();
+  sweep_at_ = now + hold_;
+}
+
+// Others may still be on their way to a server that has begun anew.
+void VtepSet::in_step(TimePoint now) { sweep_at_ = now + hold_; }
+
+bool VtepSet::put_member(Vni vni, const std::string& vtep, const IpAddr& address) {
+  auto& members = networks_[vni].members;
+  if (members.size() >= limits::kOverlayMembers && !members.contains(vtep)) {
+    ++refused_;
+    return false;
+  }
+  Known& known = members[vtep];
+  known.stale = false;
+  if (known.address == address) return true;
+  known.address = address;
+  sink_.members_changed(vni);
+  return true;
+}
+
+void VtepSet::remove_member(Vni vni, const std::string& vtep) {
+  const auto network = networks_.find(vni);
+  if (network != networks_.end() && network->second.members.erase(vtep) > 0) sink_.members_changed(vni);
+}
+
+bool VtepSet::put_mac(Vni vni, const MacAddr& mac, const IpAddr& vtep) {
+  auto& macs = networks_[vni].macs;
+  const auto it = macs.find(mac);
+  if (it == macs.end()) {
+    if (macs_ >= limits::kOverlayMacs) {
+      ++refused_;
+      return false;
+    }
+    ++macs_;
+    macs[mac] = {vtep, false};
+  } else {
+    it->second.stale = false;
+    if (it->second.address == vtep) return true;
+    it->second.address = vtep;
+  }
+  sink_.mac_changed(vni, mac, vtep);
+  return true;
+}
+
+void VtepSet::remove_mac(Vni vni, const MacAddr& mac) {
+  const auto network = networks_.find(vni);
+  if (network == networks_.end() || network->second.macs.erase(mac) == 0) return;
+  --macs_;
+  sink_.mac_changed(vni, mac, std::nullopt);
+}
+
+void VtepSet::remove_network(Vni vni) {
+  const auto it = networks_.find(vni);
+  if (it == networks_.end()) return;
+  const Network gone = std::move(it->second);
+  networks_.erase(it);
+  macs_ -= gone.macs.size();
+  for (const auto& [mac, known] : gone.macs) sink_.mac_changed(vni, mac, std::nullopt);
+  if (!gone.members.empty()) sink_.members_changed(vni);
+}
+
+// --- time ---
+
+void VtepSet::sweep() {
+  for (auto& [vni, network] : networks_) {
+    if (std::erase_if(network.members, [](const auto& m) { return m.second.stale; }) > 0) sink_.members_changed(vni);
+    for (auto it = network.macs.begin(); it != network.macs.end();) {
+      if (!it->second.stale) {
+        ++it;
+        continue;
+      }
+      const MacAddr mac = it->first;
+      it = network.macs.erase(it);
+      --macs_;
+      sink_.mac_changed(vni, mac, std::nullopt);
+    }
+  }
+}
+
+std::optional<TimePoint> VtepSet::tick(TimePoint now) {
+  if (sweep_at_ && now >= *sweep_at_) {
+    sweep_at_.reset();
+    sweep();
+  }
+  return sweep_at_;
+}
+
+// --- what is known ---
+
+std::vector<IpAddr> VtepSet::members(Vni vni) const {
+  const auto network = networks_.find(vni);
+  if (network == networks_.end()) return {};
+  std::set<IpAddr> all;
+  for (const auto& [name, member] : network->second.members) all.insert(member.address);
+  return {all.begin(), all.end()};
+}
+
+std::vector<VtepSet::Member> VtepSet::member_list(Vni vni) const {
+  std::vector<Member> out;
+  const auto network = networks_.find(vni);
+  if (network == networks_.end()) return out;
+  for (const auto& [name, member] : network->second.members) out.push_back({name, member.address, member.stale});
+  return out;
+}
+
+std::vector<VtepSet::Mac> VtepSet::macs(Vni vni) const {
+  std::vector<Mac> out;
+  const auto network = networks_.find(vni);
+  if (network == networks_.end()) return out;
+  for (const auto& [mac, known] : network->second.macs) out.push_back({mac, known.address, known.stale});
+  return out;
+}
+
+}  // namespace heddle::overlay

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The overlay at work in the daemon: which tunnel ports are networks that a source has charge of (options:control),
+// local stations to the source, and what it tells to the forwarding database and to the ports' flood lists.
+//
+// A network is a multipoint port and the VLAN of its bridge that it carries untagged: its tag, or the untagged frames
+// of a trunk. Frames with other tags pass as with any multipoint port, and their stations are learned.
+//
+// Owner: the Service; all that it is given must outlive it. Threads: control. What is wrong is in part_of() of the
+// port.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "ofproto-lite/handler.h"
+#include "ofproto-lite/switch.h"
+#include "overlay/reflector_source.h"
+#include "ovsdb/database.h"
+#include "vswitchd/desired.h"
+#include "vswitchd/remotes.h"
+#include "vswitchd/station_news.h"
+
+namespace heddle::vswitchd {
+
+class OverlayService final : private overlay::VtepSet::Sink {
+ public:
+  // The overlay's view of one datapath.
+  struct Datapath {
+    ofproto::Switch* sw;
+    ofproto::Handler* handler;
+    StationNews* news;
+  };
+  // `look_again`: ports whose part is another, to be applied soon.
+  using LookAgain = std::function<void(const std::set<std::string>& ports)>;
+
+  OverlayService(boost::asio::io_context& io, const ovsdb::Database& db, const RemoteConfig& remotes,
+                 std::map<std::string, Datapath> datapaths, LookAgain look_again);
+  ~OverlayService() override;
+  OverlayService(const OverlayService&) = delete;
+  OverlayService& operator=(const OverlayService&) = delete;
+
+  // After each run of the reconciler: settings and ports may be others.
+  void configure(const Desired& desired);
+  [[nodiscard]] OverlayPart part_of(const DesiredPort& port) const;
+  // Of vtep-show; of one bridge, or of all.
+  [[nodiscard]] std::string show(const std::optional<std::string>& bridge) const;
+
+ private:
+  struct Network {
+    std::string port, bridge, datapath;
+    dp::BridgeId bridge_id = dp::BridgeId::none;
+    dp::VlanId vlan = 0;
+    dp::PortNo number = dp::PortNo::none;
+    bool v6 = false;
+    std::optional<IpAddr> local;
+    bool operator==(const Network&) const = default;
+  };
+  using Place = std::tuple<std::string, dp::BridgeId, dp::VlanId>;  // of stations: datapath, bridge, VLAN
+  struct Settings {
+    std::string servers;  // as they were asked for; empty: none
+    std::string name;
+    Duration hold{};
+    ovsdb::TlsFiles tls;
+    bool operator==(const Settings&) const = default;
+  };
+  struct News {
+    dp::FdbKey key;
+    std::optional<dp::FdbTarget> target;  // nothing: withdrawn
+    dp::PortNo here = dp::PortNo::none;   // where the station has sent from meanwhile, if it is ours now
+  };
+
+  void members_changed(overlay::Vni vni) override;
+  void mac_changed(overlay::Vni vni, const MacAddr& mac, const std::optional<IpAddr>& vtep) override;
+  [[nodiscard]] Settings read_settings() const;
+  void use(const Settings& settings);
+  [[nodiscard]] std::map<overlay::Vni, Network> wanted(const Desired& desired);
+  void add_network(overlay::Vni vni, const Network& network);
+  void drop_network(overlay::Vni vni);
+  void tell_stations(overlay::Vni vni, const Network& network);
+  void take_news(const std::string& datapath);
+  void write_soon();
+  void write();
+  void watch_status();
+
+  boost::asio::io_context& io_;
+  const ovsdb::Database& db_;
+  RemoteConfig remotes_;
+  std::map<std::string, Datapath> datapaths_;
+  LookAgain look_again_;
+  std::shared_ptr<ovsdb::Tls> tls_;
+  Settings settings_;
+  std::string settings_problem_;
+  std::unique_ptr<overlay::Source> source_;
+  std::map<overlay::Vni, Network> networks_;
+  std::map<Place, overlay::Vni> places_;
+  std::map<overlay::StationClaims::Key, dp::PortNo> claimed_;  // stations that another host has so far
+  std::map<std::string, std::string> refused_;                 // ports that are no network, with the reason
+  std::map<std::string, std::vector<News>> pending_;           // by datapath: for the forwarding database
+  std::set<std::string> touched_;                              // ports whose members are others
+  std::string shown_error_;                                    // of the source, as the ports have it
+  boost::asio::steady_timer timer_;
+  bool posted_ = false;
+  std::shared_ptr<char> alive_ = std::make_shared<char>();
+};
+
+}  // namespace heddle::vswitchd
