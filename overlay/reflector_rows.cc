@@ -98,7 +98,7 @@ void remove_member(Json& operations, Vni vni, const std::string& vtep) {
 void claim(Json& operations, const MacRow& row) {
   const std::string mac = row.mac.to_string();
   operations.push_back({{"op", "wait"},
-                        {"timeout", 0},
+                        {"timeout", 0U},
                         {"table", "Mac"},
                         {"where", Json::array({equals("vni", row.vni), equals("mac", mac), equals("fixed", true),
                                                Json::array({"vtep", "!=", row.vtep})})},

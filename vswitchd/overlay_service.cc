@@ -26,6 +26,12 @@ constexpr auto kStatusInterval = std::chrono::seconds(1);
 constexpr const char* kNoReflector =
     "options:control=reflector: no reflector is set; vsctl set-reflector tcp:HOST (or ssl:HOST)";
 
+std::map<std::string, ofproto::Handler*> handlers_of(const std::map<std::string, OverlayService::Datapath>& datapaths) {
+  std::map<std::string, ofproto::Handler*> out;
+  for (const auto& [type, datapath] : datapaths) out[type] = datapath.handler;
+  return out;
+}
+
 std::string host_name() {
   std::array<char, 256> name{};
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
@@ -34,12 +40,12 @@ std::string host_name() {
 }  // namespace
 
 OverlayService::OverlayService(boost::asio::io_context& io, const ovsdb::Database& db, const RemoteConfig& remotes,
-                               std::map<std::string, Datapath> datapaths, LookAgain look_again)
+                               std::map<std::string, Datapath> datapaths, OverlayWriter::LookAgain look_again)
     : io_(io),
       db_(db),
       remotes_(remotes),
       datapaths_(std::move(datapaths)),
-      look_again_(std::move(look_again)),
+      writer_(io, handlers_of(datapaths_), std::move(look_again)),
       tls_(ovsdb::Tls::make()),
       timer_(io) {}
 
@@ -103,9 +109,9 @@ std::map<Vni, OverlayService::Network> OverlayService::wanted(const Desired& des
           "options:control=reflector: port {} has network {} already; give this one another key", it->second.port, vni);
   }
   for (const auto& [name, reason] : before)
-    if (!refused_.contains(name)) touched_.insert(name);
+    if (!refused_.contains(name)) writer_.touch(name);
   for (const auto& [name, reason] : refused_)
-    if (!before.contains(name)) touched_.insert(name);
+    if (!before.contains(name)) writer_.touch(name);
   return out;
 }
 
@@ -129,7 +135,6 @@ void OverlayService::configure(const Desired& desired) {
   if (networks_.empty())
     for (const auto& [type, datapath] : datapaths_) datapath.news->stop();
   watch_status();
-  write_soon();
 }
 
 void OverlayService::add_network(Vni vni, const Network& network) {
@@ -144,7 +149,7 @@ void OverlayService::drop_network(Vni vni) {
   if (source_) source_->remove_network(vni);
   const auto it = networks_.find(vni);
   places_.erase({it->second.datapath, it->second.bridge_id, it->second.vlan});
-  touched_.insert(it->second.port);
+  writer_.touch(it->second.port);
   networks_.erase(it);
 }
 
@@ -173,10 +178,10 @@ void OverlayService::take_news(const std::string& datapath) {
     const auto vni = places_.find({datapath, item.key.bridge, item.key.vlan});
     if (vni == places_.end()) continue;
     if (item.here) {
-      if (claimed_.size() < StationNews::kMost) claimed_[{vni->second, item.key.mac}] = item.port;
+      writer_.here(datapath, item.key, item.port);
       source_->add_station(vni->second, item.key.mac, item.fixed);
     } else {
-      claimed_.erase({vni->second, item.key.mac});
+      writer_.not_here(datapath, item.key);
       source_->remove_station(vni->second, item.key.mac);
     }
   }
@@ -187,49 +192,18 @@ void OverlayService::take_news(const std::string& datapath) {
 void OverlayService::members_changed(Vni vni) {
   const auto it = networks_.find(vni);
   if (it == networks_.end()) return;
-  touched_.insert(it->second.port);
-  write_soon();
+  writer_.touch(it->second.port);
 }
 
 void OverlayService::mac_changed(Vni vni, const MacAddr& mac, const std::optional<IpAddr>& vtep) {
   const auto it = networks_.find(vni);
   if (it == networks_.end()) return;
   const Network& network = it->second;
-  News news{{network.bridge_id, network.vlan, mac}, std::nullopt};
-  if (vtep && vtep->is_v6() == network.v6) news.target = dp::FdbTarget{network.number, *vtep};
-  // A station that came here is not to be unknown until it sends again.
-  const auto here = claimed_.find({vni, mac});
-  if (here != claimed_.end() && !vtep) news.here = here->second;
-  if (here != claimed_.end()) claimed_.erase(here);
-  pending_[network.datapath].push_back(std::move(news));
-  write_soon();
-}
-
-void OverlayService::write_soon() {
-  if (std::exchange(posted_, true)) return;
-  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    posted_ = false;
-    write();
-  });
-}
-
-void OverlayService::write() {
-  for (const auto& [type, all] : std::exchange(pending_, {})) {
-    if (all.empty()) continue;
-    const auto failed = datapaths_.at(type).handler->call([&news = all](ofproto::Fdb& fdb) {
-      std::string error;
-      for (const News& n : news) {
-        const Result<> done =
-            n.target ? fdb.put(Origin::reflector, n.key, *n.target) : fdb.withdraw(Origin::reflector, n.key);
-        if (!done && n.target) error = done.error().text;
-        if (n.here != dp::PortNo::none && !fdb.find(n.key)) fdb.learn({n.key, {n.here, std::nullopt}});
-      }
-      return error;
-    });
-    if (!failed.empty()) spdlog::warn("overlay: {}", failed);
-  }
-  if (const auto ports = std::exchange(touched_, {}); !ports.empty()) look_again_(ports);
+  const dp::FdbKey key{network.bridge_id, network.vlan, mac};
+  if (vtep && vtep->is_v6() == network.v6)
+    writer_.put(network.datapath, key, {network.number, *vtep});
+  else
+    writer_.withdraw(network.datapath, key);
 }
 
 // The source's state is polled: its changes come from many places, and a person does not see a second.
@@ -237,8 +211,7 @@ void OverlayService::watch_status() {
   timer_.cancel();
   const std::string error = source_ ? source_->status().last_error : std::string{};
   if (std::exchange(shown_error_, error) != error) {
-    for (const auto& [vni, network] : networks_) touched_.insert(network.port);
-    write_soon();
+    for (const auto& [vni, network] : networks_) writer_.touch(network.port);
   }
   if (!source_) return;
   timer_.expires_after(kStatusInterval);

@@ -25,6 +25,7 @@
 #include "overlay/reflector_source.h"
 #include "ovsdb/database.h"
 #include "vswitchd/desired.h"
+#include "vswitchd/overlay_writer.h"
 #include "vswitchd/remotes.h"
 #include "vswitchd/station_news.h"
 
@@ -38,11 +39,8 @@ class OverlayService final : private overlay::VtepSet::Sink {
     ofproto::Handler* handler;
     StationNews* news;
   };
-  // `look_again`: ports whose part is another, to be applied soon.
-  using LookAgain = std::function<void(const std::set<std::string>& ports)>;
-
   OverlayService(boost::asio::io_context& io, const ovsdb::Database& db, const RemoteConfig& remotes,
-                 std::map<std::string, Datapath> datapaths, LookAgain look_again);
+                 std::map<std::string, Datapath> datapaths, OverlayWriter::LookAgain look_again);
   ~OverlayService() override;
   OverlayService(const OverlayService&) = delete;
   OverlayService& operator=(const OverlayService&) = delete;
@@ -71,12 +69,6 @@ class OverlayService final : private overlay::VtepSet::Sink {
     ovsdb::TlsFiles tls;
     bool operator==(const Settings&) const = default;
   };
-  struct News {
-    dp::FdbKey key;
-    std::optional<dp::FdbTarget> target;  // nothing: withdrawn
-    dp::PortNo here = dp::PortNo::none;   // where the station has sent from meanwhile, if it is ours now
-  };
-
   void members_changed(overlay::Vni vni) override;
   void mac_changed(overlay::Vni vni, const MacAddr& mac, const std::optional<IpAddr>& vtep) override;
   [[nodiscard]] Settings read_settings() const;
@@ -86,28 +78,22 @@ class OverlayService final : private overlay::VtepSet::Sink {
   void drop_network(overlay::Vni vni);
   void tell_stations(overlay::Vni vni, const Network& network);
   void take_news(const std::string& datapath);
-  void write_soon();
-  void write();
   void watch_status();
 
   boost::asio::io_context& io_;
   const ovsdb::Database& db_;
   RemoteConfig remotes_;
   std::map<std::string, Datapath> datapaths_;
-  LookAgain look_again_;
+  OverlayWriter writer_;
   std::shared_ptr<ovsdb::Tls> tls_;
   Settings settings_;
   std::string settings_problem_;
   std::unique_ptr<overlay::Source> source_;
   std::map<overlay::Vni, Network> networks_;
   std::map<Place, overlay::Vni> places_;
-  std::map<overlay::StationClaims::Key, dp::PortNo> claimed_;  // stations that another host has so far
-  std::map<std::string, std::string> refused_;                 // ports that are no network, with the reason
-  std::map<std::string, std::vector<News>> pending_;           // by datapath: for the forwarding database
-  std::set<std::string> touched_;                              // ports whose members are others
-  std::string shown_error_;                                    // of the source, as the ports have it
+  std::map<std::string, std::string> refused_;  // ports that are no network, with the reason
+  std::string shown_error_;                     // of the source, as the ports have it
   boost::asio::steady_timer timer_;
-  bool posted_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

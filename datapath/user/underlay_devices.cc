@@ -10,15 +10,15 @@
 namespace heddle::dp {
 
 UnderlayDevices::UnderlayDevices(netlink::Netlink& kernel, WorkerGroup& workers, PathResolver& paths,
-                                 XdpPrograms& programs, const GroupMemberships& groups, DeviceRetry& retry,
-                                 IsPort is_port)
+                                 XdpPrograms& programs, DeviceRetry& retry, IsPort is_port,
+                                 GroupMemberships::Keep keep_socket)
     : kernel_(kernel),
       workers_(workers),
       paths_(paths),
       programs_(programs),
-      groups_(groups),
       retry_(retry),
-      is_port_(std::move(is_port)) {}
+      is_port_(std::move(is_port)),
+      groups_(std::move(keep_socket)) {}
 
 // The caller publishes.
 Result<UnderlayDevices::Way> UnderlayDevices::make_way(std::string name, std::shared_ptr<PortIo> io) {

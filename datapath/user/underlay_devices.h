@@ -30,7 +30,7 @@ class UnderlayDevices {
   // Whether the device of that name is a port of a bridge, and so cannot be an underlay.
   using IsPort = std::function<bool(const std::string& device)>;
   UnderlayDevices(netlink::Netlink& kernel, WorkerGroup& workers, PathResolver& paths, XdpPrograms& programs,
-                  const GroupMemberships& groups, DeviceRetry& retry, IsPort is_port);
+                  DeviceRetry& retry, IsPort is_port, GroupMemberships::Keep keep_socket);
 
   // Of a tunnel port. The socket stays while it has users. Errc::exists: another program or device has the UDP port.
   Result<> add_user(std::uint16_t udp_port, bool v6);
@@ -40,6 +40,9 @@ class UnderlayDevices {
   void serve();
   // Tells every device's filter the tunnels' UDP ports, the host's addresses and its groups on the device.
   void update_filters();
+  // Multicast groups of the host on its devices; update_filters() follows a change.
+  [[nodiscard]] GroupMemberships& groups() { return groups_; }
+  [[nodiscard]] const GroupMemberships& groups() const { return groups_; }
   // Closes AF_XDP on the device, if it is open there: a bridge takes the device over.
   void give_up(int ifindex);
   // Another try with a device that DeviceRetry has kept in mind.
@@ -83,9 +86,9 @@ class UnderlayDevices {
   WorkerGroup& workers_;
   PathResolver& paths_;
   XdpPrograms& programs_;
-  const GroupMemberships& groups_;
   DeviceRetry& retry_;
   IsPort is_port_;
+  GroupMemberships groups_;
   std::map<int, Device> devices_;        // by ifindex
   std::map<int, std::string> no_afxdp_;  // of devices that tunnels leave by: why not
   std::map<SocketKey, Socket> sockets_;

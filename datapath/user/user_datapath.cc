@@ -62,7 +62,6 @@ class UserDatapath final : public Datapath, private NewsListener {
   UserStations stations_;
   WorkerGroup workers_;
   XdpPrograms programs_;
-  GroupMemberships groups_;
   UnderlayDevices underlays_;
   PortKinds kinds_;
   UserPortDevices devices_;
@@ -79,13 +78,13 @@ UserDatapath::UserDatapath(const UserDatapathOptions& options, KernelAccess kern
       paths_(*kernel_.paths),
       stations_(paths_, epoch),
       workers_({options.workers, options.frames}, paths_.paths(), stations_.learned(), epoch),
-      groups_(options.keep_socket),
-      underlays_(*kernel_.control, workers_, paths_, programs_, groups_, retry_,
-                 [this](const std::string& device) { return devices_.has(device); }),
+      underlays_(
+          *kernel_.control, workers_, paths_, programs_, retry_,
+          [this](const std::string& device) { return devices_.has(device); }, options.keep_socket),
       kinds_(*kernel_.control, workers_, programs_, underlays_, options.owner),
       devices_(workers_, kinds_, retry_),
       trust_(*kernel_.control, workers_, paths_, devices_),
-      tunnels_(*kernel_.control, *kernel_.news, paths_, underlays_, groups_, trust_),
+      tunnels_(*kernel_.control, *kernel_.news, paths_, underlays_, trust_),
       bridges_(workers_, stations_, [this](BridgeId bridge) { ports_.take_rules(bridge); }),
       ports_({workers_, stations_, bridges_, devices_, tunnels_, peers_, underlays_}) {}
 

@@ -35,7 +35,7 @@ void UserTunnels::remove(PortNo no) {
   if (it == tunnels_.end()) return;
   const TunnelSpec tunnel = it->second.spec.tunnel;
   tunnels_.erase(it);
-  groups_.set(no, std::nullopt);
+  underlays_.groups().set(no, std::nullopt);
   paths_.remove_port(no);
   underlays_.drop_user(tunnel.vxlan().dst_port, tunnel.v6);
   underlays_.serve();
@@ -73,7 +73,7 @@ void UserTunnels::follow_group(PortNo no, const Tunnel& tunnel) {
     const Route route = paths_.view(tunnel.flood.front()).route;
     if (route.usable) member = {*group, route.ifindex};
   }
-  groups_.set(no, member);
+  underlays_.groups().set(no, member);
 }
 
 void UserTunnels::release(const std::vector<std::uint32_t>& paths) {
@@ -101,7 +101,7 @@ void UserTunnels::add_state(PortNo no, PortState& state) const {
     routes.push_back(views.back().route);
   }
   add_routes_state(state, kernel_, tunnel->spec, routes);
-  groups_.add_state(no, state);
+  underlays_.groups().add_state(no, state);
   const auto first = std::ranges::find_if(views, [](const auto& view) { return view.route.usable; });
   if (first != views.end()) {
     state.details.emplace_back("underlay_io", first->afxdp ? "afxdp" : "socket");
@@ -114,7 +114,7 @@ void UserTunnels::add_state(PortNo no, PortState& state) const {
 void UserTunnels::refresh(std::set<PortNo>& changed) {
   const bool different = paths_.refresh();
   for (const auto& [no, tunnel] : tunnels_) follow_group(no, tunnel);
-  groups_.retry();
+  underlays_.groups().retry();
   underlays_.serve();
   underlays_.update_filters();
   trust_.refresh();

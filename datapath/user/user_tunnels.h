@@ -22,8 +22,8 @@ namespace heddle::dp {
 class UserTunnels {
  public:
   UserTunnels(netlink::Netlink& kernel, KernelNews& news, PathResolver& paths, UnderlayDevices& underlays,
-              GroupMemberships& groups, IngressTrust& trust)
-      : kernel_(kernel), news_(news), paths_(paths), underlays_(underlays), groups_(groups), trust_(trust) {}
+              IngressTrust& trust)
+      : kernel_(kernel), news_(news), paths_(paths), underlays_(underlays), trust_(trust) {}
 
   struct Tunnel {
     PortSpec spec;
@@ -48,8 +48,8 @@ class UserTunnels {
   // Routes, addresses or devices are others: asks about every path, and adds the ports to `changed` if any is another.
   void refresh(std::set<PortNo>& changed);
   // Another try to join groups.
-  void try_again() { groups_.retry(); }
-  void on_link_gone(int ifindex) { groups_.on_link_gone(ifindex); }
+  void try_again() { underlays_.groups().retry(); }
+  void on_link_gone(int ifindex) { underlays_.groups().on_link_gone(ifindex); }
 
  private:
   void follow_group(PortNo no, const Tunnel& tunnel);
@@ -57,7 +57,6 @@ class UserTunnels {
   KernelNews& news_;
   PathResolver& paths_;
   UnderlayDevices& underlays_;
-  GroupMemberships& groups_;
   IngressTrust& trust_;
   std::map<PortNo, Tunnel> tunnels_;
 };

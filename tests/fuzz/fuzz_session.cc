@@ -57,6 +57,7 @@ class WireStream final : public Stream {
   }
   asio::any_io_executor executor() override { return io_.get_executor(); }
   [[nodiscard]] std::string peer() const override { return "fuzzer"; }
+  [[nodiscard]] std::string local() const override { return {}; }
 
  private:
   asio::io_context& io_;

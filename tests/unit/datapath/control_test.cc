@@ -156,7 +156,6 @@ TEST(CountedNumbers, AgainstANaiveList) {
             [&](const Row& r) { return r.key % 5 == key % 5; },
             [&](auto forget) { numbers.drop([&](const Remembered& e) { return e.key % 5 == key % 5; }, forget); });
     }
-    ASSERT_EQ(numbers.empty(), naive.empty());
     std::size_t n = 0;
     std::as_const(numbers).for_each([&](std::uint32_t number, const Remembered& entry, unsigned users) {
       const auto r = of_key(entry.key);
@@ -353,8 +352,9 @@ TEST_F(ControlKernel, LocalAddressesAreTheHostsOwn) {
 
 // A packet to a group leaves by the device of its source address, whatever a route says.
 TEST_F(ControlKernel, RoutesToGroups) {
-  heddle::test::veth("u0", "u1", 1400);
-  heddle::test::veth("t0", "t1");
+  const heddle::test::Netns far;
+  heddle::test::veth("u0", far, "u1", 1400);
+  heddle::test::veth("t0", far, "t1");
   sh("ip addr add 192.0.2.1/24 dev u0 && ip addr add 2001:db8::1/64 dev u0 nodad"
      " && ip addr add 198.51.100.1/24 dev t0 && ip addr add 2001:db8:1::1/64 dev t0 nodad");
   heddle::test::await_address("2001:db8::1");

@@ -5,13 +5,13 @@
 #include <gtest/gtest.h>
 #include <net/if.h>
 
-#include <fstream>
+#include <cstdio>
 #include <iterator>
 #include <memory>
 #include <sstream>
 
 #include "base/fd.h"
-#include "support/netns.h"
+#include "tests/support/netns.h"
 
 namespace heddle::dp {
 namespace {
@@ -35,10 +35,12 @@ class Memberships : public testing::Test {
 
   // Groups of u0 in the kernel, and how many sockets have joined each.
   static std::map<std::string, int> in_kernel() {
-    heddle::test::sh("ip maddr show dev u0 > maddr");
-    std::ifstream file("maddr");
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen("ip maddr show dev u0", "r"), pclose);
+    std::string text;
+    for (int c = 0; (c = fgetc(pipe.get())) != EOF;) text += static_cast<char>(c);
+    std::istringstream lines(text);
     std::map<std::string, int> out;
-    for (std::string line; std::getline(file, line);) {
+    for (std::string line; std::getline(lines, line);) {
       std::istringstream words(line);
       std::vector<std::string> w{std::istream_iterator<std::string>(words), {}};
       if (w.size() < 2 || !w[0].starts_with("inet")) continue;

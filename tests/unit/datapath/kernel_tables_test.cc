@@ -101,6 +101,13 @@ TEST_F(KernelTables, FloodSetsThatDoNotFit) {
   EXPECT_TRUE(sets.update(kBridge, std::vector<FloodSets::Member>{member(access(10), {1, 2})}));
 }
 
+bool has_none(const RemoteVteps& remotes) {
+  constexpr std::uint32_t kMoreThanAnyTestMakes = 64;
+  for (std::uint32_t n = 0; n < kMoreThanAnyTestMakes; ++n)
+    if (remotes.address(n)) return false;
+  return true;
+}
+
 TEST_F(KernelTables, RemotesAreNumberedAndFollowTheRoutes) {
   RemoteVteps remotes(*w().programs, *w().kernel);
   EXPECT_FALSE(remotes.address(1));
@@ -134,7 +141,7 @@ TEST_F(KernelTables, RemotesAreNumberedAndFollowTheRoutes) {
   next.release(n);
   next.release(n);
   next.drop_unused();
-  EXPECT_TRUE(next.empty());
+  EXPECT_TRUE(has_none(next));
 }
 
 class KernelFdb : public KernelTables {
@@ -205,13 +212,13 @@ TEST_F(KernelFdb, EntriesHoldTheirRemotes) {
   must(fdb_->put(key(1), {kHub, far_}));
   fdb_->remove(key(0));
   remotes_->drop_unused();
-  EXPECT_FALSE(remotes_->empty()) << "one entry leads there still";
+  EXPECT_FALSE(has_none(*remotes_)) << "one entry leads there still";
   must(fdb_->put(key(1), {kHub, IpAddr::parse("192.0.2.8")}));
   remotes_->drop_unused();
   EXPECT_FALSE(remotes_->address(1)) << "the first remote has no user any more";
   fdb_->remove_bridge(kBridge);
   remotes_->drop_unused();
-  EXPECT_TRUE(remotes_->empty());
+  EXPECT_TRUE(has_none(*remotes_));
 }
 
 TEST_F(KernelFdb, NextLifeReportsWhatItHasAndWithdrawsWhatNobodyWants) {
@@ -234,7 +241,7 @@ TEST_F(KernelFdb, NextLifeReportsWhatItHasAndWithdrawsWhatNobodyWants) {
   EXPECT_TRUE(knows(1));
   EXPECT_FALSE(knows(2));
   remotes_->drop_unused();
-  EXPECT_TRUE(remotes_->empty());
+  EXPECT_TRUE(has_none(*remotes_));
 }
 
 // --- tunnels' way out; the tunnel port's device is a plain one here ---

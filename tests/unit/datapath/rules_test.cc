@@ -111,6 +111,7 @@ TEST(BridgeRules, UnknownFramesStayOffTunnels) {
                         Case{mac(3), 0, 1, 0}, Case{mac(9), 1, 1, 10}}) {
     w.rules[0].flood_vlans.reset();
     if (c.flooded != 0) w.rules[0].flood_vlans.set(c.flooded);
+    w.commit();
     w.arrive(a, frame(c.to, mac(1)));
     EXPECT_EQ(w.sent(b).size(), c.local) << c.to.to_string();
     EXPECT_EQ(w.sent_by_slot(wire).size(), c.tunnelled) << c.to.to_string();

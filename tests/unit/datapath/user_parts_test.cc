@@ -319,9 +319,10 @@ TEST_F(PathResolverTest, APathGoesWithItsPortOnly) {
   paths_->remove_port(port_);
   EXPECT_EQ(at(mine), nullptr);
   EXPECT_NE(at(theirs), nullptr);
-  EXPECT_FALSE(paths_->empty());
+  EXPECT_FALSE(paths_->idle());
   paths_->remove_port(other);
-  EXPECT_TRUE(paths_->empty());
+  EXPECT_EQ(at(theirs), nullptr);
+  EXPECT_TRUE(paths_->idle());
 }
 
 }  // namespace

@@ -59,7 +59,10 @@ class Reflector : public testing::Test {
   bool transact(const Json& operations) {
     const Json reply = db_->transact(operations);
     for (const Json& result : reply)
-      if (result.is_null() || result.contains("error")) return false;
+      if (result.is_null() || result.contains("error")) {
+        refusal_ = reply.dump();
+        return false;
+      }
     return true;
   }
   std::map<std::string, std::string> macs() {
@@ -76,11 +79,12 @@ class Reflector : public testing::Test {
     claim(operations, row);
     return transact(operations);
   }
+  std::string refusal_;
   std::unique_ptr<ovsdb::Database> db_;
 };
 
 TEST_F(Reflector, TheLastClaimHasTheStation) {
-  EXPECT_TRUE(claims(mac("a")));
+  EXPECT_TRUE(claims(mac("a"))) << refusal_;
   EXPECT_TRUE(claims(mac("b")));
   EXPECT_TRUE(claims(mac("a", false, 11)));
   using Macs = std::map<std::string, std::string>;
@@ -99,6 +103,7 @@ TEST_F(Reflector, AFixedStationCannotBeClaimed) {
   EXPECT_TRUE(claims(mac("a", true)));
   EXPECT_FALSE(claims(mac("b")));
   EXPECT_FALSE(claims(mac("b", true)));
+  ASSERT_EQ(macs().size(), 1U);
   EXPECT_EQ(macs().begin()->second, "a");
   EXPECT_TRUE(claims(mac("a", false))) << "but by its own VTEP";
   EXPECT_TRUE(claims(mac("b")));

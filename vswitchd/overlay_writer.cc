@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vswitchd/overlay_writer.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "base/log.h"
+
+namespace heddle::vswitchd {
+
+using ofproto::Origin;
+
+OverlayWriter::OverlayWriter(boost::asio::io_context& io, std::map<std::string, ofproto::Handler*> handlers,
+                             LookAgain look_again)
+    : io_(io), handlers_(std::move(handlers)), look_again_(std::move(look_again)) {}
+
+void OverlayWriter::touch(const std::string& port) {
+  touched_.insert(port);
+  soon();
+}
+
+void OverlayWriter::put(const std::string& datapath, const dp::FdbKey& key, const dp::FdbTarget& target) {
+  pending_[datapath].push_back({key, target});
+  soon();
+}
+
+void OverlayWriter::withdraw(const std::string& datapath, const dp::FdbKey& key) {
+  News news{key, std::nullopt};
+  if (const auto it = stations_.find({datapath, key}); it != stations_.end()) news.here = it->second;
+  pending_[datapath].push_back(news);
+  soon();
+}
+
+void OverlayWriter::here(const std::string& datapath, const dp::FdbKey& key, dp::PortNo port) {
+  const std::pair place{datapath, key};
+  if (stations_.size() < limits::kOverlayMacs || stations_.contains(place)) stations_[place] = port;
+}
+
+void OverlayWriter::not_here(const std::string& datapath, const dp::FdbKey& key) { stations_.erase({datapath, key}); }
+
+void OverlayWriter::soon() {
+  if (std::exchange(posted_, true)) return;
+  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
+    if (alive.expired()) return;
+    posted_ = false;
+    write();
+  });
+}
+
+void OverlayWriter::write() {
+  for (const auto& [type, all] : std::exchange(pending_, {})) {
+    const std::string failed = handlers_.at(type)->call([&news = all](ofproto::Fdb& fdb) {
+      std::string error;
+      for (const News& n : news) {
+        const Result<> done =
+            n.target ? fdb.put(Origin::reflector, n.key, *n.target) : fdb.withdraw(Origin::reflector, n.key);
+        if (!done && n.target) error = done.error().text;
+        if (n.here != dp::PortNo::none && !fdb.find(n.key)) fdb.learn({n.key, {n.here, std::nullopt}});
+      }
+      return error;
+    });
+    if (!failed.empty()) spdlog::warn("overlay: {}", failed);
+  }
+  if (const auto ports = std::exchange(touched_, {}); !ports.empty()) look_again_(ports);
+}
+
+}  // namespace heddle::vswitchd
