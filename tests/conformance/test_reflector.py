@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from lab import BIN, settle, untagged, wait_until, who_gets
+from lab import BIN, SOURCE, settle, untagged, wait_until, who_gets
 from net import TIME_SCALE, frame, mac
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
@@ -262,3 +262,86 @@ def test_what_is_wrong_is_said(lab):
         wait_until(lambda: "vx10 has network 10 already" in error(a, "vx11"), 10, "a network has one port")
         a.vxlan("br0", "vx12", key=12, remote_ip=b.address[4], control="reflector", check=False)
         assert "only with remote_ip=flow" in error(a, "vx12")
+
+
+# --- the same on Debian's ovsdb-server ---
+
+class Servers:
+    """ovsdb-server, several in one namespace: the three of a cluster, and a relay of it."""
+
+    def __init__(self, lab, stock, name="rf"):
+        self.short, self.ns = name, lab.namespace(name, ipv6=True)
+        self.bin, self.address, self.dir = stock, {}, lab.dir / name
+        self.dir.mkdir(parents=True)
+        self.processes = {}
+
+    def run(self, name, *argv):
+        ctl = self.dir / f"{name}.ctl"
+        with open(self.dir / f"{name}.log", "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                ["ip", "netns", "exec", self.ns.name, str(self.bin.parent / "sbin/ovsdb-server"), f"--unixctl={ctl}",
+                 "--no-chdir", "--pidfile=" + str(self.dir / f"{name}.pid"), *map(str, argv)], stdout=log, stderr=log)
+        wait_until(ctl.exists, 10, f"{name} serves")
+
+    def cluster(self):
+        address = self.address[4]
+        for n in (1, 2, 3):
+            db, raft = self.dir / f"s{n}.db", f"tcp:{address}:{6650 + n}"
+            if n == 1:
+                self.ns.run(self.bin / "ovsdb-tool", "create-cluster", db, SOURCE / "overlay/overlay.ovsschema", raft)
+            else:
+                self.ns.run(self.bin / "ovsdb-tool", "join-cluster", db, "Overlay", raft, f"tcp:{address}:6651")
+            self.run(f"s{n}", f"--remote=ptcp:{6640 + n}:{address}", db)
+        wait_until(lambda: self.leader() is not None, 20, "the cluster has a leader")
+        return [f"tcp:{address}:{6640 + n}" for n in (1, 2, 3)]
+
+    def relay(self, servers):
+        self.run("relay", f"--remote=ptcp:6640:{self.address[4]}", f"relay:Overlay:{','.join(servers)}")
+        return f"tcp:{self.address[4]}:6640"
+
+    def leader(self):
+        for name in self.processes:
+            if name == "relay":
+                continue
+            done = self.ns.run(self.bin / "ovs-appctl", "-t", self.dir / f"{name}.ctl", "cluster/status", "Overlay", check=False)
+            if "Role: leader" in done.stdout:
+                return name
+        return None
+
+    def kill(self, name):
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def close(self):
+        for name in list(self.processes):
+            self.kill(name)
+
+
+@pytest.mark.parametrize("kind", ["cluster", "relay"])
+def test_a_cluster_of_ovsdb_servers(lab, stock, kind):
+    """Its leader is killed: nobody misses anything, and news go on. The same through a relay."""
+    servers = Servers(lab, stock)
+    try:
+        a, b, c = (lab.host(n) for n in "abc")
+        lab.underlay(a, b, c, servers, mtu=1600)
+        targets = servers.cluster()
+        where = [servers.relay(targets)] if kind == "relay" else targets
+        guests = []
+        for n, h in enumerate((a, b, c), 1):
+            h.start()
+            h.add_br("br0")
+            join(h, where)
+            network(h)
+            guests.append(h.guest("br0", f"g-{h.short}", f"10.0.0.{n}/24", tag=10))
+        for h in (a, b, c):
+            wait_until(lambda h=h: len(members(h)) == 2, 30, f"{h.short} knows the others")
+        guests[0].reaches("10.0.0.2")
+        wait_until(knows(a, guests[1].mac, b.address[4]), 10, "a knows b's guest")
+        servers.kill(servers.leader())
+        assert guests[0].ping("10.0.0.3", count=3)
+        wait_until(lambda: servers.leader() is not None, 20, "the cluster has a new leader")
+        wait_until(lambda: guests[2].send(frame(DST)) or knows(a, DST, c.address[4])(), 20, "a hears of a station that came")
+        assert knows(a, guests[1].mac, b.address[4])()
+    finally:
+        servers.close()
