@@ -257,6 +257,7 @@ void ReflectorSource::mac_gone(const Uuid& uuid) {
 
 void ReflectorSource::in_step() {
   if (!in_step_since_) in_step_since_ = Clock::now();
+  if (rows_.boot != rival_) rival_.clear();
   known_.in_step(Clock::now());
   work_soon();
 }

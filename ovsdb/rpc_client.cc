@@ -35,7 +35,8 @@ void RpcClient::shake_hands() {
     if (self->ended_) return;
     if (error) return self->end("TLS handshake failed: " + error.message());
     self->watch();
-    self->events_.ready();
+    const auto ready = self->events_.ready;  // it may close the session
+    ready();
     self->read();
   });
 }
@@ -137,7 +138,7 @@ void RpcClient::dispatch(const Json& message) {
   if (method.is_string()) {
     const Json params = member("params");
     if (id.is_null()) {
-      if (events_.notified) events_.notified(method.get<std::string>(), params);
+      if (const auto notified = events_.notified) notified(method.get<std::string>(), params);
     } else if (method == "echo") {
       send(Json{{"id", id}, {"result", params}, {"error", nullptr}});
     } else {

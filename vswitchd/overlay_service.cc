@@ -232,8 +232,14 @@ OverlayPart OverlayService::part_of(const DesiredPort& port) const {
   if (network == networks_.end() || network->second.port != name) return {};
   OverlayPart part{{}, shown_error_.empty() ? "" : "reflector: " + shown_error_};
   for (const IpAddr& member : source_->known().members(network->first))
-    if (member.is_v6() == network->second.v6 && part.members.size() < limits::kFloodList)
-      part.members.push_back(member);
+    if (member.is_v6() == network->second.v6) part.members.push_back(member);
+  if (const std::size_t all = part.members.size(); all > limits::kFloodList) {
+    part.members.resize(limits::kFloodList);
+    part.problem = fmt::format(
+        "network {} has {} members, and a flood list {} at most: frames for everybody do not reach all of them; set "
+        "other_config:flood-unknown=false, and use multicast where that matters",
+        network->first, all, limits::kFloodList);
+  }
   return part;
 }
 

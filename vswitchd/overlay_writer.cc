@@ -59,7 +59,9 @@ void OverlayWriter::write() {
       }
       return error;
     });
-    if (!failed.empty()) spdlog::warn("overlay: {}", failed);
+    unsigned held_back = 0;
+    if (!failed.empty() && complaints_.allow(held_back))
+      spdlog::warn("overlay: {} ({} complaints before this one not logged)", failed, held_back);
   }
   if (const auto ports = std::exchange(touched_, {}); !ports.empty()) look_again_(ports);
 }

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "ofproto-lite/handler.h"
 #include "vswitchd/station_news.h"
 
@@ -50,6 +51,7 @@ class OverlayWriter {
   std::map<std::string, std::vector<News>> pending_;                   // by datapath
   std::map<std::pair<std::string, dp::FdbKey>, dp::PortNo> stations_;  // that are here, or want to be
   std::set<std::string> touched_;
+  LogLimit complaints_;
   bool posted_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
