@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ovsdb/follower.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <utility>
@@ -111,7 +113,7 @@ void Follower::check_schema() {
       for (const std::string& column : columns)
         if (!tables.is_object() || !tables.contains(table) || !tables[table].is_object() ||
             !tables[table].value("columns", Json::object()).contains(column))
-          return failed("its schema " + config_.database + " has no column " + column + " in table " + table);
+          return failed(fmt::format("its schema {} has no column {} in table {}", config_.database, column, table));
     check_server();
   });
 }
