@@ -60,8 +60,10 @@ bool TunnelInput::may_come_by(const PortConf& port, int device) const {
     const TunnelPath* path = paths_.at(port.path);
     if (path != nullptr && !path->devices.empty()) return std::ranges::binary_search(path->devices, device);
   }
-  return !std::ranges::binary_search(round_.config->untrusted, device);
+  return !is_guests(device);
 }
+
+bool TunnelInput::is_guests(int device) const { return std::ranges::binary_search(round_.config->untrusted, device); }
 
 std::optional<Drop> TunnelInput::check(FrameRef f, packet::VxlanOuter& outer) {
   const FrameMeta& m = cache_.meta(f);
@@ -97,8 +99,12 @@ std::optional<TunnelInput::Arrival> TunnelInput::decapsulate(FrameRef f, const I
     else
       bad = found.error();
   }
-  if (!bad && !may_come_by(*port, underlay.device != 0 ? underlay.device : arrival_device(cache_.data(f))))
-    bad = Drop::wrong_ingress;
+  // By a device of the guests' a packet is theirs, whatever group they send to.
+  if (!bad || *bad == Drop::wrong_group || *bad == Drop::unknown_vni) {
+    const int device = underlay.device != 0 ? underlay.device : arrival_device(cache_.data(f));
+    if (port != nullptr ? !may_come_by(*port, device) : outer.dst_addr().is_multicast() && is_guests(device))
+      bad = Drop::wrong_ingress;
+  }
   if (bad) {
     round_.counters(*underlay.shared).drop(*bad);
     cache_.free_chain(f);

@@ -30,6 +30,7 @@ class TunnelInput {
  private:
   [[nodiscard]] std::expected<const PortConf*, Drop> port_for(const packet::VxlanOuter& outer) const;
   [[nodiscard]] bool may_come_by(const PortConf& port, int device) const;
+  [[nodiscard]] bool is_guests(int device) const;
   std::optional<Drop> check(FrameRef f, packet::VxlanOuter& outer);
   void strip(FrameRef f, const packet::VxlanOuter& outer);
   std::optional<Drop> carry_congestion_marks(FrameRef f, const packet::VxlanOuter& outer);
