@@ -173,7 +173,7 @@ def reflector_rows(bench, hosts, options):
 def multicast_row(host, networks):
     words = []
     for n in range(networks):
-        words += ["--", "add-port", "br0", f"vx{n}", f"tag={n % 4000 + 1}", "--", "set", "Interface", f"vx{n}", "type=vxlan",
+        words += ["--", "add-port", "br0", f"mc{n}", f"tag={n % 4000 + 1}", "--", "set", "Interface", f"mc{n}", "type=vxlan",
                   f"options:key={1000 + n}", f"options:remote_ip=239.{1 + n // 65536}.{n // 256 % 256}.{n % 256}",
                   f"options:local_ip={host.address}"]
     began = time.monotonic()
@@ -193,7 +193,8 @@ def main():
     with ExitStack() as stack:
         bench = Bench(stack, options)
         rf = bench.namespace("rf", 9, "192.0.2.9")
-        bench.spawn(rf, "reflectord", "--db=", "--remote=ptcp:6640", log=bench.dir / "reflectord.log")
+        bench.spawn(rf, "reflectord", "--db=none", "--remote=ptcp:6640", log=bench.dir / "reflectord.log")
+        wait(lambda: "serves on" in (bench.dir / "reflectord.log").read_text(), 20)
         hosts = [Host(bench, name, n) for n, name in enumerate(HOSTS, 1)]
         for h in hosts:
             h.start()

@@ -43,7 +43,7 @@ po::options_description describe(Options& o) {
   po::options_description d("Options", 110, 60);
   auto add = d.add_options();
   add("db", po::value(&o.db)->value_name("FILE")->default_value(o.db),
-      "the database (SQLite); created when it is not there. Empty: in memory");
+      "the database (SQLite); created when it is not there. none: in memory");
   add("remote", po::value(&o.remotes)->value_name("WHERE")->composing(),
       "serve there: ptcp:PORT[:IP], pssl:PORT[:IP] or punix:FILE; more than once (default: ptcp:6640)");
   add("private-key", po::value(&o.tls.private_key)->value_name("FILE"), "PEM file with the key for TLS");
@@ -100,6 +100,7 @@ Result<Options> parse(int argc, const char* const argv[]) {
   } catch (const po::error& e) {
     return fail(Errc::invalid, std::string(e.what()) + "; see --help");
   }
+  if (o.db == "none") o.db.clear();
   if (o.remotes.empty()) o.remotes = {"ptcp:6640"};
   return o;
 }
