@@ -319,6 +319,15 @@ class Lab:
             guests.append(host.guest("br0", f"vm{n}", f"10.0.0.{n}/24"))
         return hosts, guests
 
+    def running(self, *names, others=(), mtu=1600):
+        """Running hosts with a bridge br0, joined by an underlay with `others`: (hosts, what is in the middle)."""
+        hosts = [self.host(n) for n in names]
+        middle = self.underlay(*hosts, *others, mtu=mtu)
+        for h in hosts:
+            h.start()
+            h.add_br("br0")
+        return hosts, middle
+
     def underlay(self, *hosts, mtu=1550, name="ul0"):
         """One link that joins the hosts: a veth pair for two, a Linux bridge in the middle for more. Addresses
         192.0.2.N (or 198.18.K.N for further links) and 2001:db8:K::N, N counting from 1; also in host.address."""

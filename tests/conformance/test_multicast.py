@@ -50,21 +50,12 @@ def network(host, family, vni=10, group=None, name=None, **options):
     host.vxlan("br0", name, key=vni, remote_ip=f'"{group or GROUP[family]}"', local_ip=f'"{host.address[family]}"', **options)
 
 
-def start(lab, *names, others=(), mtu=1600):
-    hosts = [lab.host(n) for n in names]
-    middle = lab.underlay(*hosts, *others, mtu=mtu)
-    for h in hosts:
-        h.start()
-        h.add_br("br0")
-    return hosts, middle
-
-
 @pytest.mark.core
 @FAMILIES
 def test_three_hosts_and_two_kernel_peers(lab, family):
     """Everybody floods to the group, learns from what comes, and answers by unicast."""
     fars, quiet_one = [KernelVtep(lab, "far1"), KernelVtep(lab, "far2")], KernelVtep(lab, "quiet")
-    (a, b, c), middle = start(lab, "a", "b", "c", others=[*fars, quiet_one])
+    (a, b, c), middle = lab.running("a", "b", "c", others=[*fars, quiet_one])
     snoop(middle)
     guests = []
     for n, host in enumerate((a, b, c), 1):
@@ -100,7 +91,7 @@ def test_three_hosts_and_two_kernel_peers(lab, family):
 @FAMILIES
 def test_groups_are_left_with_their_last_network(lab, family):
     """Two networks share a group, a third has one of the same Ethernet address: each frame stays in its network."""
-    (a, b, c), middle = start(lab, "a", "b", "c")
+    (a, b, c), middle = lab.running("a", "b", "c")
     snoop(middle)
     guests = {}
     for h in (a, b, c):
@@ -127,7 +118,7 @@ def test_groups_are_left_with_their_last_network(lab, family):
 
 @FAMILIES
 def test_a_network_takes_its_own_group_and_unicast_alone(lab, family):
-    (a, b, c), _ = start(lab, "a", "b", "c")
+    (a, b, c), _ = lab.running("a", "b", "c")
     network(a, family, 10)
     network(a, family, 20, OTHER[family])
     a.vxlan("br0", "p2p", key=30, remote_ip=f'"{b.address[family]}"')
@@ -169,7 +160,7 @@ def test_a_network_takes_its_own_group_and_unicast_alone(lab, family):
 @FAMILIES
 def test_membership_follows_the_device(lab, family):
     """The device goes down and up, loses and gets its address, is removed and made anew."""
-    (a, b, c), middle = start(lab, "a", "b", "c")
+    (a, b, c), middle = lab.running("a", "b", "c")
     snoop(middle)
     guests = []
     for h in (a, b, c):
@@ -206,7 +197,7 @@ def test_membership_follows_the_device(lab, family):
 
 def test_what_is_wrong_is_said(lab):
     """Each error names its cause and goes with it; the other networks are unharmed."""
-    (a, b), _ = start(lab, "a", "b")
+    (a, b), _ = lab.running("a", "b")
     network(b, 4)
     other = b.guest("br0", "g-b")
     network(a, 4)
@@ -274,7 +265,7 @@ class ServiceManager:
 def test_a_restart_leaves_no_group(lab, tmp_path, family):
     """The service manager holds the sockets meanwhile. On the kernel datapath the group's frames reach the guest all the
     time."""
-    (a, b, c), middle = start(lab, "a", "b", "c")
+    (a, b, c), middle = lab.running("a", "b", "c")
     manager = ServiceManager(tmp_path / "notify")
     try:
         a.stop()
@@ -310,7 +301,7 @@ def test_a_restart_leaves_no_group(lab, tmp_path, family):
 
 @FAMILIES
 def test_groups_and_routes_go_with_the_switch(lab, family):
-    (a, b, c), _ = start(lab, "a", "b", "c")
+    (a, b, c), _ = lab.running("a", "b", "c")
     network(a, family)
     wait_until(lambda: joined(a.ns, GROUP[family]), 5, "a is a member")
 

@@ -11,20 +11,11 @@ FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv
 SRC, DST = mac(1), mac(2)
 
 
-def start(lab, *names, mtu=1600):
-    hosts = [lab.host(n) for n in names]
-    middle = lab.underlay(*hosts, mtu=mtu)
-    for h in hosts:
-        h.start()
-        h.add_br("br0")
-    return hosts, middle
-
-
 @pytest.mark.core
 @FAMILIES
 def test_two_networks_are_apart(lab, family):
     """Both networks use the same IP and MAC addresses."""
-    (a, b), _ = start(lab, "a", "b")
+    (a, b), _ = lab.running("a", "b")
     guests = {}
     for host, other, n in ((a, b, 1), (b, a, 2)):
         for vlan in (10, 20):
@@ -48,7 +39,7 @@ def test_two_networks_are_apart(lab, family):
 @FAMILIES
 def test_full_mesh_of_pairs_does_not_loop(lab, family):
     """Three hosts, a tunnel between every two: split horizon keeps broadcasts from looping."""
-    hosts, _ = start(lab, "a", "b", "c")
+    hosts, _ = lab.running("a", "b", "c")
     for host, other in itertools.permutations(hosts, 2):
         host.vxlan("br0", f"to-{other.short}", remote_ip=other.address[family], key=7)
     guests = [h.guest("br0", f"g-{h.short}") for h in hosts]
@@ -65,7 +56,7 @@ def test_full_mesh_of_pairs_does_not_loop(lab, family):
 def multipoint(lab, request):
     """Three hosts with one multipoint port each: remote_ip=flow, and the other hosts' addresses as flood list."""
     family = request.param
-    hosts, middle = start(lab, "a", "b", "c")
+    hosts, middle = lab.running("a", "b", "c")
     for h in hosts:
         others = ",".join(o.address[family] for o in hosts if o is not h)
         h.vxlan("br0", "vx", remote_ip="flow", key=7, local_ip=h.address[family], remotes=f'"{others}"')
@@ -168,7 +159,7 @@ def test_flood_list_changes_while_it_runs(multipoint):
 
 def test_multipoint_drops_strangers(lab):
     """Packets of other VNIs are counted and dropped."""
-    (a, b), _ = start(lab, "a", "b")
+    (a, b), _ = lab.running("a", "b")
     a.vxlan("br0", "vx", remote_ip="flow", key=7, local_ip=a.address[4], remotes=b.address[4])
     b.vxlan("br0", "vx", remote_ip=a.address[4], key=8)
     ga, gb = a.guest("br0", "ga"), b.guest("br0", "gb")
@@ -180,7 +171,7 @@ def test_multipoint_drops_strangers(lab):
 
 def test_two_networks_in_one_multipoint_pair(lab):
     """Several VNIs from one VTEP to one VTEP, each with its own multipoint port."""
-    (a, b), _ = start(lab, "a", "b")
+    (a, b), _ = lab.running("a", "b")
     guests = {}
     for host, other in ((a, b), (b, a)):
         for vlan in (10, 20):
