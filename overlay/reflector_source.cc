@@ -102,6 +102,9 @@ SourceStatus ReflectorSource::status() const {
                      ": set Open_vSwitch.other_config:vtep-name to a name of its own on one of the two";
   } else if (!problem_.empty()) {
     out.last_error = problem_;
+  } else if (const Vni* vni = without_address(); f.in_step && vni != nullptr) {
+    out.last_error = "network " + std::to_string(*vni) +
+                     " has no VTEP address, as the reflector is not reached by TCP: set options:local_ip";
   } else if (std::string other = twin(); !other.empty()) {
     out.last_error = std::move(other);
   } else if (rows_.refused > 0) {
@@ -111,6 +114,12 @@ SourceStatus ReflectorSource::status() const {
     out.last_error = std::to_string(rows_.bad.size()) + " rows with a wrong number, MAC or address were passed over";
   }
   return out;
+}
+
+// Null: every network has one.
+const Vni* ReflectorSource::without_address() const {
+  const auto it = std::ranges::find_if(networks_, [this](const auto& n) { return !address_of(n.first); });
+  return it == networks_.end() ? nullptr : &it->first;
 }
 
 // Another VTEP with an address of ours: remotes cannot tell the two apart.
@@ -322,7 +331,13 @@ bool ReflectorSource::write_place() {
 
 bool ReflectorSource::write_stations() {
   StationClaims::Batch batch = claims_.next(limits::kClaims);
-  std::erase_if(batch.claims, [this](const StationClaims::Claim& c) { return !address_of(c.key.first); });
+  StationClaims::Batch later;  // until their network has an address
+  std::erase_if(batch.claims, [&](const StationClaims::Claim& c) {
+    if (address_of(c.key.first)) return false;
+    later.claims.push_back(c);
+    return true;
+  });
+  claims_.unknown(later);
   if (batch.empty()) return false;
   Json operations = Json::array();
   for (const auto& [vni, mac] : batch.removals) remove_mac(operations, vni, mac, config_.name);

@@ -68,6 +68,7 @@ class ReflectorSource final : public Source, private ovsdb::Follower::Listener {
   void member_gone(const ovsdb::Uuid& uuid);
   void mac_gone(const ovsdb::Uuid& uuid);
   [[nodiscard]] std::optional<IpAddr> address_of(Vni vni) const;
+  [[nodiscard]] const Vni* without_address() const;
   [[nodiscard]] std::string twin() const;
   [[nodiscard]] ovsdb::Follower::Conditions conditions() const;
 
