@@ -73,6 +73,8 @@ Remotes, and what else is kept for other programs' sake (controllers, auto-attac
                                              OVSDB managers, in the same words
   get-reflector, del-reflector, set-reflector TARGET...
                                              where VTEPs tell each other their stations: tcp:.., ssl:.., unix:PATH
+  get-evpn, del-evpn, set-evpn KEY=VALUE...  BGP EVPN by FRR: asn=, neighbors=ADDRESS[,ADDRESS]..., remote-asn=,
+                                             vtep-ip=, hold-time= (seconds); frr=FOLDER for an FRR of your own
   get-ssl, del-ssl, [--bootstrap] set-ssl PRIVATE-KEY CERTIFICATE CA-CERT
                                              the files for TLS
   add-aa-mapping BRIDGE I-SID VLAN, del-aa-mapping BRIDGE I-SID VLAN, get-aa-mapping BRIDGE
@@ -120,7 +122,7 @@ The running switch (these ask the daemon, after all changes of the same line):
   drops [PORT]                               dropped packets by port and reason
   port-stats [PORT]                          packets and bytes by port
   qos-show PORT                              limits and counters of a port's queues
-  vtep-show [BRIDGE]                         networks that the reflector has charge of: its state, members, stations
+  vtep-show [BRIDGE]                         networks that a reflector or EVPN has charge of: their state, members, stations
   clients-show                               who is connected by which socket; who was refused or cut off
   version                                    the daemon's version
   exit [--cleanup]                           stop the daemon; with --cleanup nothing of it goes on forwarding

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The commands on OpenFlow controllers of a bridge, OVSDB managers, and the TLS files for both.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 
 #include "cli/commands.h"
 #include "cli/record.h"
@@ -157,9 +159,9 @@ Result<Outcome> set_manager(Session& session, const Command& command, std::strin
   return Outcome::done;
 }
 
-// --- the reflector: a list in other_config, since the schema is Open vSwitch's ---
+// --- the overlay's sources: keys of other_config, since the schema is Open vSwitch's ---
 
-Result<> prepare_reflector(Session& session, const Command&) {
+Result<> prepare_overlay(Session& session, const Command&) {
   return want_columns(session, "Open_vSwitch", {"other_config"});
 }
 
@@ -195,6 +197,49 @@ Result<Outcome> set_reflector(Session& session, const Command& command, std::str
     servers += (servers.empty() ? "" : ",") + target;
   }
   return change_reflector(session, servers);
+}
+
+// As set-evpn takes them; in other_config with "evpn-" before.
+constexpr std::array<std::string_view, 6> kEvpnKeys{"asn", "neighbors", "remote-asn", "vtep-ip", "hold-time", "frr"};
+
+std::string evpn_key(std::string_view key) { return fmt::format("evpn-{}", key); }
+
+Result<Outcome> get_evpn(Session& session, const Command&, std::string& out) {
+  auto root = root_record(session);
+  if (!root) return std::unexpected(root.error());
+  const auto& config = session.model.get(**root, "other_config");
+  for (const std::string_view key : kEvpnKeys)
+    if (const auto value = config.at(evpn_key(key))) out += line(fmt::format("{}={}", key, *value));
+  return Outcome::done;
+}
+
+Result<Outcome> change_evpn(Session& session, const std::map<std::string, std::string>& settings) {
+  auto root = root_record(session);
+  if (!root) return std::unexpected(root.error());
+  auto config = session.model.get(**root, "other_config").string_map();
+  for (const std::string_view key : kEvpnKeys) config.erase(evpn_key(key));
+  for (const auto& [key, value] : settings) config[evpn_key(key)] = value;
+  Model::set(**root, "other_config", Datum::map(config));
+  return Outcome::done;
+}
+
+Result<Outcome> del_evpn(Session& session, const Command&, std::string&) { return change_evpn(session, {}); }
+
+Result<Outcome> set_evpn(Session& session, const Command& command, std::string&) {
+  std::map<std::string, std::string> settings;
+  for (const std::string& word : command.args) {
+    const auto equals = word.find('=');
+    const std::string key = word.substr(0, equals);
+    if (equals == std::string::npos || equals + 1 == word.size() ||
+        std::ranges::find(kEvpnKeys, key) == kEvpnKeys.end())
+      return fail(Errc::invalid,
+                  fmt::format("\"{}\" is no setting of EVPN; they are {}", word, fmt::join(kEvpnKeys, "=, ")) + "=");
+    settings[key] = word.substr(equals + 1);
+  }
+  if (!settings.contains("frr") && (!settings.contains("asn") || !settings.contains("neighbors")))
+    return fail(Errc::invalid,
+                "EVPN takes asn=NUMBER and neighbors=ADDRESS[,ADDRESS]... (or frr=FOLDER for an FRR of your own)");
+  return change_evpn(session, settings);
 }
 
 // --- TLS files ---
@@ -245,9 +290,12 @@ std::span<const CommandInfo> remote_commands() {
       database_command("get-manager", 0, 0, "", get_manager, prepare_managers),
       database_command("del-manager", 0, 0, "", del_manager, prepare_managers),
       database_command("set-manager", 1, kAnyNumber, "TARGET...", set_manager, prepare_managers, "--inactivity-probe="),
-      database_command("get-reflector", 0, 0, "", get_reflector, prepare_reflector),
-      database_command("del-reflector", 0, 0, "", del_reflector, prepare_reflector),
-      database_command("set-reflector", 1, kAnyNumber, "TARGET...", set_reflector, prepare_reflector),
+      database_command("get-reflector", 0, 0, "", get_reflector, prepare_overlay),
+      database_command("del-reflector", 0, 0, "", del_reflector, prepare_overlay),
+      database_command("set-reflector", 1, kAnyNumber, "TARGET...", set_reflector, prepare_overlay),
+      database_command("get-evpn", 0, 0, "", get_evpn, prepare_overlay),
+      database_command("del-evpn", 0, 0, "", del_evpn, prepare_overlay),
+      database_command("set-evpn", 1, kAnyNumber, "KEY=VALUE...", set_evpn, prepare_overlay),
       database_command("get-ssl", 0, 0, "", get_ssl, prepare_ssl),
       database_command("del-ssl", 0, 0, "", del_ssl, prepare_ssl),
       database_command("set-ssl", 3, 3, "PRIVATE-KEY CERTIFICATE CA-CERT", set_ssl, prepare_ssl, "--bootstrap"),

@@ -4,7 +4,7 @@
 _vsctl_commands='init show emer-reset add-br del-br list-br br-exists br-to-vlan br-to-parent br-set-external-id
   br-get-external-id list-ports list-ifaces add-port del-port port-to-br iface-to-br add-bond add-bond-iface
   del-bond-iface get-controller del-controller set-controller get-fail-mode del-fail-mode set-fail-mode get-manager
-  del-manager set-manager get-reflector del-reflector set-reflector get-ssl del-ssl set-ssl add-aa-mapping del-aa-mapping get-aa-mapping add-zone-tp del-zone-tp
+  del-manager set-manager get-reflector del-reflector set-reflector get-evpn del-evpn set-evpn get-ssl del-ssl set-ssl add-aa-mapping del-aa-mapping get-aa-mapping add-zone-tp del-zone-tp
   list-zone-tp list-dp-cap list find get set add remove clear create destroy wait-until comment fdb-show fdb-stats fdb-flush
   fdb-add fdb-del drops port-stats qos-show clients-show vtep-show version exit'
 

@@ -119,6 +119,7 @@ class Netlink {
   Result<std::map<std::uint16_t, ClassStatistics>> classes(int index, std::uint16_t major);
 
  private:
+  friend class BridgeLinks;
   bool is_ours(const IpAddr& addr);
   Result<bool> filters(int index, bool ingress);
   // `begin` is called before the first filter, and again when the dump has to begin anew.

@@ -31,6 +31,11 @@ class Source {
 
   [[nodiscard]] virtual const VtepSet& known() const = 0;
   [[nodiscard]] virtual SourceStatus status() const = 0;
+  // What is wrong with one network alone, with the remedy; empty: nothing.
+  [[nodiscard]] virtual std::string problem_of(Vni vni) const {
+    (void)vni;
+    return {};
+  }
 };
 
 }  // namespace heddle::overlay

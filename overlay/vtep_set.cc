@@ -9,22 +9,32 @@ namespace heddle::overlay {
 
 // --- the source ---
 
-void VtepSet::make_all_stale() {
+void VtepSet::for_all(const std::function<void(Known&)>& change) {
   for (auto& [vni, network] : networks_) {
-    for (auto& [name, member] : network.members) member.stale = true;
-    for (auto& [mac, known] : network.macs) known.stale = true;
+    for (auto& [name, member] : network.members) change(member);
+    for (auto& [mac, known] : network.macs) change(known);
   }
 }
 
-void VtepSet::begin() { make_all_stale(); }
+void VtepSet::sweep_by(TimePoint time) { sweep_at_ = std::min(sweep_at_.value_or(time), time); }
+
+void VtepSet::begin() {
+  for_all([](Known& known) { known.until = TimePoint::max(); });
+  sweep_at_.reset();
+}
 
 void VtepSet::lost(TimePoint now) {
-  make_all_stale();
-  sweep_at_ = now + hold_;
+  for_all([until = now + hold_](Known& known) { known.until = std::min(known.until.value_or(until), until); });
+  sweep_by(now + hold_);
 }
 
 // Others may still be on their way to a server that has begun anew.
-void VtepSet::in_step(TimePoint now) { sweep_at_ = now + hold_; }
+void VtepSet::in_step(TimePoint now) {
+  for_all([until = now + hold_](Known& known) {
+    if (known.until) known.until = until;
+  });
+  sweep_at_ = now + hold_;
+}
 
 bool VtepSet::put_member(Vni vni, const std::string& vtep, const IpAddr& address) {
   auto& members = networks_[vni].members;
@@ -33,7 +43,7 @@ bool VtepSet::put_member(Vni vni, const std::string& vtep, const IpAddr& address
     return false;
   }
   Known& known = members[vtep];
-  known.stale = false;
+  known.until.reset();
   if (known.address == address) return true;
   known.address = address;
   sink_.members_changed(vni);
@@ -54,9 +64,9 @@ bool VtepSet::put_mac(Vni vni, const MacAddr& mac, const IpAddr& vtep) {
       return false;
     }
     ++macs_;
-    macs[mac] = {vtep, false};
+    macs[mac] = {vtep, std::nullopt};
   } else {
-    it->second.stale = false;
+    it->second.until.reset();
     if (it->second.address == vtep) return true;
     it->second.address = vtep;
   }
@@ -71,6 +81,24 @@ void VtepSet::remove_mac(Vni vni, const MacAddr& mac) {
   sink_.mac_changed(vni, mac, std::nullopt);
 }
 
+void VtepSet::hold_member(Vni vni, const std::string& vtep, TimePoint now) {
+  const auto network = networks_.find(vni);
+  if (network == networks_.end()) return;
+  const auto it = network->second.members.find(vtep);
+  if (it == network->second.members.end() || it->second.stale()) return;
+  it->second.until = now + hold_;
+  sweep_by(now + hold_);
+}
+
+void VtepSet::hold_mac(Vni vni, const MacAddr& mac, TimePoint now) {
+  const auto network = networks_.find(vni);
+  if (network == networks_.end()) return;
+  const auto it = network->second.macs.find(mac);
+  if (it == network->second.macs.end() || it->second.stale()) return;
+  it->second.until = now + hold_;
+  sweep_by(now + hold_);
+}
+
 void VtepSet::remove_network(Vni vni) {
   const auto it = networks_.find(vni);
   if (it == networks_.end()) return;
@@ -83,11 +111,17 @@ void VtepSet::remove_network(Vni vni) {
 
 // --- time ---
 
-void VtepSet::sweep() {
+void VtepSet::sweep(TimePoint now) {
+  const auto keep = [this, now](const Known& known) {
+    if (!known.until) return true;
+    if (*known.until <= now) return false;
+    if (*known.until != TimePoint::max()) sweep_by(*known.until);
+    return true;
+  };
   for (auto& [vni, network] : networks_) {
-    if (std::erase_if(network.members, [](const auto& m) { return m.second.stale; }) > 0) sink_.members_changed(vni);
+    if (std::erase_if(network.members, [&](const auto& m) { return !keep(m.second); }) > 0) sink_.members_changed(vni);
     for (auto it = network.macs.begin(); it != network.macs.end();) {
-      if (!it->second.stale) {
+      if (keep(it->second)) {
         ++it;
         continue;
       }
@@ -99,10 +133,12 @@ void VtepSet::sweep() {
   }
 }
 
+// Many that are held go at many times: a sweep looks at all, so there is one a second at most.
 std::optional<TimePoint> VtepSet::tick(TimePoint now) {
   if (sweep_at_ && now >= *sweep_at_) {
     sweep_at_.reset();
-    sweep();
+    sweep(now);
+    if (sweep_at_) sweep_at_ = std::max(*sweep_at_, now + std::chrono::seconds(1));
   }
   return sweep_at_;
 }
@@ -121,7 +157,7 @@ std::vector<VtepSet::Member> VtepSet::member_list(Vni vni) const {
   std::vector<Member> out;
   const auto network = networks_.find(vni);
   if (network == networks_.end()) return out;
-  for (const auto& [name, member] : network->second.members) out.push_back({name, member.address, member.stale});
+  for (const auto& [name, member] : network->second.members) out.push_back({name, member.address, member.stale()});
   return out;
 }
 
@@ -129,8 +165,16 @@ std::vector<VtepSet::Mac> VtepSet::macs(Vni vni) const {
   std::vector<Mac> out;
   const auto network = networks_.find(vni);
   if (network == networks_.end()) return out;
-  for (const auto& [mac, known] : network->second.macs) out.push_back({mac, known.address, known.stale});
+  for (const auto& [mac, known] : network->second.macs) out.push_back({mac, known.address, known.stale()});
   return out;
+}
+
+std::optional<VtepSet::Mac> VtepSet::mac(Vni vni, const MacAddr& address) const {
+  const auto network = networks_.find(vni);
+  if (network == networks_.end()) return std::nullopt;
+  const auto it = network->second.macs.find(address);
+  if (it == network->second.macs.end()) return std::nullopt;
+  return Mac{address, it->second.address, it->second.stale()};
 }
 
 }  // namespace heddle::overlay

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -46,6 +47,9 @@ class VtepSet {
   void remove_member(Vni vni, const std::string& vtep);
   bool put_mac(Vni vni, const MacAddr& mac, const IpAddr& vtep);
   void remove_mac(Vni vni, const MacAddr& mac);
+  // What the source does not know any more, but stays for the hold time.
+  void hold_member(Vni vni, const std::string& vtep, TimePoint now);
+  void hold_mac(Vni vni, const MacAddr& mac, TimePoint now);
   // The network is not ours any more.
   void remove_network(Vni vni);
 
@@ -68,20 +72,24 @@ class VtepSet {
     bool stale = false;
   };
   [[nodiscard]] std::vector<Mac> macs(Vni vni) const;
+  // Nothing: the source has told of none.
+  [[nodiscard]] std::optional<Mac> mac(Vni vni, const MacAddr& address) const;
   [[nodiscard]] std::size_t mac_count() const { return macs_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 
  private:
   struct Known {
     IpAddr address;
-    bool stale = false;
+    std::optional<TimePoint> until;  // set: not confirmed, and to go then
+    [[nodiscard]] bool stale() const { return until.has_value(); }
   };
   struct Network {
     std::map<std::string, Known> members;
     std::map<MacAddr, Known> macs;
   };
-  void make_all_stale();
-  void sweep();
+  void for_all(const std::function<void(Known&)>& change);
+  void sweep_by(TimePoint time);
+  void sweep(TimePoint now);
 
   Sink& sink_;
   Duration hold_;

@@ -33,6 +33,8 @@ po::options_description describe(Options& o) {
   add("bpffs", po::value(&o.bpffs)->value_name("DIR")->default_value(o.bpffs),
       "where a BPF file system is mounted. What the kernel datapath pins there goes on forwarding while no daemon "
       "runs");
+  add("evpn-dir", po::value(&o.evpn_dir)->value_name("DIR"),
+      "where the daemon and the service that keeps FRR for EVPN meet (default: the --rundir with -evpn behind it)");
   add("cleanup", po::bool_switch(&o.cleanup),
       "do not serve: remove what an ended daemon on this --rundir left forwarding or as devices, say what, and end");
   add("workers", po::value(&o.workers)->value_name("N")->default_value(o.workers),
@@ -90,6 +92,8 @@ Result<Options> parse_options(int argc, const char* const argv[]) {
   while (o.rundir.size() > 1 && o.rundir.back() == '/') o.rundir.pop_back();
   o.db = std::filesystem::absolute(o.db).string();
   o.bpffs = std::filesystem::absolute(o.bpffs).lexically_normal().string();
+  if (o.evpn_dir.empty()) o.evpn_dir = o.rundir + "-evpn";
+  o.evpn_dir = std::filesystem::absolute(o.evpn_dir).lexically_normal().string();
   if (o.pidfile.empty()) o.pidfile = o.rundir + "/vswitchd.pid";
   o.pidfile = std::filesystem::absolute(o.pidfile).string();
   if (o.log_file.empty() && o.detach) o.log_file = o.rundir + "/vswitchd.log";

@@ -19,6 +19,7 @@ struct Options {
   std::string log_level = "info";
   std::string schema;  // empty: the one that is built in
   std::string bpffs = "/sys/fs/bpf";
+  std::string evpn_dir;  // empty on the command line: <rundir>-evpn
   std::string datapath;  // "kernel", "user"; empty: kernel where possible
   RemoteConfig remotes;
   unsigned workers = 1;

@@ -2,19 +2,14 @@
 #include "vswitchd/overlay_service.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/asio/post.hpp>
 #include <utility>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "vswitchd/grid.h"
-#include "vswitchd/text.h"
-#include "vswitchd/tls_files.h"
 
 namespace heddle::vswitchd {
 namespace {
@@ -23,70 +18,25 @@ using ofproto::Origin;
 using overlay::Vni;
 
 constexpr auto kStatusInterval = std::chrono::seconds(1);
-constexpr const char* kNoReflector =
-    "options:control=reflector: no reflector is set; vsctl set-reflector tcp:HOST (or ssl:HOST)";
-
 std::map<std::string, ofproto::Handler*> handlers_of(const std::map<std::string, OverlayService::Datapath>& datapaths) {
   std::map<std::string, ofproto::Handler*> out;
   for (const auto& [type, datapath] : datapaths) out[type] = datapath.handler;
   return out;
 }
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
-
 }  // namespace
 
 OverlayService::OverlayService(boost::asio::io_context& io, const ovsdb::Database& db, const RemoteConfig& remotes,
-                               std::map<std::string, Datapath> datapaths, OverlayWriter::LookAgain look_again)
+                               std::string evpn_folder, std::map<std::string, Datapath> datapaths,
+                               OverlayWriter::LookAgain look_again)
     : io_(io),
-      db_(db),
-      remotes_(remotes),
       datapaths_(std::move(datapaths)),
       writer_(io, handlers_of(datapaths_), std::move(look_again)),
-      tls_(ovsdb::Tls::make()),
+      sources_(io, db, remotes, std::move(evpn_folder), *this),
       timer_(io) {}
 
 OverlayService::~OverlayService() {
   for (const auto& [type, datapath] : datapaths_) datapath.news->stop();
-}
-
-// --- settings ---
-
-OverlayService::Settings OverlayService::read_settings() const {
-  Settings out;
-  for (const auto& root : db_.rows("Open_vSwitch")) {
-    const auto& config = root->get("other_config");
-    out.servers = config.at("reflector").value_or("");
-    out.name = config.at("vtep-name").value_or(host_name());
-    const auto hold = parse_number(config.at("reflector-hold-time").value_or("")).value_or(limits::kHoldSeconds);
-    out.hold = std::chrono::seconds(std::clamp<std::uint64_t>(hold, 1, 86400));
-  }
-  out.tls = tls_files(db_, remotes_.tls);
-  return out;
-}
-
-void OverlayService::use(const Settings& settings) {
-  while (!networks_.empty()) drop_network(networks_.begin()->first);
-  settings_ = settings;
-  settings_problem_.clear();
-  source_.reset();
-  overlay::ReflectorSource::Config config{{}, settings.name, settings.hold};
-  for (const std::string_view text : split_list(settings.servers)) {
-    const auto target = ovsdb::Target::parse(text);
-    if (target && !target->passive)
-      config.servers.push_back(*target);
-    else
-      settings_problem_ = fmt::format(
-          "other_config:reflector: {}",
-          target ? fmt::format("{} does not connect; take tcp:, ssl: or unix:", text) : target.error().text);
-  }
-  if (config.servers.empty()) return;
-  tls_->use(settings.tls);
-  overlay::VtepSet::Sink& sink = *this;
-  source_ = std::make_unique<overlay::ReflectorSource>(io_, tls_, config, sink);
 }
 
 // --- networks ---
@@ -102,11 +52,12 @@ std::map<Vni, OverlayService::Network> OverlayService::wanted(const Desired& des
     const dp::TunnelSpec& tunnel = now->config.spec.tunnel;
     const dp::PortPolicy& policy = now->config.policy;
     const Vni vni = tunnel.vxlan().vni;
-    const auto [it, fresh] = out.try_emplace(vni, Network{name, port->bridge, port->datapath, policy.bridge, policy.tag,
-                                                          now->number, tunnel.v6, tunnel.local});
+    const auto [it, fresh] =
+        out.try_emplace(vni, Network{name, port->bridge, port->datapath, port->control, policy.bridge, policy.tag,
+                                     now->number, tunnel.v6, tunnel.local});
     if (!fresh)
-      refused_[name] = fmt::format(
-          "options:control=reflector: port {} has network {} already; give this one another key", it->second.port, vni);
+      refused_[name] = fmt::format("options:control={}: port {} has network {} already; give this one another key",
+                                   port->control, it->second.port, vni);
   }
   for (const auto& [name, reason] : before)
     if (!refused_.contains(name)) writer_.touch(name);
@@ -116,9 +67,14 @@ std::map<Vni, OverlayService::Network> OverlayService::wanted(const Desired& des
 }
 
 void OverlayService::configure(const Desired& desired) {
-  if (const Settings settings = read_settings(); settings != settings_) use(settings);
+  sources_.configure([this](const std::string& control) {
+    for (auto it = networks_.begin(); it != networks_.end();) {
+      const auto here = it++;
+      if (here->second.control == control) drop_network(here->first);
+    }
+  });
   std::map<Vni, Network> want = wanted(desired);
-  if (source_ == nullptr) want.clear();
+  std::erase_if(want, [this](const auto& n) { return sources_.find(n.second.control) == nullptr; });
   std::vector<Vni> gone;
   for (const auto& [vni, network] : networks_)
     if (const auto it = want.find(vni); it == want.end() || it->second != network) gone.push_back(vni);
@@ -140,14 +96,14 @@ void OverlayService::configure(const Desired& desired) {
 void OverlayService::add_network(Vni vni, const Network& network) {
   networks_[vni] = network;
   places_[{network.datapath, network.bridge_id, network.vlan}] = vni;
-  source_->add_network(vni, network.local);
+  sources_.find(network.control)->add_network(vni, network.local);
   tell_stations(vni, network);
 }
 
 // What the source has told goes by its own words: VtepSet says of each that it is withdrawn.
 void OverlayService::drop_network(Vni vni) {
-  if (source_) source_->remove_network(vni);
   const auto it = networks_.find(vni);
+  if (overlay::Source* source = sources_.find(it->second.control); source != nullptr) source->remove_network(vni);
   places_.erase({it->second.datapath, it->second.bridge_id, it->second.vlan});
   writer_.touch(it->second.port);
   networks_.erase(it);
@@ -156,19 +112,19 @@ void OverlayService::drop_network(Vni vni) {
 // --- from here to the source ---
 
 void OverlayService::tell_stations(Vni vni, const Network& network) {
+  overlay::Source* source = sources_.find(network.control);
   const Datapath& datapath = datapaths_.at(network.datapath);
   const auto rows = datapath.handler->call([&](ofproto::Fdb& fdb) { return fdb.rows(network.bridge_id); });
   for (const ofproto::FdbRow& row : rows) {
     if (row.key.vlan != network.vlan || (row.origin != Origin::learned && row.origin != Origin::configured)) continue;
     const std::string* name = datapath.sw->port_name(row.target.port);
     if (name == nullptr || datapath.sw->port(*name)->config.spec.is_tunnel()) continue;
-    source_->add_station(vni, row.key.mac, row.origin == Origin::configured);
+    source->add_station(vni, row.key.mac, row.origin == Origin::configured);
   }
 }
 
 void OverlayService::take_news(const std::string& datapath) {
   const StationNews::Taken taken = datapaths_.at(datapath).news->take();
-  if (!source_) return;
   if (taken.all_lost) {
     spdlog::warn("overlay: too much news of stations at once: all are told anew");
     for (const auto& [vni, network] : networks_)
@@ -177,12 +133,13 @@ void OverlayService::take_news(const std::string& datapath) {
   for (const StationNews::Item& item : taken.items) {
     const auto vni = places_.find({datapath, item.key.bridge, item.key.vlan});
     if (vni == places_.end()) continue;
+    overlay::Source* source = sources_.find(networks_.at(vni->second).control);
     if (item.here) {
       writer_.here(datapath, item.key, item.port);
-      source_->add_station(vni->second, item.key.mac, item.fixed);
+      source->add_station(vni->second, item.key.mac, item.fixed);
     } else {
       writer_.not_here(datapath, item.key);
-      source_->remove_station(vni->second, item.key.mac);
+      source->remove_station(vni->second, item.key.mac);
     }
   }
 }
@@ -200,20 +157,35 @@ void OverlayService::mac_changed(Vni vni, const MacAddr& mac, const std::optiona
   if (it == networks_.end()) return;
   const Network& network = it->second;
   const dp::FdbKey key{network.bridge_id, network.vlan, mac};
+  const Origin origin = OverlaySources::origin_of(network.control);
   if (vtep && vtep->is_v6() == network.v6)
-    writer_.put(network.datapath, key, {network.number, *vtep});
+    writer_.put(network.datapath, origin, key, {network.number, *vtep});
   else
-    writer_.withdraw(network.datapath, key);
+    writer_.withdraw(network.datapath, origin, key);
 }
 
-// The source's state is polled: its changes come from many places, and a person does not see a second.
+std::string OverlayService::error_of(Vni vni, const Network& network) const {
+  const overlay::Source* source = sources_.find(network.control);
+  if (source == nullptr) return {};
+  std::string error = source->problem_of(vni);
+  if (error.empty()) error = source->status().last_error;
+  return error.empty() ? error : fmt::format("{}: {}", network.control, error);
+}
+
+// The sources' state is polled: its changes come from many places, and a person does not see a second.
 void OverlayService::watch_status() {
   timer_.cancel();
-  const std::string error = source_ ? source_->status().last_error : std::string{};
-  if (std::exchange(shown_error_, error) != error) {
-    for (const auto& [vni, network] : networks_) writer_.touch(network.port);
+  std::map<Vni, std::string> errors;
+  for (const auto& [vni, network] : networks_)
+    if (std::string error = error_of(vni, network); !error.empty()) errors[vni] = std::move(error);
+  for (const auto& [vni, network] : networks_) {
+    const auto before = shown_.find(vni);
+    const auto now = errors.find(vni);
+    if ((before == shown_.end()) != (now == errors.end()) || (now != errors.end() && before->second != now->second))
+      writer_.touch(network.port);
   }
-  if (!source_) return;
+  shown_ = std::move(errors);
+  if (sources_.words().empty()) return;
   timer_.expires_after(kStatusInterval);
   timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& stopped) {
     if (!stopped && !alive.expired()) watch_status();
@@ -224,14 +196,16 @@ void OverlayService::watch_status() {
 
 OverlayPart OverlayService::part_of(const DesiredPort& port) const {
   if (port.control.empty()) return {};
-  if (!settings_problem_.empty()) return {{}, settings_problem_};
-  if (!source_) return {{}, kNoReflector};
+  if (const std::string problem = sources_.problem_of(port.control); !problem.empty()) return {{}, problem};
   const std::string& name = port.config.spec.name;
   if (const auto refused = refused_.find(name); refused != refused_.end()) return {{}, refused->second};
   const auto network = networks_.find(port.config.spec.tunnel.vxlan().vni);
   if (network == networks_.end() || network->second.port != name) return {};
-  OverlayPart part{{}, shown_error_.empty() ? "" : "reflector: " + shown_error_};
-  for (const IpAddr& member : source_->known().members(network->first))
+  const overlay::Source* source = sources_.find(network->second.control);
+  if (source == nullptr) return {};
+  const auto shown = shown_.find(network->first);
+  OverlayPart part{{}, shown == shown_.end() ? "" : shown->second};
+  for (const IpAddr& member : source->known().members(network->first))
     if (member.is_v6() == network->second.v6) part.members.push_back(member);
   if (const std::size_t all = part.members.size(); all > limits::kFloodList) {
     part.members.resize(limits::kFloodList);
@@ -244,23 +218,28 @@ OverlayPart OverlayService::part_of(const DesiredPort& port) const {
 }
 
 std::string OverlayService::show(const std::optional<std::string>& bridge) const {
-  if (!source_) return settings_problem_.empty() ? "no reflector is set\n" : settings_problem_ + "\n";
-  const overlay::SourceStatus status = source_->status();
-  std::string out = fmt::format("reflector {}: {}\n", status.where, status.in_step ? "in step" : "not in step");
-  out += fmt::format("VTEP name: {}\n", settings_.name);
-  if (!status.last_error.empty()) out += fmt::format("last error: {}\n", status.last_error);
-  Grid grid({"network", "bridge", "port", "VLAN", "what", "MAC", "VTEP", ""}, "rllrllll");
+  std::string out;
+  for (const std::string& word : sources_.words()) {
+    const overlay::SourceStatus status = sources_.find(word)->status();
+    out += fmt::format("{} {}: {}\n", word, status.where, status.in_step ? "in step" : "not in step");
+    if (word == "reflector") out += fmt::format("VTEP name: {}\n", sources_.vtep_name());
+    if (!status.last_error.empty()) out += fmt::format("last error: {}\n", status.last_error);
+  }
+  if (out.empty()) return "neither a reflector nor EVPN is set\n";
+  Grid grid({"network", "bridge", "port", "VLAN", "by", "what", "MAC", "VTEP", ""}, "rllrlllll");
   std::size_t rows = 0;
   for (const auto& [vni, network] : networks_) {
     if (bridge && *bridge != network.bridge) continue;
     const auto add = [&](const char* what, const std::string& mac, const std::string& vtep, bool stale) {
       if (++rows > limits::kShownRows) return;
-      grid.add({std::to_string(vni), network.bridge, network.port, std::to_string(network.vlan), what, mac, vtep,
-                stale ? "not confirmed" : ""});
+      grid.add({std::to_string(vni), network.bridge, network.port, std::to_string(network.vlan), network.control, what,
+                mac, vtep, stale ? "not confirmed" : ""});
     };
-    for (const auto& m : source_->known().member_list(vni))
-      add("member", "", fmt::format("{} ({})", m.address.to_string(), m.vtep), m.stale);
-    for (const auto& m : source_->known().macs(vni)) add("station", m.mac.to_string(), m.vtep.to_string(), m.stale);
+    const overlay::VtepSet& known = sources_.find(network.control)->known();
+    for (const auto& m : known.member_list(vni))
+      add("member", "",
+          m.vtep == m.address.to_string() ? m.vtep : fmt::format("{} ({})", m.address.to_string(), m.vtep), m.stale);
+    for (const auto& m : known.macs(vni)) add("station", m.mac.to_string(), m.vtep.to_string(), m.stale);
   }
   return out + grid.text();
 }

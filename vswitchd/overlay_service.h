@@ -22,9 +22,10 @@
 
 #include "ofproto-lite/handler.h"
 #include "ofproto-lite/switch.h"
-#include "overlay/reflector_source.h"
+#include "overlay/source.h"
 #include "ovsdb/database.h"
 #include "vswitchd/desired.h"
+#include "vswitchd/overlay_sources.h"
 #include "vswitchd/overlay_writer.h"
 #include "vswitchd/remotes.h"
 #include "vswitchd/station_news.h"
@@ -40,7 +41,8 @@ class OverlayService final : private overlay::VtepSet::Sink {
     StationNews* news;
   };
   OverlayService(boost::asio::io_context& io, const ovsdb::Database& db, const RemoteConfig& remotes,
-                 std::map<std::string, Datapath> datapaths, OverlayWriter::LookAgain look_again);
+                 std::string evpn_folder, std::map<std::string, Datapath> datapaths,
+                 OverlayWriter::LookAgain look_again);
   ~OverlayService() override;
   OverlayService(const OverlayService&) = delete;
   OverlayService& operator=(const OverlayService&) = delete;
@@ -53,7 +55,7 @@ class OverlayService final : private overlay::VtepSet::Sink {
 
  private:
   struct Network {
-    std::string port, bridge, datapath;
+    std::string port, bridge, datapath, control;
     dp::BridgeId bridge_id = dp::BridgeId::none;
     dp::VlanId vlan = 0;
     dp::PortNo number = dp::PortNo::none;
@@ -62,37 +64,24 @@ class OverlayService final : private overlay::VtepSet::Sink {
     bool operator==(const Network&) const = default;
   };
   using Place = std::tuple<std::string, dp::BridgeId, dp::VlanId>;  // of stations: datapath, bridge, VLAN
-  struct Settings {
-    std::string servers;  // as they were asked for; empty: none
-    std::string name;
-    Duration hold{};
-    ovsdb::TlsFiles tls;
-    bool operator==(const Settings&) const = default;
-  };
   void members_changed(overlay::Vni vni) override;
   void mac_changed(overlay::Vni vni, const MacAddr& mac, const std::optional<IpAddr>& vtep) override;
-  [[nodiscard]] Settings read_settings() const;
-  void use(const Settings& settings);
   [[nodiscard]] std::map<overlay::Vni, Network> wanted(const Desired& desired);
   void add_network(overlay::Vni vni, const Network& network);
   void drop_network(overlay::Vni vni);
   void tell_stations(overlay::Vni vni, const Network& network);
   void take_news(const std::string& datapath);
   void watch_status();
+  [[nodiscard]] std::string error_of(overlay::Vni vni, const Network& network) const;
 
   boost::asio::io_context& io_;
-  const ovsdb::Database& db_;
-  RemoteConfig remotes_;
   std::map<std::string, Datapath> datapaths_;
   OverlayWriter writer_;
-  std::shared_ptr<ovsdb::Tls> tls_;
-  Settings settings_;
-  std::string settings_problem_;
-  std::unique_ptr<overlay::Source> source_;
+  OverlaySources sources_;
   std::map<overlay::Vni, Network> networks_;
   std::map<Place, overlay::Vni> places_;
   std::map<std::string, std::string> refused_;  // ports that are no network, with the reason
-  std::string shown_error_;                     // of the source, as the ports have it
+  std::map<overlay::Vni, std::string> shown_;   // errors of sources, as the ports have them
   boost::asio::steady_timer timer_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

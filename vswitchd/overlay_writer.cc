@@ -19,13 +19,14 @@ void OverlayWriter::touch(const std::string& port) {
   soon();
 }
 
-void OverlayWriter::put(const std::string& datapath, const dp::FdbKey& key, const dp::FdbTarget& target) {
-  pending_[datapath].push_back({key, target});
+void OverlayWriter::put(const std::string& datapath, Origin origin, const dp::FdbKey& key,
+                        const dp::FdbTarget& target) {
+  pending_[datapath].push_back({origin, key, target});
   soon();
 }
 
-void OverlayWriter::withdraw(const std::string& datapath, const dp::FdbKey& key) {
-  News news{key, std::nullopt};
+void OverlayWriter::withdraw(const std::string& datapath, Origin origin, const dp::FdbKey& key) {
+  News news{origin, key, std::nullopt};
   if (const auto it = stations_.find({datapath, key}); it != stations_.end()) news.here = it->second;
   pending_[datapath].push_back(news);
   soon();
@@ -52,8 +53,7 @@ void OverlayWriter::write() {
     const std::string failed = handlers_.at(type)->call([&news = all](ofproto::Fdb& fdb) {
       std::string error;
       for (const News& n : news) {
-        const Result<> done =
-            n.target ? fdb.put(Origin::reflector, n.key, *n.target) : fdb.withdraw(Origin::reflector, n.key);
+        const Result<> done = n.target ? fdb.put(n.origin, n.key, *n.target) : fdb.withdraw(n.origin, n.key);
         if (!done && n.target) error = done.error().text;
         if (n.here != dp::PortNo::none && !fdb.find(n.key)) fdb.learn({n.key, {n.here, std::nullopt}});
       }

@@ -28,9 +28,9 @@ class OverlayWriter {
   OverlayWriter& operator=(const OverlayWriter&) = delete;
 
   void touch(const std::string& port);
-  void put(const std::string& datapath, const dp::FdbKey& key, const dp::FdbTarget& target);
+  void put(const std::string& datapath, ofproto::Origin origin, const dp::FdbKey& key, const dp::FdbTarget& target);
   // The station that has sent here meanwhile is learned where it did: it is not to be unknown until it sends again.
-  void withdraw(const std::string& datapath, const dp::FdbKey& key);
+  void withdraw(const std::string& datapath, ofproto::Origin origin, const dp::FdbKey& key);
 
   // --- stations of this host ---
   void here(const std::string& datapath, const dp::FdbKey& key, dp::PortNo port);
@@ -38,6 +38,7 @@ class OverlayWriter {
 
  private:
   struct News {
+    ofproto::Origin origin;
     dp::FdbKey key;
     std::optional<dp::FdbTarget> target;  // nothing: withdrawn
     dp::PortNo here = dp::PortNo::none;

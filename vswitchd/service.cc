@@ -122,7 +122,7 @@ class Service::Parts {
     netlink_ = std::move(*netlink);
     if (auto r = datapaths_->start(); !r) return r;
     reconciler_.emplace(db_, datapaths_->switches(), device_setter(*netlink_), datapaths_->offer());
-    overlay_.emplace(io_, db_, options_.remotes, datapaths_->for_overlay(),
+    overlay_.emplace(io_, db_, options_.remotes, options_.evpn_dir, datapaths_->for_overlay(),
                      [this](const std::set<std::string>& ports) { loop_->look_again(ports); });
     reconciler_->set_overlay([this](const DesiredPort& port) { return overlay_->part_of(port); },
                              [this](const Desired& desired) { overlay_->configure(desired); });

@@ -154,7 +154,7 @@ Result<TunnelOptions> parse_tunnel_options(const Options& options) {
   if (auto r = derive_family(out); !r) return std::unexpected(r.error());
   if (spec.group) out.remotes = {*spec.group};
   if (const std::string* text = find(options, "control")) {
-    if (*text != "reflector") return bad("control", *text, "must be reflector");
+    if (*text != "reflector" && *text != "evpn") return bad("control", *text, "must be reflector or evpn");
     if (!spec.multipoint() || spec.group) return bad("control", *text, "has a meaning only with remote_ip=flow");
   }
   if (auto r = field(options, "tos", 0, spec.tos, spec.tos_inherit); !r) return std::unexpected(r.error());

@@ -85,5 +85,33 @@ TEST(VtepSet, KeepsWhatALostSourceToldForTheHoldTime) {
   EXPECT_EQ(sink.take(), Said{"10 1 gone"});
 }
 
+// Each thing that is held goes at its own time; what is told again stays.
+TEST(VtepSet, HoldsSingleThings) {
+  Recorder sink;
+  VtepSet set(sink, seconds(60));
+  TimePoint now{};
+  set.put_member(10, "a", ip("192.0.2.1"));
+  for (unsigned n = 1; n <= 3; ++n) set.put_mac(10, mac(n), ip("192.0.2.1"));
+  sink.take();
+  set.hold_mac(10, mac(1), now);
+  set.hold_mac(10, mac(2), now + seconds(10));
+  set.hold_mac(10, mac(2), now + seconds(30));  // once is enough
+  set.hold_member(10, "a", now + seconds(20));
+  set.hold_mac(10, mac(9), now);
+  set.hold_member(11, "a", now);
+  EXPECT_TRUE(set.mac(10, mac(1))->stale);
+  EXPECT_FALSE(set.mac(10, mac(3))->stale);
+  EXPECT_FALSE(set.mac(10, mac(9)));
+  EXPECT_TRUE(sink.take().empty());
+  EXPECT_EQ(set.tick(now + seconds(60)), now + seconds(70));
+  EXPECT_EQ(sink.take(), Said{"10 1 gone"});
+  set.put_mac(10, mac(2), ip("192.0.2.1"));
+  EXPECT_EQ(set.tick(now + seconds(70)), now + seconds(80));
+  EXPECT_TRUE(sink.take().empty());
+  EXPECT_EQ(set.tick(now + seconds(80)), std::nullopt);
+  EXPECT_EQ(sink.take(), Said{"members 10"});
+  EXPECT_EQ(set.mac_count(), 2U);
+}
+
 }  // namespace
 }  // namespace heddle::overlay
