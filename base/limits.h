@@ -86,12 +86,13 @@ inline constexpr int kRpcBacklog = 64;                    // connections that wa
 inline constexpr std::size_t kTransactRetries = 1000;  // attempts of vsctl while other clients change the same records
 
 // What a source (the reflector, EVPN) tells of other VTEPs, and what it is told.
-inline constexpr std::size_t kOverlayNetworks = 4096;   // networks of this host that other VTEPs are asked about
-inline constexpr std::size_t kOverlayMembers = 16384;   // VTEPs of one network that one source may name
-inline constexpr std::size_t kOverlayMacs = 1'000'000;  // MACs that one source may tell
-inline constexpr std::size_t kClaims = 500;             // stations in one transaction with the reflector
-inline constexpr unsigned kHoldSeconds = 60;            // for what a lost source has told
-inline constexpr std::size_t kEvpnWrites = 300;         // MACs written for zebra at a time, every 20 ms
-inline constexpr std::size_t kVtyAnswer = 256U << 20;   // bytes of one answer of zebra or bgpd
+inline constexpr std::size_t kOverlayNetworks = 4096;    // networks of this host that other VTEPs are asked about
+inline constexpr std::size_t kOverlayMembers = 16384;    // VTEPs of one network that one source may name
+inline constexpr std::size_t kOverlayMacs = 1'000'000;   // MACs that one source may tell
+inline constexpr std::size_t kClaims = 500;              // stations in one transaction with the reflector
+inline constexpr std::size_t kReflectorClients = 16384;  // connections to one socket of reflectord
+inline constexpr unsigned kHoldSeconds = 60;             // for what a lost source has told
+inline constexpr std::size_t kEvpnWrites = 300;          // MACs written for zebra at a time, every 20 ms
+inline constexpr std::size_t kVtyAnswer = 256U << 20;    // bytes of one answer of zebra or bgpd
 
 }  // namespace heddle::limits

@@ -43,7 +43,7 @@ class DatabaseImpl final : public Database {
  private:
   Result<> stage(Transaction& transaction, const RowUpdate& update) const;
   // True when a row changed.
-  Expect<bool> commit(Transaction& transaction, Store::Sync sync, Origin origin);
+  Expect<bool> commit(Transaction& transaction, Store::Sync sync, Origin origin, const TransactContext::Permit& permit);
   Expect<> store(const Change& change, Store::Sync sync);
   Result<> fold(const Change& change, Store::Sync sync);
   Result<> append(const Change& change, Store::Sync sync);
@@ -154,7 +154,7 @@ TransactOutcome DatabaseImpl::try_transact(std::span<const Json> operations, con
     return out;
   }
   const auto sync = engine.durable() ? Store::Sync::now : Store::Sync::later;
-  if (auto committed = commit(transaction, sync, context.origin); !committed)
+  if (auto committed = commit(transaction, sync, context.origin, context.permit); !committed)
     out.reply.push_back(committed.error().to_json());
   return out;
 }
@@ -184,14 +184,16 @@ Result<bool> DatabaseImpl::update(std::span<const RowUpdate> updates, Origin ori
   Transaction transaction(*schema_, tables_);
   for (const RowUpdate& one : updates)
     if (auto ok = stage(transaction, one); !ok) return std::unexpected(ok.error());
-  auto committed = commit(transaction, Store::Sync::later, origin);
+  auto committed = commit(transaction, Store::Sync::later, origin, {});
   if (!committed) return fail(Errc::invalid, committed.error().details);
   return *committed;
 }
 
-Expect<bool> DatabaseImpl::commit(Transaction& transaction, Store::Sync sync, Origin origin) {
+Expect<bool> DatabaseImpl::commit(Transaction& transaction, Store::Sync sync, Origin origin,
+                                  const TransactContext::Permit& permit) {
   if (auto ok = enforce_integrity(transaction); !ok) return std::unexpected(ok.error());
   Change change{transaction.changes(), Uuid::random(), origin};
+  if (const auto why = permit ? permit(change.rows) : std::nullopt) return failure("permission error", *why);
   if (auto ok = store(change, sync); !ok) return std::unexpected(ok.error());
   if (change.rows.empty()) return false;
   tables_.apply(change);

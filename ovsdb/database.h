@@ -87,6 +87,10 @@ struct TransactContext {
   std::function<bool(const std::string& lock)> holds_lock;
   bool read_only = false;  // operations that write are refused
   Origin origin = nullptr;
+  // Asked before the commit with all that would change: a reason makes the transaction fail ("permission error").
+  // Empty: all may be changed.
+  using Permit = std::function<std::optional<std::string>(std::span<const RowChange> changes)>;
+  Permit permit = {};
 };
 
 struct TransactOutcome {

@@ -97,6 +97,7 @@ class ListeningRemote final : public Remote {
 
 RpcLimits remote_limits(const Target& target, const RemoteOptions& options) {
   RpcLimits out;
+  out.clients = options.clients;
   out.probe = target.file ? Duration::zero() : options.probe;
   return out;
 }

@@ -5,7 +5,7 @@
 //
 // Ownership: RpcRemotes owns listeners, timers and sessions; the handler must outlive it.
 // Threads: the io_context's; Asio looks up host names on a thread of its own.
-// Bounds: limits::kRemotes remotes, limits::kClients sessions of each passive remote.
+// Bounds: limits::kRemotes remotes, RemoteOptions::clients sessions of each passive remote.
 // Errors: none is fatal. A remote that fails (a port in use, a host that does not answer) tries again: an active remote
 // after 1 s at first and at most max_backoff, a passive remote every max_backoff. status() has the error; the log has
 // each new error once.
@@ -29,6 +29,7 @@ namespace heddle::ovsdb {
 struct RemoteOptions {
   Duration probe = std::chrono::seconds(limits::kProbeSeconds);  // for TCP and TLS; unix sockets are not probed
   Duration max_backoff = std::chrono::seconds(limits::kBackoffSeconds);
+  std::size_t clients = limits::kClients;  // sessions of a passive remote
   bool operator==(const RemoteOptions&) const = default;
 };
 

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,8 @@ class RpcSession {
  public:
   virtual ~RpcSession() = default;
   [[nodiscard]] virtual SessionId id() const = 0;
+  // Stream::identity().
+  [[nodiscard]] virtual std::optional<std::string> identity() const { return std::nullopt; }
   // Queues a notification; never blocks.
   virtual void notify(std::string_view method, Json params) = 0;
   // The same for a notification to many sessions: `params` is JSON text made once, `method` a word without special

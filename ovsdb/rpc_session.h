@@ -54,6 +54,7 @@ class RpcConnection final : public RpcSession,
   [[nodiscard]] bool is_open() const { return open_; }
 
   [[nodiscard]] SessionId id() const override { return id_; }
+  [[nodiscard]] std::optional<std::string> identity() const override { return stream_->identity(); }
   void notify(std::string_view method, Json params) override;
   void notify_text(std::string_view method, std::string_view params) override;
 

@@ -36,7 +36,7 @@ struct OvsdbServer::Impl {
     std::shared_ptr<Waits> waits;
   };
 
-  Impl(boost::asio::io_context& io, Database& database);
+  Impl(boost::asio::io_context& io, Database& database, Permits permits);
 
   [[nodiscard]] Expect<Hosted*> find(const Json& params) const;
   [[nodiscard]] TransactContext context(SessionId session, bool read_only) const;
@@ -62,14 +62,16 @@ struct OvsdbServer::Impl {
   std::map<SessionId, RpcSession*> sessions;
   Locks locks;
   std::vector<std::unique_ptr<Hosted>> hosted;
+  Permits permits;
 };
 
-OvsdbServer::Impl::Impl(boost::asio::io_context& io, Database& database)
+OvsdbServer::Impl::Impl(boost::asio::io_context& io, Database& database, Permits permits_)
     : self(make_server_database(std::array{&database.schema()})),
       locks([this](SessionId session, std::string_view method, const std::string& lock) {
         if (const auto it = sessions.find(session); it != sessions.end())
           it->second->notify(method, Json::array({lock}));
-      }) {
+      }),
+      permits(std::move(permits_)) {
   for (const bool client_writes : {true, false})
     hosted.push_back(std::make_unique<Hosted>(
         io, client_writes ? database : *self, client_writes,
@@ -84,7 +86,10 @@ Expect<OvsdbServer::Impl::Hosted*> OvsdbServer::Impl::find(const Json& params) c
 }
 
 TransactContext OvsdbServer::Impl::context(SessionId session, bool read_only) const {
-  return {Duration::zero(), [this, session](const std::string& lock) { return locks.holds(session, lock); }, read_only};
+  TransactContext out{Duration::zero(), [this, session](const std::string& lock) { return locks.holds(session, lock); },
+                      read_only};
+  if (const auto it = sessions.find(session); permits && it != sessions.end()) out.permit = permits(*it->second);
+  return out;
 }
 
 RpcReply OvsdbServer::Impl::list_dbs(RpcSession& session, const Json& params) {
@@ -188,8 +193,8 @@ RpcReply OvsdbServer::Impl::unlock(RpcSession& session, const Json& params) {
   return to_reply(locks.unlock(session.id(), params));
 }
 
-OvsdbServer::OvsdbServer(boost::asio::io_context& io, Database& database)
-    : impl_(std::make_unique<Impl>(io, database)) {}
+OvsdbServer::OvsdbServer(boost::asio::io_context& io, Database& database, Permits permits)
+    : impl_(std::make_unique<Impl>(io, database, std::move(permits))) {}
 
 OvsdbServer::~OvsdbServer() = default;
 

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,7 +26,9 @@ namespace heddle::ovsdb {
 
 class OvsdbServer final : public RpcHandler {
  public:
-  OvsdbServer(boost::asio::io_context& io, Database& database);
+  // What a session may change; an empty function: everything.
+  using Permits = std::function<TransactContext::Permit(const RpcSession& session)>;
+  OvsdbServer(boost::asio::io_context& io, Database& database, Permits permits = {});
   ~OvsdbServer() override;
   OvsdbServer(const OvsdbServer&) = delete;
   OvsdbServer& operator=(const OvsdbServer&) = delete;

@@ -10,6 +10,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace heddle::ovsdb {
@@ -31,6 +32,9 @@ class Stream {
   [[nodiscard]] virtual std::string peer() const = 0;
   // Our own IP address of the connection; empty for a unix socket.
   [[nodiscard]] virtual std::string local() const = 0;
+  // The common name in the peer's certificate (empty: it has none), after a handshake in which that was verified;
+  // nothing: no certificate was.
+  [[nodiscard]] virtual std::optional<std::string> identity() const { return std::nullopt; }
 };
 
 // Stream::peer() of a connected socket.

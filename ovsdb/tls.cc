@@ -50,6 +50,9 @@ class TlsStream final : public Stream {
   boost::asio::any_io_executor executor() override { return stream_.get_executor(); }
   [[nodiscard]] std::string peer() const override { return peer_; }
   [[nodiscard]] std::string local() const override { return local_; }
+  [[nodiscard]] std::optional<std::string> identity() const override {
+    return verified_name(const_cast<ssl::stream<Socket>&>(stream_).native_handle());
+  }
 
  private:
   // Ends the session after saving the certificate or failing to; the next session is verified.

@@ -127,4 +127,15 @@ Result<std::string> save_authority(const SSL* ssl, const std::string& file) {
          ", as the first peer gave it: from now on it is trusted";
 }
 
+std::optional<std::string> verified_name(const SSL* ssl) {
+  const Certificate peer(::SSL_get1_peer_certificate(ssl), &::X509_free);
+  if (!peer || (::SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) == 0 || ::SSL_get_verify_result(ssl) != X509_V_OK)
+    return std::nullopt;
+  std::array<char, 256> name{};
+  const int size = ::X509_NAME_get_text_by_NID(::X509_get_subject_name(peer.get()), NID_commonName, name.data(),
+                                               static_cast<int>(name.size()));
+  if (size <= 0 || static_cast<std::size_t>(size) >= name.size() - 1) return std::string();
+  return std::string(name.data(), static_cast<std::size_t>(size));
+}
+
 }  // namespace heddle::ovsdb

@@ -7,6 +7,7 @@
 
 #include <boost/asio/ssl/context.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/log.h"
@@ -26,6 +27,10 @@ Result<std::shared_ptr<TlsContext>> load_tls(const TlsFiles& files);
 // After a handshake with `bootstrap` set: writes the authority's certificate to `file`, mode 0600, and returns a
 // message for the operator. Fails when the peer sent no self-signed certificate, or when the file exists.
 Result<std::string> save_authority(const SSL* ssl, const std::string& file);
+
+// The common name in the peer's certificate (RFC 5280 section 4.1.2.6; empty: it has none, or more than 255 bytes);
+// nothing: none was verified.
+std::optional<std::string> verified_name(const SSL* ssl);
 
 // The text of OpenSSL's first queued error on this thread; clears the queue.
 std::string tls_reason();

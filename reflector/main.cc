@@ -2,6 +2,7 @@
 // reflectord: serves database "Overlay" (overlay/overlay.ovsschema), in which VTEPs tell each other who is in which
 // network and where each station is. It computes nothing: it is an OVSDB server with that schema.
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <boost/asio/io_context.hpp>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/log_control.h"
 #include "base/result.h"
@@ -22,6 +24,7 @@
 #include "ovsdb/remotes.h"
 #include "ovsdb/server.h"
 #include "ovsdb/tls.h"
+#include "reflector/own_rows.h"
 
 namespace heddle::reflector {
 namespace {
@@ -114,15 +117,25 @@ Result<Remotes> targets(const Options& options) {
     if (!target) return fail(Errc::invalid, "--remote: " + target.error().text);
     if (!target->passive)
       return fail(Errc::invalid, "--remote: " + text + " does not listen; take ptcp:, pssl: or punix:");
-    out.emplace(text, std::pair(*target, ovsdb::RemoteOptions{}));
+    out.emplace(text, std::pair(*target, ovsdb::RemoteOptions{.clients = limits::kReflectorClients}));
   }
   return out;
+}
+
+// A connection is a descriptor.
+void raise_descriptors() {
+  rlimit most{};
+  if (::getrlimit(RLIMIT_NOFILE, &most) != 0) return;
+  most.rlim_cur = most.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &most) != 0 || most.rlim_max < limits::kReflectorClients)
+    spdlog::debug("{} descriptors at most, and so many VTEPs", most.rlim_max);
 }
 
 Result<> serve(const Options& options) {
   const auto remotes = targets(options);
   if (!remotes) return std::unexpected(remotes.error());
   if (auto r = log_setup(options.log_file, options.log_level); !r) return r;
+  raise_descriptors();
   std::error_code ignored;
   const auto directory = std::filesystem::path(options.db).parent_path();
   if (!directory.empty()) std::filesystem::create_directories(directory, ignored);
@@ -142,7 +155,8 @@ Result<> serve(const Options& options) {
     });
   };
   wait();
-  ovsdb::OvsdbServer server(io, **db);
+  const OwnRows own_rows(**db, &Clock::now);
+  ovsdb::OvsdbServer server(io, **db, [&own_rows](const auto& session) { return own_rows.permit_of(session); });
   const auto tls = ovsdb::Tls::make();
   tls->use(options.tls);
   ovsdb::RpcRemotes all(io, server, tls);

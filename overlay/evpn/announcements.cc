@@ -56,6 +56,7 @@ void Announcements::restart() {
     station.at.reset();
     touch(key, station);
   }
+  std::erase_if(stations_, [](const auto& s) { return !s.second.want && !s.second.queued; });
 }
 
 void Announcements::settle() {

@@ -17,9 +17,8 @@ namespace {
 
 constexpr Duration kLook = std::chrono::seconds(1);
 constexpr Duration kNeighbors = std::chrono::seconds(5);  // between two looks at neighbors that are in session
-constexpr Duration kPace = std::chrono::milliseconds(20);
-constexpr Duration kStart = std::chrono::seconds(5);  // for FRR's first start, before its absence is an error
-constexpr Duration kQuiet = std::chrono::seconds(5);  // without a change of a network, before an audit
+constexpr Duration kStart = std::chrono::seconds(5);      // for FRR's first start, before its absence is an error
+constexpr Duration kQuiet = std::chrono::seconds(5);      // without a change of a network, before an audit
 
 // The shadow devices need a port, and no packet uses it: in a namespace of their own it may be VXLAN's, beside an
 // operator's FRR it may not, as the datapath has that.
@@ -35,9 +34,9 @@ EvpnSource::EvpnSource(boost::asio::io_context& io, Config config, VtepSet::Sink
       known_(sink, config_.hold),
       remotes_(*this),
       frr_(io, config_.own_frr ? config_.folder : files_.sockets(), *this),
+      stations_(io),
       vtep_(config_.vtep),
       look_timer_(io),
-      write_timer_(io),
       doubt_timer_(io) {
   look();
 }
@@ -63,12 +62,8 @@ void EvpnSource::add_network(Vni vni, const std::optional<IpAddr>& address) {
 
 void EvpnSource::remove_network(Vni vni) {
   if (networks_.erase(vni) == 0) return;
-  const auto told = announcements_.forget_network(vni);
-  if (kernel_) {
-    // In a shared bridge the entries would stay.
-    if (kernel_->devices().shared()) (void)kernel_->write(told);
-    kernel_->devices().remove(vni);
-  }
+  stations_.forget_network(vni);
+  if (kernel_) kernel_->devices().remove(vni);
   remotes_.forget(vni);
   known_.remove_network(vni);
 }
@@ -82,15 +77,11 @@ void EvpnSource::add_station(Vni vni, const MacAddr& mac, bool fixed) {
                    mac.to_string(), vni, remotes_.vtep_of(vni, mac)->to_string());
     return;
   }
-  announcements_.add({vni, mac}, fixed);
+  stations_.add({vni, mac}, fixed);
   if (!remotes_.vtep_of(vni, mac)) known_.remove_mac(vni, mac);  // what was held
-  write_soon({});
 }
 
-void EvpnSource::remove_station(Vni vni, const MacAddr& mac) {
-  announcements_.remove({vni, mac});
-  write_soon({});
-}
+void EvpnSource::remove_station(Vni vni, const MacAddr& mac) { stations_.remove({vni, mac}); }
 
 // --- what zebra tells ---
 
@@ -101,7 +92,7 @@ void EvpnSource::remote_mac(Vni vni, const MacAddr& mac, const std::optional<IpA
   if (vtep) {
     withdrawals_.settled(vni, mac);
     known_.put_mac(vni, mac, *vtep);
-  } else if (announcements_.is_here({vni, mac})) {
+  } else if (stations_.is_here({vni, mac})) {
     withdrawals_.settled(vni, mac);
     known_.remove_mac(vni, mac);
   } else {
@@ -128,8 +119,8 @@ void EvpnSource::remote_member(Vni vni, const IpAddr& vtep, bool here) {
   }
 }
 
-void EvpnSource::station_here(Vni vni, const MacAddr& mac, bool sticky) { announcements_.found({vni, mac}, sticky); }
-void EvpnSource::station_not_here(Vni vni, const MacAddr& mac) { announcements_.taken({vni, mac}); }
+void EvpnSource::station_here(Vni vni, const MacAddr& mac, bool sticky) { stations_.found({vni, mac}, sticky); }
+void EvpnSource::station_not_here(Vni vni, const MacAddr& mac) { stations_.taken({vni, mac}); }
 
 // --- FRR ---
 
@@ -149,8 +140,7 @@ void EvpnSource::look() {
     audit();
     if (now >= settle_at_) {
       settle_at_ = TimePoint::max();
-      announcements_.settle();
-      write_soon({});
+      stations_.settle();
     }
   }
   known_.tick(now);
@@ -178,6 +168,7 @@ void EvpnSource::find_vtep() {
 void EvpnSource::frr_up() {
   if (const auto done = open_kernel(); !done) {
     if (std::exchange(problem_, done.error().text) != done.error().text) spdlog::error("evpn: {}", problem_);
+    stations_.use(nullptr);
     kernel_.reset();
     return;
   }
@@ -185,7 +176,6 @@ void EvpnSource::frr_up() {
   problem_.clear();
   settle_at_ = Clock::now() + config_.hold;
   neighbors_asked_ = {};
-  write_soon({});
 }
 
 Result<> EvpnSource::open_kernel() {
@@ -200,8 +190,8 @@ Result<> EvpnSource::open_kernel() {
   for (const Vni vni : kernel_->devices().networks())
     if (!networks_.contains(vni)) kernel_->devices().remove(vni);
   remotes_.forget();
-  announcements_.restart();
   work_on_networks();
+  stations_.use(kernel_.get());
   return kernel_->begin();
 }
 
@@ -210,11 +200,11 @@ void EvpnSource::frr_down() {
   spdlog::warn("evpn: {}; what it told stays for {} s", frr_.problem(),
                std::chrono::duration_cast<std::chrono::seconds>(config_.hold).count());
   if (kernel_ && config_.own_frr) kernel_->devices().remove_all();
+  stations_.use(nullptr);
   kernel_.reset();
   neighbors_ = {};
   withdrawals_.clear();
   remotes_.forget();
-  announcements_.restart();
   for (auto& [vni, network] : networks_) network.twins.clear();
   known_.lost(Clock::now());
 }
@@ -269,32 +259,7 @@ void EvpnSource::work_on(Vni vni, Network& network) {
   const auto* after = devices.find(vni);
   if (after == nullptr || after->vxlan == was) return;
   if (was != 0) remotes_.forget(vni);
-  announcements_.restart(vni);
-  write_soon({});
-}
-
-// --- stations ---
-
-void EvpnSource::write_soon(Duration pause) {
-  if (!kernel_ || std::exchange(writing_, true)) return;
-  write_timer_.expires_after(pause);
-  write_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& stopped) {
-    if (stopped || alive.expired()) return;
-    writing_ = false;
-    write();
-  });
-}
-
-void EvpnSource::write() {
-  if (!kernel_) return;
-  const auto writes = announcements_.next(limits::kEvpnWrites, Clock::now());
-  const auto done = kernel_->write(writes);
-  const std::string problem = !done       ? done.error().text
-                              : *done > 0 ? fmt::format("the kernel refused {} of {} stations", *done, writes.size())
-                                          : "";
-  unsigned held_back = 0;
-  if (!problem.empty() && complaints_.allow(held_back)) spdlog::warn("evpn: {}", problem);
-  if (!announcements_.empty()) write_soon(kPace);
+  stations_.restart(vni);
 }
 
 // --- withdrawals ---

@@ -22,11 +22,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "netlink/netlink.h"
-#include "overlay/evpn/announcements.h"
 #include "overlay/evpn/frr_files.h"
 #include "overlay/evpn/frr_watch.h"
 #include "overlay/evpn/shadow_fdb.h"
 #include "overlay/evpn/shadow_kernel.h"
+#include "overlay/evpn/station_writer.h"
 #include "overlay/evpn/withdrawals.h"
 #include "overlay/source.h"
 
@@ -86,8 +86,6 @@ class EvpnSource final : public Source,
   void networks_soon();
   void work_on_networks();
   void work_on(Vni vni, Network& network);
-  void write_soon(Duration pause);
-  void write();
   void doubt_soon();
   void settle_withdrawals();
   void take_neighbors(const Neighbors& neighbors);
@@ -99,18 +97,18 @@ class EvpnSource final : public Source,
   const FrrFiles files_;
   VtepSet known_;
   ShadowFdb remotes_;
-  Announcements announcements_;
   Withdrawals withdrawals_;
   FrrWatch frr_;
   std::unique_ptr<ShadowKernel> kernel_;  // while FRR is up
+  StationWriter stations_;                // uses kernel_
   std::map<Vni, Network> networks_;
   std::optional<IpAddr> vtep_;
   std::string problem_;
   Neighbors neighbors_;
   const TimePoint begun_ = Clock::now();
   TimePoint neighbors_asked_{}, settle_at_ = TimePoint::max();
-  boost::asio::steady_timer look_timer_, write_timer_, doubt_timer_;
-  bool networks_posted_ = false, writing_ = false;
+  boost::asio::steady_timer look_timer_, doubt_timer_;
+  bool networks_posted_ = false;
   LogLimit complaints_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

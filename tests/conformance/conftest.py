@@ -33,8 +33,15 @@ def chosen_datapaths(config):
 
 
 def pytest_generate_tests(metafunc):
-    if "datapath" in metafunc.fixturenames:
-        metafunc.parametrize("datapath", chosen_datapaths(metafunc.config), scope="module")
+    """A file with ABOVE_DATAPATH = True tests code that is the same above either datapath: it runs once, unless a datapath
+    is named, or HEDDLE_WHOLE is set as by tools/test --all."""
+    if "datapath" not in metafunc.fixturenames:
+        return
+    datapaths = chosen_datapaths(metafunc.config)
+    named = metafunc.config.getoption("datapath") or os.environ.get("HEDDLE_WHOLE")
+    if getattr(metafunc.module, "ABOVE_DATAPATH", False) and not named:
+        datapaths = datapaths[:1]
+    metafunc.parametrize("datapath", datapaths, scope="module")
 
 
 def pytest_sessionstart(session):

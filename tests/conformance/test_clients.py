@@ -8,6 +8,8 @@ import pytest
 from lab import wait_until
 from net import run
 
+ABOVE_DATAPATH = True  # see conftest.py
+
 
 @pytest.fixture
 def host(lab):

@@ -5,6 +5,7 @@ import pytest
 from net import wait_until
 from rpc import Rpc
 
+ABOVE_DATAPATH = True  # see conftest.py
 OWNER = "ovs-cni.network.kubevirt.io"
 NEVER = "00000000-0000-0000-0000-000000000000"
 

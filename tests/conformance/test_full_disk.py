@@ -8,6 +8,7 @@ import pytest
 from net import run
 from rpc import Rpc
 
+ABOVE_DATAPATH = True  # see conftest.py
 SMALL, LARGE = "2m", "16m"
 
 

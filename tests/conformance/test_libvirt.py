@@ -10,6 +10,7 @@ import pytest
 from libvirt import Domain, Libvirt, network_device, packages
 from net import TIME_SCALE, Failure, wait_until
 
+ABOVE_DATAPATH = True  # see conftest.py
 IFACE_ID = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"
 MAC, ADDRESS = "52:54:00:00:01:02", "10.0.1.2"  # the guest derives its address from its MAC address
 SECOND_MAC, SECOND_ADDRESS = "52:54:00:00:02:02", "10.0.2.2"

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from lab import BIN, SOURCE
 
+ABOVE_DATAPATH = True  # see conftest.py
 PAGES = {name: SOURCE / "docs/man" / f"{name}.8" for name in ("vswitchd", "vsctl", "reflectord")}
 NAME = r"[a-z][a-z-]*"
 

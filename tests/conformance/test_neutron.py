@@ -10,6 +10,7 @@ from net import TIME_SCALE, wait_until
 from test_ovsdb import Follower
 from test_ovsdbapp import connect, do
 
+ABOVE_DATAPATH = True  # see conftest.py
 pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # of the library
 SERVER = "tcp:127.0.0.1:6640"
 

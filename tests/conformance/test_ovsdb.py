@@ -11,6 +11,7 @@ from net import Failure, wait_until
 from peers import tls_options
 from rpc import Rpc
 
+ABOVE_DATAPATH = True  # see conftest.py
 # A table on whose rows the switch does not act.
 QOS = ["Open_vSwitch", {"op": "insert", "table": "QoS", "row": {"type": "kept"}}]
 

@@ -12,6 +12,7 @@ import sys
 import pytest
 from rpc import Rpc
 
+ABOVE_DATAPATH = True  # see conftest.py
 ROUNDS = 20
 # Transactions in each round; HEDDLE_CRASH_TRANSACTIONS=10000 for a night.
 TRANSACTIONS = int(os.environ.get("HEDDLE_CRASH_TRANSACTIONS", "500"))

@@ -9,6 +9,7 @@ import random
 from rpc import Rpc
 from twin_grammar import MARK, NOWHERE, normal
 
+ABOVE_DATAPATH = True  # see conftest.py
 MESSAGES = int(os.environ.get("HEDDLE_TWIN_MESSAGES", "600"))
 ROWS = [f"00000000-0000-4000-8000-00000000000{n}" for n in range(3)]
 SESSIONS = 3

@@ -8,6 +8,7 @@ import random
 from rpc import Rpc
 from twin_grammar import MARK, NOWHERE, PLAYED, TABLES, Grammar, normal
 
+ABOVE_DATAPATH = True  # see conftest.py
 TRANSACTIONS = int(os.environ.get("HEDDLE_TWIN_TRANSACTIONS", "500"))
 # The conditions of conditional monitors; TwinMark is monitored completely.
 LOOKED_FOR = {"TwinRoot": [["i", ">", 0], ["b", "==", True]], "TwinLeaf": [["a", "<=", 3]], "TwinHolder": [["note", "!=", "a"]]}

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 from net import TIME_SCALE, wait_until
 
+ABOVE_DATAPATH = True  # see conftest.py
 pytestmark = pytest.mark.filterwarnings("ignore:setDaemon")  # of the library
 TIMEOUT = 15 * TIME_SCALE  # seconds for each call
 

@@ -9,6 +9,7 @@ from net import Failure
 from sandbox import Sandbox
 from stock import fetch, unpack
 
+ABOVE_DATAPATH = True  # see conftest.py
 # In a process namespace of its own, since it kills processes by name, and with the kernel's settings read-only.
 MININET = r"""
 exec unshare --pid --fork --kill-child --mount-proc sh -c '

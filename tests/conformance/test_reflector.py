@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from lab import BIN, SOURCE, settle, untagged, wait_until, who_gets
 from net import TIME_SCALE, frame, mac
+from peers import tls_options
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6], ids=["over-ipv4", "over-ipv6"])
 SRC, DST = mac(1), mac(2)
@@ -31,10 +32,10 @@ class Reflector:
         address = self.address[family]
         return f"tcp:[{address}]:{PORT}" if family == 6 else f"tcp:{address}:{PORT}"
 
-    def start(self, *remotes, db="overlay.db"):
+    def start(self, *remotes, db="overlay.db", options=()):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.ns.name, str(BIN / "reflectord"), f"--db={self.dir / db}",
+                ["ip", "netns", "exec", self.ns.name, str(BIN / "reflectord"), f"--db={self.dir / db}", *options,
                  *[f"--remote={r}" for r in remotes or (f"ptcp:{PORT}:[::]",)]], stdout=log, stderr=log)
         wait_until(lambda: self.process.poll() is not None or "serves on" in self.log.read_text().splitlines()[-1:].__str__(),
                    10, "reflectord serves")
@@ -343,3 +344,36 @@ def test_a_cluster_of_ovsdb_servers(lab, stock, kind):
         assert knows(a, guests[1].mac, b.address[4])()
     finally:
         servers.close()
+
+
+def test_certificates_say_whose_rows_they_are(lab, keys):
+    """With TLS a VTEP has the name in its certificate, and writes its own rows alone."""
+    def use(host, name, vtep, ca="ca"):
+        host.vsctl("set-ssl", f"{keys}/{name}.key", f"{keys}/{name}.pem", f"{keys}/{ca}.pem")
+        host.vsctl("set", "Open_vSwitch", ".", f"other_config:vtep-name={vtep}")
+        host.vsctl("set-reflector", f"ssl:{rf.address[4]}:6641")
+
+    def error(host):
+        return host.get("Interface", "vx10", "error")
+    with reflector(lab) as rf:
+        (a, b, c), _ = lab.running("a", "b", "c", others=(rf,))
+        rf.start(f"ptcp:{PORT}:[::1]", f"pssl:6641:{rf.address[4]}", options=tls_options(keys, "switch"))
+        for h, name in ((a, "client"), (b, "switch"), (c, "stranger")):
+            use(h, name, name)
+            network(h, check=False)  # the third's answer says that it is not let in
+        wait_until(lambda: len(members(a)) == len(members(b)) == 1, 20, "two know each other")
+        wait_until(lambda: "reflector" in error(c), 10, "the third is not let in")
+        assert [row[0] for row in rf.rows("Vtep", "name")] == ["client", "switch"]
+        guests = [h.guest("br0", f"g-{h.short}", f"10.0.0.{n}/24", tag=10) for n, h in enumerate((a, b), 1)]
+        guests[0].reaches("10.0.0.2")
+        wait_until(knows(a, guests[1].mac, b.address[4]), 10, "a knows b's guest")
+        # A move is a claim.
+        guests[0].send(frame(DST))
+        wait_until(knows(b, DST, a.address[4]), 10, "a has the station")
+        wait_until(lambda: guests[1].send(frame(DST)) or knows(a, DST, b.address[4])(), 10, "it moves to b")
+        # A host that takes another's name, or another's certificate.
+        use(a, "client", "switch")
+        wait_until(lambda: "refuses" in error(a) and '"client"' in error(a).replace("\\", ""), 10, "a is told whose rows it may write")
+        assert error(b) == "[]" and [row[0] for row in rf.rows("Vtep", "name")] == ["client", "switch"]
+        use(a, "client", "client")
+        wait_until(lambda: error(a) == "[]" and knows(b, guests[0].mac, a.address[4])(), 15, "and all is well again")

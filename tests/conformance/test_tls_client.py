@@ -9,6 +9,7 @@ from lab import BIN, SOURCE
 from net import run, wait_until
 from peers import tls_options
 
+ABOVE_DATAPATH = True  # see conftest.py
 SERVER = "ssl:127.0.0.1:6640"
 
 

@@ -12,6 +12,7 @@ from lab import BIN, SOURCE
 from net import mac, run
 from vsctl_lines import LINES
 
+ABOVE_DATAPATH = True  # see conftest.py
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 

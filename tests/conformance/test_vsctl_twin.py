@@ -8,6 +8,7 @@ import re
 
 from test_vsctl import UUID, Clients
 
+ABOVE_DATAPATH = True  # see conftest.py
 ROUNDS = int(os.environ.get("HEDDLE_TWIN_LINES", "150"))
 SEED = int(os.environ.get("HEDDLE_SEED", "1"))
 NAMED = "0b4d8a7e-9f9d-4a2b-8f6b-2f1f6d3f7c11"  # a name that looks like a UUID, as libvirt's are
