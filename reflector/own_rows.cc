@@ -49,6 +49,7 @@ ovsdb::TransactContext::Permit OwnRows::permit_of(const ovsdb::RpcSession& sessi
 }
 
 std::optional<std::string> OwnRows::judge(const std::string& vtep, std::span<const RowChange> changes) const {
+  if (vtep.empty() && !changes.empty()) return "the certificate has no common name, which a VTEP's name is to be";
   std::set<Station> claimed;
   for (const RowChange& change : changes)
     if (change.after && change.table->name == "Mac") claimed.insert(station(*change.after));

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/log_control.h"
+#include "base/log.h"
 #include "overlay/reflector_source.h"
 #include "ovsdb/target.h"
 #include "ovsdb/tls.h"
@@ -182,7 +182,7 @@ int main(int argc, char** argv) {
     po::store(po::parse_command_line(argc, argv, d), vars);
     po::notify(vars);
     if (o.vteps == 0 || o.each == 0 || o.each > o.networks) throw std::runtime_error("--each: from 1 to --networks");
-    (void)log_setup("", "error");
+    spdlog::set_level(spdlog::level::err);
     return Simulation(o).run();
   } catch (const std::exception& e) {
     fmt::print(stderr, "heddle-simulate: {}\n", e.what());

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "overlay/reflector_rows.h"
+#include "overlay/reflector_source.h"
 #include "overlay/schema.h"
 
 namespace heddle::reflector {
@@ -31,8 +32,9 @@ class OwnRowsTest : public testing::Test {
  protected:
   // The error of the transaction; empty: it was done. `name`: of the certificate.
   std::string as(std::optional<std::string> name, const Json& operations) {
-    const auto out =
-        db_->try_transact(operations, ovsdb::TransactContext{.permit = rows_.permit_of(Session(std::move(name)))});
+    ovsdb::TransactContext context;
+    context.permit = rows_.permit_of(Session(std::move(name)));
+    const auto out = db_->try_transact(operations, context);
     for (const Json& result : out.reply)
       if (result.is_object() && result.contains("error"))
         return result["error"].get<std::string>() + ": " + result.value("details", "");
@@ -91,7 +93,7 @@ TEST_F(OwnRowsTest, AndNobodyElses) {
   for (const char* text :
        {R"({"op":"delete","table":"Mac","where":[]})", R"({"op":"delete","table":"Member","where":[]})",
         R"({"op":"update","table":"Mac","where":[],"row":{"ip":"192.0.2.66"}})",
-        R"({"op":"update","table":"Mac","where":[],"row":{"vtep":"a"}})",
+
         R"({"op":"mutate","table":"Vtep","where":[],"mutations":[["heartbeat","+=",1]]})"})
     EXPECT_NE(as("a", Json::array({Json::parse(text)})).find("permission error"), std::string::npos) << text;
   EXPECT_NE(remove_all_of("a", "b"), "");
@@ -106,6 +108,9 @@ TEST_F(OwnRowsTest, AStationIsClaimedUnlessItIsFixed) {
   ASSERT_EQ(claim("b", "b", 1), "");
   EXPECT_EQ(claim("a", "a", 1), "");
   EXPECT_EQ(db_->rows("Mac").front()->get("vtep").string_or(""), "a");
+  EXPECT_EQ(as("b", Json::parse(R"([{"op":"update","table":"Mac","where":[],"row":{"vtep":"b"}}])")), "")
+      << "in another form";
+  EXPECT_EQ(claim("a", "a", 1), "");
   EXPECT_EQ(claim("b", "b", 2, true), "");
   // Without the wait of an honest client.
   const Json bold = Json::parse(R"([{"op":"delete","table":"Mac","where":[["mac","==","02:00:00:00:00:02"]]},
