@@ -22,19 +22,19 @@ Station station(const Row& row) { return {row.get("vni").integer_or(-1), row.get
 }  // namespace
 
 OwnRows::OwnRows(ovsdb::Database& db, Now now)
-    : db_(db), now_(std::move(now)), observer_(db.add_observer([this](const ovsdb::Change& change) {
-        for (const RowChange& row : change.rows) take(row);
-      })) {
+    : db_(db), now_(std::move(now)), observer_(db.add_observer([this](const ovsdb::Change& change) { take(change); })) {
   // What was there before has not been heard since when is not known: the time counts from now.
   for (const auto& row : db.rows("Vtep")) heard_[owner(*row)] = now_();
 }
 
 OwnRows::~OwnRows() { db_.remove_observer(observer_); }
 
-void OwnRows::take(const RowChange& change) {
-  if (change.table->name != "Vtep") return;
-  if (change.before) heard_.erase(owner(*change.before));
-  if (change.after) heard_[owner(*change.after)] = now_();
+// A row that takes another's place may come before that: removals first.
+void OwnRows::take(const ovsdb::Change& change) {
+  for (const RowChange& row : change.rows)
+    if (row.table->name == "Vtep" && row.before) heard_.erase(owner(*row.before));
+  for (const RowChange& row : change.rows)
+    if (row.table->name == "Vtep" && row.after) heard_[owner(*row.after)] = now_();
 }
 
 bool OwnRows::is_silent(const std::string& vtep) const {

@@ -34,7 +34,7 @@ class OwnRows {
                                                  std::span<const ovsdb::RowChange> changes) const;
 
  private:
-  void take(const ovsdb::RowChange& change);
+  void take(const ovsdb::Change& change);
   [[nodiscard]] bool is_silent(const std::string& vtep) const;
 
   ovsdb::Database& db_;

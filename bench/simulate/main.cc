@@ -131,16 +131,17 @@ class Simulation {
     std::vector<double> times;
     for (std::size_t n = 0; n < options_.moves; ++n) {
       const std::size_t from = n % vteps_.size();
+      const MacAddr station = mac(from, n / vteps_.size() * options_.each);  // of its first network
       const Vni vni = vteps_[from]->networks[0];
       std::size_t to = from;
       do to = (to + 1) % vteps_.size();
       while (std::ranges::find(vteps_[to]->networks, vni) == vteps_[to]->networks.end());
-      vteps_[from]->source->remove_station(vni, mac(from, 0));
-      vteps_[to]->source->add_station(vni, mac(from, 0), false);
+      vteps_[from]->source->remove_station(vni, station);
+      vteps_[to]->source->add_station(vni, station, false);
       const double took = until([&] {
         return std::ranges::all_of(vteps_, [&](const auto& v) {
           if (v == vteps_[to] || std::ranges::find(v->networks, vni) == v->networks.end()) return true;
-          const auto now = v->source->known().mac(vni, mac(from, 0));
+          const auto now = v->source->known().mac(vni, station);
           return now && now->vtep == address(to);
         });
       });
