@@ -2,6 +2,7 @@
 #include "ovsdb/transaction.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "ovsdb/condition.h"
 
@@ -14,6 +15,19 @@ bool same_columns(const Row& a, const Row& b) {
   return std::all_of(columns.begin(), columns.end(),
                      [&](const ColumnSchema& c) { return a.at(c.index) == b.at(c.index); });
 }
+
+// The index's key of every row that meets the condition; nothing: the condition leaves a column of it open.
+std::optional<IndexKey> required_key(const Condition& condition, const std::vector<std::size_t>& columns) {
+  IndexKey key;
+  for (const std::size_t column : columns) {
+    const Datum* value = condition.equal_to(column);
+    if (value == nullptr) return std::nullopt;
+    key.push_back(*value);
+  }
+  return key;
+}
+
+bool by_uuid(const RowRef& a, const RowRef& b) { return a->uuid() < b->uuid(); }
 
 }  // namespace
 
@@ -36,10 +50,15 @@ std::vector<RowRef> Transaction::select(const TableSchema& table, const Conditio
       take(find(table, *uuid));
       return out;
     }
-    for (std::size_t i = 0; overlays_[table.index].empty() && i < table.indexes.size(); ++i) {
-      const Datum* value = table.indexes[i].size() == 1 ? condition->equal_to(table.indexes[i][0]) : nullptr;
-      if (value == nullptr) continue;
-      if (const auto uuid = tables_.find_index(table, i, {*value})) take(tables_.find(table, *uuid));
+    for (std::size_t i = 0; i < table.indexes.size(); ++i) {
+      const auto key = required_key(*condition, table.indexes[i]);
+      if (!key) continue;
+      // The committed row that the index names, and what this transaction has made of others.
+      const Overlay& overlay = overlays_[table.index];
+      if (const auto uuid = tables_.find_index(table, i, *key); uuid && !overlay.contains(*uuid))
+        take(tables_.find(table, *uuid));
+      for (const auto& [uuid, pending] : overlay) take(pending.after);
+      std::sort(out.begin(), out.end(), by_uuid);
       return out;
     }
   }
@@ -48,7 +67,7 @@ std::vector<RowRef> Transaction::select(const TableSchema& table, const Conditio
     if (!overlay.contains(uuid)) take(row);
   if (overlay.empty()) return out;
   for (const auto& [uuid, pending] : overlay) take(pending.after);
-  std::sort(out.begin(), out.end(), [](const RowRef& a, const RowRef& b) { return a->uuid() < b->uuid(); });
+  std::sort(out.begin(), out.end(), by_uuid);
   return out;
 }
 
