@@ -66,7 +66,10 @@ def by_reflector(options, vteps, stations, networks, each, real):
         daemon_all = None
         if host:
             held = host.memory()
-            wait(lambda: host.entries() >= vteps * stations, 300, 0.05)
+            try:
+                wait(lambda: host.entries() >= vteps * stations, options.patience, 0.05)
+            except RuntimeError as e:
+                raise RuntimeError(f"the real daemon has {host.entries()} of {vteps * stations} stations: {(host.dir / 'log').read_text()[-2000:]}") from e
             daemon_all = time.monotonic() - began
         told = json.loads(playing.stdout.readline())
         cpu, rss = usage(process.pid)
@@ -240,6 +243,7 @@ def main():
     p.add_argument("--rows", default="200x50,1000x20,100x1000", help="VTEPs x stations of each (default 200x50,1000x20,100x1000; in "
                    "the last each VTEP has one network of its own, and only the real daemon has all)")
     p.add_argument("--moves", type=int, default=50, help="moves after each row by the reflector (default 50)")
+    p.add_argument("--patience", type=int, default=300, help="seconds until a row fails (default 300)")
     p.add_argument("--play", help=argparse.SUPPRESS)
     options = p.parse_args()
     if options.play:

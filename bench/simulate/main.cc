@@ -15,6 +15,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -153,9 +154,14 @@ class Simulation {
 
   // Until standard input ends.
   void stay() {
-    std::string line;
-    while (std::getline(std::cin, line)) {
-    }
+    std::jthread reader([this] {
+      std::string line;
+      while (std::getline(std::cin, line)) {
+      }
+      io_.stop();
+    });
+    io_.restart();
+    io_.run();
   }
 
   const Options options_;

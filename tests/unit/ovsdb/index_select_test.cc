@@ -67,9 +67,12 @@ TEST(IndexSelect, FindsWhatAScanFinds) {
       operations.push_back(scan);
     }
     const Json reply = db->transact(operations);
-    for (std::size_t i = 1; i < operations.size(); ++i)
-      if (operations[i]["op"] == "select" && operations[i]["where"][0][1] == "includes" && reply[i].is_object())
+    for (std::size_t i = 1; i < operations.size(); ++i) {
+      const bool scan = operations[i]["op"] == "select" && operations[i]["where"][0][1] == "includes";
+      if (scan && reply[i].is_object()) {
         EXPECT_EQ(reply[i], reply[i - 1]) << operations[i].dump();
+      }
+    }
   }
 }
 
