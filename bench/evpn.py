@@ -131,8 +131,9 @@ router bgp 65000
         return time.monotonic() - began
 
     def known(self, vni=10):
-        """Entries that lead to another VTEP, in the vxlan device."""
-        return run("ip", "netns", "exec", self.ns, "bridge", "fdb", "show", "dev", f"vx{vni}").count("extern_learn")
+        """Entries of the bridge that lead to another VTEP; each has a second one in the vxlan device."""
+        shown = run("ip", "netns", "exec", self.ns, "bridge", "fdb", "show", "dev", f"vx{vni}")
+        return sum("extern_learn" in line and " master " in line for line in shown.splitlines())
 
 
 def installed():
