@@ -140,7 +140,7 @@ void EvpnSource::look() {
     audit();
     if (now >= settle_at_) {
       settle_at_ = TimePoint::max();
-      stations_.settle();
+      settle();
     }
   }
   known_.tick(now);
@@ -148,6 +148,13 @@ void EvpnSource::look() {
   look_timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& stopped) {
     if (!stopped && !alive.expired()) look();
   });
+}
+
+// What an earlier daemon left and nobody has asked for since: its networks may come one after the other.
+void EvpnSource::settle() {
+  for (const Vni vni : kernel_->devices().networks())
+    if (!networks_.contains(vni)) kernel_->devices().remove(vni);
+  stations_.settle();
 }
 
 // Our FRR is asked for once the VTEP's address is known.
@@ -187,8 +194,6 @@ Result<> EvpnSource::open_kernel() {
   auto kernel = ShadowKernel::open(io_, netns->get(), port, remotes_, *this);
   if (!kernel) return std::unexpected(kernel.error());
   kernel_ = std::move(*kernel);
-  for (const Vni vni : kernel_->devices().networks())
-    if (!networks_.contains(vni)) kernel_->devices().remove(vni);
   remotes_.forget();
   work_on_networks();
   stations_.use(kernel_.get());

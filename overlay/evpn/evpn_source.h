@@ -82,6 +82,7 @@ class EvpnSource final : public Source,
   // --- work ---
   void look();
   void find_vtep();
+  void settle();
   Result<> open_kernel();
   void networks_soon();
   void work_on_networks();

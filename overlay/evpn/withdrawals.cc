@@ -22,6 +22,16 @@ std::vector<Key> take_due(std::map<Key, TimePoint>& from, TimePoint now) {
 
 }  // namespace
 
+void Withdrawals::member(Vni vni, const IpAddr& vtep, TimePoint now) {
+  members_.try_emplace({vni, vtep}, now + kDoubt);
+  last_ = now;
+}
+
+void Withdrawals::mac(Vni vni, const MacAddr& mac, TimePoint now) {
+  macs_.try_emplace({vni, mac}, now + kDoubt);
+  last_ = now;
+}
+
 void Withdrawals::clear() {
   members_.clear();
   macs_.clear();
@@ -35,6 +45,10 @@ std::optional<TimePoint> Withdrawals::due() const {
   return first;
 }
 
-Withdrawals::Due Withdrawals::take(TimePoint now) { return {take_due(members_, now), take_due(macs_, now)}; }
+Withdrawals::Due Withdrawals::take(TimePoint now) {
+  const bool many_come = macs_.size() > kMany && now < last_ + kQuiet;
+  if (many_come && now < *due() + kLongest) return {};
+  return {take_due(members_, now), take_due(macs_, now)};
+}
 
 }  // namespace heddle::overlay::evpn

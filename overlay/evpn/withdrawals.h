@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <set>
@@ -24,9 +25,13 @@ namespace heddle::overlay::evpn {
 class Withdrawals {
  public:
   static constexpr Duration kDoubt = std::chrono::seconds(1);
+  // Of so many it is waited for the end: a VTEP's membership is withdrawn after its stations.
+  static constexpr std::size_t kMany = 500;
+  static constexpr Duration kQuiet = std::chrono::milliseconds(500);
+  static constexpr Duration kLongest = std::chrono::seconds(20);
 
-  void member(Vni vni, const IpAddr& vtep, TimePoint now) { members_.try_emplace({vni, vtep}, now + kDoubt); }
-  void mac(Vni vni, const MacAddr& mac, TimePoint now) { macs_.try_emplace({vni, mac}, now + kDoubt); }
+  void member(Vni vni, const IpAddr& vtep, TimePoint now);
+  void mac(Vni vni, const MacAddr& mac, TimePoint now);
   // It is there again, or is known to be gone.
   void settled(Vni vni, const IpAddr& vtep) { members_.erase({vni, vtep}); }
   void settled(Vni vni, const MacAddr& mac) { macs_.erase({vni, mac}); }
@@ -39,12 +44,13 @@ class Withdrawals {
     std::vector<std::pair<Vni, IpAddr>> members;
     std::vector<std::pair<Vni, MacAddr>> macs;
   };
-  // Those that have waited long enough; they wait no more.
+  // Those that have waited long enough; they wait no more. None while many still come.
   [[nodiscard]] Due take(TimePoint now);
 
  private:
   std::map<std::pair<Vni, IpAddr>, TimePoint> members_;
   std::map<std::pair<Vni, MacAddr>, TimePoint> macs_;
+  TimePoint last_{};  // that came
 };
 
 }  // namespace heddle::overlay::evpn

@@ -27,6 +27,33 @@ TEST(Withdrawals, WaitUntilItIsClearWhy) {
   EXPECT_TRUE(w.empty());
 }
 
+// 10,000 stations of a VTEP that left: its membership comes last, and says why.
+TEST(Withdrawals, OfManyTheEndIsWaitedFor) {
+  Withdrawals w;
+  TimePoint now = TimePoint{} + std::chrono::seconds(100);
+  const TimePoint began = now;
+  std::uint64_t n = 0x020000000000ULL;
+  while (now < began + std::chrono::seconds(3)) {
+    for (int i = 0; i < 100; ++i) w.mac(10, MacAddr::from_u64(n++), now);
+    now += std::chrono::milliseconds(100);
+    EXPECT_TRUE(w.take(now).macs.empty());
+  }
+  w.member(10, kVtep, now);
+  now += Withdrawals::kDoubt;
+  const auto due = w.take(now);
+  EXPECT_EQ(due.macs.size(), 3000U);
+  EXPECT_EQ(due.members.size(), 1U);
+  // Without an end the first have their turn all the same.
+  const TimePoint again = now;
+  std::size_t taken = 0;
+  while (now < again + Withdrawals::kLongest + std::chrono::seconds(3)) {
+    for (int i = 0; i < 100; ++i) w.mac(10, MacAddr::from_u64(n++), now);
+    now += std::chrono::milliseconds(100);
+    taken += w.take(now).macs.size();
+  }
+  EXPECT_GT(taken, 0U);
+}
+
 TEST(Withdrawals, WhatComesBackWasNotWithdrawn) {
   Withdrawals w;
   w.mac(10, kMac, {});
