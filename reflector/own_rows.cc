@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "reflector/own_rows.h"
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <set>
 #include <utility>
@@ -55,14 +57,15 @@ std::optional<std::string> OwnRows::judge(const std::string& vtep, std::span<con
     if (change.after && change.table->name == "Mac") claimed.insert(station(*change.after));
   for (const RowChange& change : changes) {
     if (change.after && owner(*change.after) != vtep)
-      return "VTEP \"" + vtep + "\", as its certificate names it, writes no rows of \"" + owner(*change.after) + "\"";
+      return fmt::format("VTEP \"{}\", as its certificate names it, writes no rows of \"{}\"", vtep,
+                         owner(*change.after));
     if (!change.before || owner(*change.before) == vtep) continue;
     const std::string other = owner(*change.before);
     if (is_silent(other) && !change.after) continue;
     if (change.table->name != "Mac" || !claimed.contains(station(*change.before)))
-      return "VTEP \"" + vtep + "\", as its certificate names it, removes no rows of \"" + other + "\"";
+      return fmt::format("VTEP \"{}\", as its certificate names it, removes no rows of \"{}\"", vtep, other);
     if (change.before->get("fixed").boolean_or(true))
-      return "station " + station(*change.before).second + " is fixed at VTEP \"" + other + "\"";
+      return fmt::format("station {} is fixed at VTEP \"{}\"", station(*change.before).second, other);
   }
   return std::nullopt;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "overlay/evpn/frr_watch.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <charconv>
 #include <utility>
@@ -43,7 +45,7 @@ Neighbors read_neighbors(const std::string& answer) {
     if (text == "Established")
       ++out.established;
     else
-      out.others.push_back(name + " is in state " + text);
+      out.others.push_back(fmt::format("{} is in state {}", name, text));
   }
   return out;
 }

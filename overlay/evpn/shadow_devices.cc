@@ -99,12 +99,6 @@ Result<> ShadowDevices::look() {
   return {};
 }
 
-std::vector<Vni> ShadowDevices::taken_by_others() const {
-  std::vector<Vni> out;
-  for (const auto& [vni, name] : others_) out.push_back(vni);
-  return out;
-}
-
 // --- one network ---
 
 Result<> ShadowDevices::put(Vni vni, const IpAddr& local) {
@@ -220,6 +214,7 @@ std::optional<Vni> ShadowDevices::network_of_port(int ifindex, std::uint16_t vla
 
 std::vector<Vni> ShadowDevices::networks() const {
   std::vector<Vni> out;
+  out.reserve(shadows_.size());
   for (const auto& [vni, shadow] : shadows_) out.push_back(vni);
   return out;
 }

@@ -40,7 +40,6 @@ class ShadowDevices {
   // Reads whose vxlan devices there are. Others' devices make put() fail, and ours of the same network go: with two,
   // zebra forgets the network when one of them goes.
   Result<> look();
-  [[nodiscard]] std::vector<Vni> taken_by_others() const;
 
   // Makes what is missing; another address makes the vxlan device anew.
   Result<> put(Vni vni, const IpAddr& local);
