@@ -16,6 +16,13 @@ class World:
 
     def __init__(self, lab, *names, reflectors=("r1", "r2"), bridges=(), hold=60, vnis=(10,), hosts_only=False):
         self.things = []
+        try:
+            self.build(lab, names, reflectors, bridges, hold, vnis, hosts_only)
+        except BaseException:
+            self.__exit__()  # FRR in its own namespace does not end with the laboratory's
+            raise
+
+    def build(self, lab, names, reflectors, bridges, hold, vnis, hosts_only):
         self.hosts = [lab.host(n) for n in names]
         self.reflectors = [RouteReflector(lab, n) for n in reflectors]
         self.bridges = [BridgeVtep(lab, n) for n in bridges]
