@@ -2,7 +2,6 @@
 #include "overlay/reflector_source.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
 
@@ -40,12 +39,12 @@ std::string text(const Json& row, const char* column) {
 
 ReflectorSource::ReflectorSource(boost::asio::io_context& io, std::shared_ptr<ovsdb::Tls> tls, const Config& config,
                                  VtepSet::Sink& sink)
-    : io_(io),
-      config_(config),
+    : config_(config),
       boot_(Uuid::random().to_string()),
       known_(sink, config.hold),
       follower_(io, std::move(tls), follower_config(config), *this),
-      timer_(io) {
+      timer_(io),
+      work_soon_(io, [this] { work(); }) {
   follower_.start(conditions());
   every_so_often();
 }
@@ -71,7 +70,7 @@ void ReflectorSource::add_network(Vni vni, const std::optional<IpAddr>& address)
   if (networks_.size() >= limits::kOverlayNetworks && !networks_.contains(vni)) return;
   networks_[vni] = address;
   follower_.set_conditions(conditions());
-  work_soon();
+  work_soon_();
 }
 
 void ReflectorSource::remove_network(Vni vni) {
@@ -79,18 +78,18 @@ void ReflectorSource::remove_network(Vni vni) {
   claims_.remove_network(vni);
   known_.remove_network(vni);
   follower_.set_conditions(conditions());
-  work_soon();
+  work_soon_();
 }
 
 void ReflectorSource::add_station(Vni vni, const MacAddr& mac, bool fixed) {
   if (!networks_.contains(vni)) return;
   claims_.add({vni, mac}, fixed, Clock::now());
-  work_soon();
+  work_soon_();
 }
 
 void ReflectorSource::remove_station(Vni vni, const MacAddr& mac) {
   claims_.remove({vni, mac});
-  work_soon();
+  work_soon_();
 }
 
 SourceStatus ReflectorSource::status() const {
@@ -181,7 +180,7 @@ void ReflectorSource::row_gone(const std::string& table, const std::string& uuid
   } else {
     mac_gone(*id);
   }
-  work_soon();
+  work_soon_();
 }
 
 // The name's last comer has it: a host that was there before, and sees another's boot, stops writing.
@@ -195,7 +194,7 @@ void ReflectorSource::vtep_is(const Uuid& uuid, const std::string& boot) {
     rival_ = boot;
     spdlog::error("reflector: {}", status().last_error);
   }
-  work_soon();
+  work_soon_();
 }
 
 void ReflectorSource::vtep_gone(const Uuid& uuid) {
@@ -248,7 +247,7 @@ void ReflectorSource::mac_is(const Uuid& uuid, const std::optional<MacRow>& row)
     known_.remove_mac(row->vni, row->mac);
   else
     known_.put_mac(row->vni, row->mac, row->ip);
-  work_soon();
+  work_soon_();
 }
 
 void ReflectorSource::mac_gone(const Uuid& uuid) {
@@ -268,7 +267,7 @@ void ReflectorSource::in_step() {
   if (!in_step_since_) in_step_since_ = Clock::now();
   if (rows_.boot != rival_) rival_.clear();
   known_.in_step(Clock::now());
-  work_soon();
+  work_soon_();
 }
 
 void ReflectorSource::lost(const std::string& /*why*/) {
@@ -278,16 +277,6 @@ void ReflectorSource::lost(const std::string& /*why*/) {
 }
 
 // --- what we write ---
-
-// Later, so that what comes together is written together.
-void ReflectorSource::work_soon() {
-  if (std::exchange(posted_, true)) return;
-  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    posted_ = false;
-    work();
-  });
-}
 
 void ReflectorSource::work() {
   if (!follower_.status().in_step || busy_ || !rival_.empty()) return;
@@ -324,7 +313,7 @@ bool ReflectorSource::write_place() {
   if (operations.empty()) return false;
   send(std::move(operations), [this](const Result<Json>& done) {
     problem_ = done ? std::string() : "the reflector refuses this VTEP's rows: " + done.error().text;
-    if (done) work_soon();  // else every_so_often() tries again
+    if (done) work_soon_();  // else every_so_often() tries again
   });
   return true;
 }
@@ -350,7 +339,7 @@ bool ReflectorSource::write_stations() {
     if (!done && sent.claims.size() == 1 && sent.removals.empty())
       spdlog::warn("reflector: {} in network {} cannot be claimed: another host has fixed it, or {}",
                    sent.claims.front().key.second.to_string(), sent.claims.front().key.first, done.error().text);
-    work_soon();
+    work_soon_();
   });
   return true;
 }
@@ -363,7 +352,7 @@ void ReflectorSource::every_so_often() {
     if (stopped) return;
     known_.tick(Clock::now());
     if (follower_.status().in_step && !busy_ && (!beaten_ || Clock::now() - *beaten_ >= kBeat)) beat();
-    work_soon();
+    work_soon_();
     every_so_often();
   });
 }
@@ -381,7 +370,7 @@ void ReflectorSource::beat() {
     heard_.clear();
   send(std::move(operations), [this, sweeps](const Result<Json>& done) {
     if (done && sweeps && done->size() == 2) sweep_others(done->at(1));
-    work_soon();
+    work_soon_();
   });
 }
 

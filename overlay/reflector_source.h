@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "overlay/reflector_rows.h"
+#include "overlay/soon.h"
 #include "overlay/source.h"
 #include "overlay/station_claims.h"
 #include "ovsdb/follower.h"
@@ -72,7 +73,6 @@ class ReflectorSource final : public Source, private ovsdb::Follower::Listener {
   [[nodiscard]] std::string twin() const;
   [[nodiscard]] ovsdb::Follower::Conditions conditions() const;
 
-  void work_soon();
   void work();
   bool write_place();
   bool write_stations();
@@ -97,7 +97,6 @@ class ReflectorSource final : public Source, private ovsdb::Follower::Listener {
     TimePoint since;
   };
 
-  boost::asio::io_context& io_;
   const Config config_;
   const std::string boot_;  // tells this life of the VTEP from others
   VtepSet known_;
@@ -111,8 +110,8 @@ class ReflectorSource final : public Source, private ovsdb::Follower::Listener {
   std::string problem_;                 // of the last transaction
   std::optional<TimePoint> in_step_since_, beaten_;
   boost::asio::steady_timer timer_;
+  Soon work_soon_;
   bool busy_ = false;
-  bool posted_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };
 

@@ -20,7 +20,7 @@ namespace heddle::overlay {
 
 class StationClaims {
  public:
-  using Key = std::pair<Vni, MacAddr>;
+  using Key = StationKey;
   struct Claim {
     Key key;
     bool fixed = false;

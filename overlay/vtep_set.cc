@@ -82,19 +82,18 @@ void VtepSet::remove_mac(Vni vni, const MacAddr& mac) {
 }
 
 void VtepSet::hold_member(Vni vni, const std::string& vtep, TimePoint now) {
-  const auto network = networks_.find(vni);
-  if (network == networks_.end()) return;
-  const auto it = network->second.members.find(vtep);
-  if (it == network->second.members.end() || it->second.stale()) return;
-  it->second.until = now + hold_;
-  sweep_by(now + hold_);
+  if (const auto network = networks_.find(vni); network != networks_.end()) hold(network->second.members, vtep, now);
 }
 
 void VtepSet::hold_mac(Vni vni, const MacAddr& mac, TimePoint now) {
-  const auto network = networks_.find(vni);
-  if (network == networks_.end()) return;
-  const auto it = network->second.macs.find(mac);
-  if (it == network->second.macs.end() || it->second.stale()) return;
+  if (const auto network = networks_.find(vni); network != networks_.end()) hold(network->second.macs, mac, now);
+}
+
+// What is held already goes at its time.
+template <typename Key>
+void VtepSet::hold(std::map<Key, Known>& of, const Key& key, TimePoint now) {
+  const auto it = of.find(key);
+  if (it == of.end() || it->second.stale()) return;
   it->second.until = now + hold_;
   sweep_by(now + hold_);
 }

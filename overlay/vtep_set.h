@@ -23,6 +23,8 @@ namespace heddle::overlay {
 
 using Vni = std::uint32_t;  // 0 to limits::kVniMax
 
+using StationKey = std::pair<Vni, MacAddr>;
+
 class VtepSet {
  public:
   // Who uses the knowledge.
@@ -88,6 +90,8 @@ class VtepSet {
     std::map<MacAddr, Known> macs;
   };
   void for_all(const std::function<void(Known&)>& change);
+  template <typename Key>
+  void hold(std::map<Key, Known>& of, const Key& key, TimePoint now);
   void sweep_by(TimePoint time);
   void sweep(TimePoint now);
 

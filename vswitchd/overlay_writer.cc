@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vswitchd/overlay_writer.h"
 
-#include <boost/asio/post.hpp>
 #include <utility>
 
 #include "base/log.h"
@@ -12,24 +11,24 @@ using ofproto::Origin;
 
 OverlayWriter::OverlayWriter(boost::asio::io_context& io, std::map<std::string, ofproto::Handler*> handlers,
                              LookAgain look_again)
-    : io_(io), handlers_(std::move(handlers)), look_again_(std::move(look_again)) {}
+    : handlers_(std::move(handlers)), look_again_(std::move(look_again)), soon_(io, [this] { write(); }) {}
 
 void OverlayWriter::touch(const std::string& port) {
   touched_.insert(port);
-  soon();
+  soon_();
 }
 
 void OverlayWriter::put(const std::string& datapath, Origin origin, const dp::FdbKey& key,
                         const dp::FdbTarget& target) {
   pending_[datapath].push_back({origin, key, target});
-  soon();
+  soon_();
 }
 
 void OverlayWriter::withdraw(const std::string& datapath, Origin origin, const dp::FdbKey& key) {
   News news{origin, key, std::nullopt};
   if (const auto it = stations_.find({datapath, key}); it != stations_.end()) news.here = it->second;
   pending_[datapath].push_back(news);
-  soon();
+  soon_();
 }
 
 void OverlayWriter::here(const std::string& datapath, const dp::FdbKey& key, dp::PortNo port) {
@@ -38,15 +37,6 @@ void OverlayWriter::here(const std::string& datapath, const dp::FdbKey& key, dp:
 }
 
 void OverlayWriter::not_here(const std::string& datapath, const dp::FdbKey& key) { stations_.erase({datapath, key}); }
-
-void OverlayWriter::soon() {
-  if (std::exchange(posted_, true)) return;
-  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    posted_ = false;
-    write();
-  });
-}
 
 void OverlayWriter::write() {
   for (const auto& [type, all] : std::exchange(pending_, {})) {

@@ -8,13 +8,13 @@
 #include <boost/asio/io_context.hpp>
 #include <functional>
 #include <map>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
 #include "ofproto-lite/handler.h"
+#include "overlay/soon.h"
 #include "vswitchd/station_news.h"
 
 namespace heddle::vswitchd {
@@ -43,18 +43,15 @@ class OverlayWriter {
     std::optional<dp::FdbTarget> target;  // nothing: withdrawn
     dp::PortNo here = dp::PortNo::none;
   };
-  void soon();
   void write();
 
-  boost::asio::io_context& io_;
   std::map<std::string, ofproto::Handler*> handlers_;
   LookAgain look_again_;
   std::map<std::string, std::vector<News>> pending_;                   // by datapath
   std::map<std::pair<std::string, dp::FdbKey>, dp::PortNo> stations_;  // that are here, or want to be
   std::set<std::string> touched_;
   LogLimit complaints_;
-  bool posted_ = false;
-  std::shared_ptr<char> alive_ = std::make_shared<char>();
+  overlay::Soon soon_;
 };
 
 }  // namespace heddle::vswitchd

@@ -23,7 +23,7 @@ namespace heddle::overlay::evpn {
 
 class Announcements {
  public:
-  using Key = std::pair<Vni, MacAddr>;
+  using Key = StationKey;
   struct Write {
     Key key;
     bool fixed = false;
