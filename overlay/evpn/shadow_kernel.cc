@@ -80,12 +80,14 @@ Result<> ShadowKernel::read_all() {
   for (const FdbEntry& entry : *entries) {
     if (!is_sound(entry)) continue;
     const auto vni = devices_->network_of_vxlan(entry.ifindex);
-    if (entry.of == FdbEntry::Of::device && vni)
+    if (entry.of == FdbEntry::Of::device && vni) {
       apply(all, *vni, entry, false);
-    else if (vni && !entry.permanent)
+    } else if (vni && !entry.permanent) {
+      listener_.station_not_here(*vni, entry.mac);
       all.to_tunnel(*vni, entry.mac, entry.sticky);
-    else if (const auto here = devices_->network_of_port(entry.ifindex, entry.vlan); here && !entry.permanent)
+    } else if (const auto here = devices_->network_of_port(entry.ifindex, entry.vlan); here && !entry.permanent) {
       listener_.station_here(*here, entry.mac, entry.sticky);
+    }
   }
   remotes_.become(std::move(all));
   return {};
