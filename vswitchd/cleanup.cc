@@ -13,6 +13,7 @@
 #include "datapath/kernel/kernel_datapath.h"
 #include "datapath/kernel/pins.h"
 #include "netlink/netlink.h"
+#include "overlay/evpn/frr_files.h"
 #include "vswitchd/daemon.h"
 #include "vswitchd/datapaths.h"
 
@@ -77,6 +78,7 @@ Result<std::string> remove_left_overs(const Options& options) {
   for (const auto& [index, name] : *before) text += fmt::format("removed device {}\n", name);
   if (kernel && pinned) text += "removed what the kernel datapath had pinned\n";
   if (!kernel) text += fmt::format("no kernel datapath: {}\n", kernel.error().text);
+  if (overlay::evpn::FrrFiles(options.evpn_dir).stop()) text += "FRR for EVPN is not wanted any more\n";
   return text.empty() ? "nothing was left\n" : text;
 }
 

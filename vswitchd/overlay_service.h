@@ -50,6 +50,8 @@ class OverlayService final : private overlay::VtepSet::Sink {
   // After each run of the reconciler: settings and ports may be others.
   void configure(const Desired& desired);
   [[nodiscard]] OverlayPart part_of(const DesiredPort& port) const;
+  // Forwarding ends for good: other VTEPs are not to be sent here by FRR.
+  void end() { sources_.end(); }
   // Of vtep-show; of one bridge, or of all.
   [[nodiscard]] std::string show(const std::optional<std::string>& bridge) const;
 

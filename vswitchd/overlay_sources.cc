@@ -143,6 +143,10 @@ void OverlaySources::use(const EvpnSettings& settings) {
   if (settings.wanted && settings.problem.empty()) evpn_ = std::make_unique<EvpnSource>(io_, settings.config, sink_);
 }
 
+void OverlaySources::end() {
+  if (evpn_) evpn_->end();
+}
+
 // --- which are there ---
 
 overlay::Source* OverlaySources::find(const std::string& control) const {

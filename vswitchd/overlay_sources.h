@@ -28,6 +28,8 @@ class OverlaySources {
   OverlaySources(const OverlaySources&) = delete;
   OverlaySources& operator=(const OverlaySources&) = delete;
 
+  // FRR of ours is to end, and the devices beside an operator's to go: nothing is forwarded any more.
+  void end();
   // Reads the settings. `goes` is called with the word of a source before that goes.
   void configure(const std::function<void(const std::string& control)>& goes);
   // Null: it is not set, or not rightly.

@@ -152,6 +152,7 @@ class Service::Parts {
 
   void clean_up() {
     loop_->end();
+    overlay_->end();
     overlay_.reset();
     datapaths_->clean_up();
     spdlog::info("forwarding ended, nothing of it is left");

@@ -5,7 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <chrono>
 #include <utility>
 
@@ -37,14 +36,15 @@ EvpnSource::EvpnSource(boost::asio::io_context& io, Config config, VtepSet::Sink
       stations_(io),
       vtep_(config_.vtep),
       look_timer_(io),
-      doubt_timer_(io) {
+      doubt_timer_(io),
+      networks_soon_(io, [this] { work_on_networks(); }) {
   look();
 }
 
 EvpnSource::~EvpnSource() = default;
 
 void EvpnSource::end() {
-  if (!config_.own_frr) files_.stop();
+  if (!config_.own_frr) (void)files_.stop();
   if (kernel_ && config_.own_frr) kernel_->devices().remove_all();
 }
 
@@ -57,7 +57,7 @@ std::optional<IpAddr> EvpnSource::address_of(const Network& network) const {
 void EvpnSource::add_network(Vni vni, const std::optional<IpAddr>& address) {
   if (networks_.size() >= limits::kOverlayNetworks && !networks_.contains(vni)) return;
   networks_[vni].address = address;
-  networks_soon();
+  networks_soon_();
 }
 
 void EvpnSource::remove_network(Vni vni) {
@@ -125,7 +125,7 @@ void EvpnSource::station_not_here(Vni vni, const MacAddr& mac) { stations_.taken
 // --- FRR ---
 
 void EvpnSource::look() {
-  find_vtep();
+  ask_for_frr();
   frr_.look();
   const TimePoint now = Clock::now();
   if (frr_.up() && !kernel_) frr_up();
@@ -136,7 +136,7 @@ void EvpnSource::look() {
       frr_.ask_neighbors([this](const Neighbors& neighbors) { take_neighbors(neighbors); });
     }
     if (config_.own_frr || std::ranges::any_of(networks_, [](const auto& n) { return !n.second.problem.empty(); }))
-      networks_soon();
+      networks_soon_();
     audit();
     if (now >= settle_at_) {
       settle_at_ = TimePoint::max();
@@ -157,19 +157,23 @@ void EvpnSource::settle() {
   stations_.settle();
 }
 
-// Our FRR is asked for once the VTEP's address is known.
-void EvpnSource::find_vtep() {
-  if (!vtep_ && !config_.bgp.neighbors.empty()) {
-    auto nl = netlink::Netlink::open();
-    if (!nl) return;
-    const auto route = (*nl)->route(config_.bgp.neighbors.front(), std::nullopt);
-    if (!route || route->unreachable || route->source.is_any() || route->source.is_v6()) return;
-    vtep_ = route->source;
-  } else if (!problem_.empty() || frr_.up() || config_.own_frr || !vtep_) {
-    return;
-  }
-  if (config_.own_frr) return;
-  if (const auto done = files_.want(config_.bgp, *vtep_); !done) problem_ = done.error().text;
+// Our FRR is asked for once the VTEP's address is known, and again as long as it does not run: the folder may have been
+// full, or be gone.
+void EvpnSource::ask_for_frr() {
+  if (config_.own_frr || (asked_ && frr_.up())) return;
+  if (!vtep_) vtep_ = address_to_neighbor();
+  if (!vtep_) return;
+  const auto done = files_.want(config_.bgp, *vtep_);
+  asked_ = done.has_value();
+  problem_ = done ? "" : done.error().text;
+}
+
+std::optional<IpAddr> EvpnSource::address_to_neighbor() const {
+  const auto nl = netlink::Netlink::open();
+  if (!nl || config_.bgp.neighbors.empty()) return std::nullopt;
+  const auto route = (*nl)->route(config_.bgp.neighbors.front(), std::nullopt);
+  if (!route || route->unreachable || route->source.is_any() || route->source.is_v6()) return std::nullopt;
+  return route->source;
 }
 
 void EvpnSource::frr_up() {
@@ -187,7 +191,7 @@ void EvpnSource::frr_up() {
 
 Result<> EvpnSource::open_kernel() {
   const auto holder = config_.own_frr ? std::nullopt : files_.holder();
-  if (!config_.own_frr && !holder) return fail(Errc::not_found, files_.sockets() + "/holder does not name a process");
+  if (!config_.own_frr && !holder) return fail(Errc::not_found, config_.folder + "/holder does not name a process");
   const auto netns = holder ? netlink::namespace_of(*holder) : netlink::own_namespace();
   if (!netns) return std::unexpected(netns.error());
   const std::uint16_t port = config_.own_frr ? kSharedPort : kOwnPort;
@@ -229,15 +233,6 @@ void EvpnSource::take_neighbors(const Neighbors& neighbors) {
 }
 
 // --- networks ---
-
-void EvpnSource::networks_soon() {
-  if (std::exchange(networks_posted_, true)) return;
-  boost::asio::post(io_, [this, alive = std::weak_ptr(alive_)] {
-    if (alive.expired()) return;
-    networks_posted_ = false;
-    work_on_networks();
-  });
-}
 
 void EvpnSource::work_on_networks() {
   if (!kernel_) return;

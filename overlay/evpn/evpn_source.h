@@ -28,6 +28,7 @@
 #include "overlay/evpn/shadow_kernel.h"
 #include "overlay/evpn/station_writer.h"
 #include "overlay/evpn/withdrawals.h"
+#include "overlay/soon.h"
 #include "overlay/source.h"
 
 namespace heddle::overlay::evpn {
@@ -81,10 +82,10 @@ class EvpnSource final : public Source,
 
   // --- work ---
   void look();
-  void find_vtep();
+  void ask_for_frr();
+  [[nodiscard]] std::optional<IpAddr> address_to_neighbor() const;
   void settle();
   Result<> open_kernel();
-  void networks_soon();
   void work_on_networks();
   void work_on(Vni vni, Network& network);
   void doubt_soon();
@@ -109,7 +110,8 @@ class EvpnSource final : public Source,
   const TimePoint begun_ = Clock::now();
   TimePoint neighbors_asked_{}, settle_at_ = TimePoint::max();
   boost::asio::steady_timer look_timer_, doubt_timer_;
-  bool networks_posted_ = false;
+  Soon networks_soon_;
+  bool asked_ = false;  // FRR is wanted with our settings
   LogLimit complaints_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

@@ -69,13 +69,15 @@ Result<> FrrFiles::want(const BgpSettings& settings, const IpAddr& vtep) const {
   return done;
 }
 
-void FrrFiles::stop() const {
+bool FrrFiles::stop() const {
   std::error_code error;
-  if (std::filesystem::remove(folder_ + "/wanted", error)) poke();
+  if (!std::filesystem::remove(folder_ + "/wanted", error)) return false;
+  poke();
+  return true;
 }
 
 std::optional<int> FrrFiles::holder() const {
-  std::ifstream in(sockets() + "/holder");
+  std::ifstream in(folder_ + "/holder");
   int pid = 0;
   if (in >> pid && pid > 0) return pid;
   return std::nullopt;
@@ -88,7 +90,7 @@ std::string FrrFiles::problem() const {
 }
 
 void FrrFiles::poke() const {
-  const Fd control(::open((sockets() + "/control").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  const Fd control(::open((folder_ + "/control").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   constexpr std::string_view kLine = "again\n";
   if (control) (void)!::write(control.get(), kLine.data(), kLine.size());
 }

@@ -3,10 +3,10 @@
 // (evpn-frr, a service of its own: FRR needs rights that the daemon has not, and outlives its restart) understand each
 // other:
 //   wanted, zebra.conf, bgpd.conf, vtep   from the daemon: FRR is to run, so, with this VTEP address
-//   frr/zebra.vty, frr/bgpd.vty           FRR's command sockets
-//   frr/holder                            process number: its network namespace is zebra's, new for each start
-//   frr/control                           a line to it ends the present FRR; it starts anew while "wanted" is there
+//   holder                                process number: its network namespace is zebra's, new for each start
+//   control                               a line to it ends the present FRR; it starts anew while "wanted" is there
 //   problem                               why FRR does not run
+//   frr/zebra.vty, frr/bgpd.vty           FRR's command sockets; FRR may write in frr/, and only there
 //
 // Threads: any. Errc::system with the file's name: it cannot be written.
 #pragma once
@@ -37,7 +37,8 @@ class FrrFiles {
 
   // An FRR that runs with the same goes on.
   Result<> want(const BgpSettings& settings, const IpAddr& vtep) const;
-  void stop() const;
+  // True: it was wanted.
+  bool stop() const;
   [[nodiscard]] std::string sockets() const { return folder_ + "/frr"; }
   [[nodiscard]] std::optional<int> holder() const;
   [[nodiscard]] std::string problem() const;

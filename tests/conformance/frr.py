@@ -211,7 +211,7 @@ class Keeper:
 
     def shadow(self, *argv):
         """A command in zebra's namespace."""
-        holder = (self.dir / "frr/holder").read_text().strip()
+        holder = (self.dir / "holder").read_text().strip()
         return run("nsenter", f"--net=/proc/{holder}/ns/net", *argv).stdout
 
     def ended(self, timeout=15):

@@ -97,8 +97,8 @@ def left_overs(host):
                                             ("xdp", host.xdp_devices())) if found}
 
 
-def cleanup(host, **kw):
-    return host.ns.run(BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--bpffs", host.bpffs, "--cleanup", **kw)
+def cleanup(host, *options, **kw):
+    return host.ns.run(BIN / "vswitchd", "--rundir", host.rundir, "--db", host.db, "--bpffs", host.bpffs, "--cleanup", *options, **kw)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ ours take part."""
 import pytest
 from frr import BridgeVtep, Daemons, Keeper, RouteReflector, closing, installed
 from lab import settle, untagged, wait_until, who_gets
-from net import frame, mac
+from lives import cleanup
+from net import TIME_SCALE, frame, mac
 
 pytestmark = pytest.mark.skipif(not installed(), reason="FRR is not installed (sudo tools/deps test)")
 SRC, DST = mac(1), mac(2)
@@ -178,7 +179,7 @@ def test_frr_is_lost(lab):
             what = f"{program} of {host.short} is killed"
             wait_until(lambda: members(a, fresh=True) == set(), 10, f"{what}: a knows nothing for sure")
             holds(what)
-            wait_until(lambda: (keeper.dir / "frr/holder").exists() and keeper.pid("bgpd") != before[1], 20, f"{what}: it is back")
+            wait_until(lambda: (keeper.dir / "holder").exists() and keeper.pid("bgpd") != before[1], 20, f"{what}: it is back")
             assert keeper.pid("zebra") != before[0] and keeper.pid("bgpd") != before[1], "both are started anew"
             wait_until(lambda: error(a) == error(b) == "[]" and members(a, fresh=True) == {b.address[4]}, 30, f"{what}: all is well")
             wait_until(knows(a, guests[1].mac, b.address[4]), 15, f"{what}: the guest is told anew")
@@ -220,6 +221,22 @@ def test_a_daemon_is_restarted(lab):
         guests[0].reaches("10.0.0.2")
         wait_until(lambda: a.entry(DST) is None, 30, "the station that is not there any more is gone")
         assert knows(a, guests[1].mac, b.address[4])()
+
+
+def test_forwarding_ends_for_good(lab):
+    """FRR goes on without vswitchd, but not when all that vswitchd has is removed: by a running daemon, and afterwards."""
+    with World(lab, "a", "b", "c", reflectors=("r1",), hold=3) as w:
+        a, b, c = w.hosts
+        w.joined()
+        b.vsctl("exit", "--cleanup")
+        b.process.wait(10 * TIME_SCALE)
+        b.process = None
+        assert w.keepers["b"].ended() == 0
+        c.kill()
+        removed = cleanup(c, *w.keepers["c"].options)
+        assert "FRR for EVPN is not wanted any more" in removed.stdout
+        assert w.keepers["c"].ended() == 0
+        wait_until(lambda: members(a) == set(), 20, "a has forgotten both")
 
 
 def test_what_is_wrong_is_said(lab):

@@ -84,22 +84,20 @@ TEST_F(FrrFilesTest, SayWhatIsWanted) {
   EXPECT_EQ(bgpd_conf({65000, 65000, bgp.neighbors}, *IpAddr::parse("192.0.2.1")).find("ebgp-multihop"),
             std::string::npos);
   EXPECT_EQ(files.holder(), std::nullopt);
-  std::filesystem::create_directory(files.sockets());
-  std::ofstream(files.sockets() + "/holder") << "4711\n";
+  std::ofstream(folder_ / "evpn/holder") << "4711\n";
   EXPECT_EQ(files.holder(), 4711);
-  std::ofstream(files.sockets() + "/holder") << "-1\n";
+  std::ofstream(folder_ / "evpn/holder") << "-1\n";
   EXPECT_EQ(files.holder(), std::nullopt);
   std::ofstream(folder_ / "evpn/problem") << "FRR is not installed\n";
   EXPECT_EQ(files.problem(), "FRR is not installed");
-  files.stop();
+  EXPECT_TRUE(files.stop());
   EXPECT_FALSE(std::filesystem::exists(folder_ / "evpn/wanted"));
 }
 
 // The present FRR is ended for other settings, and not for the same.
 TEST_F(FrrFilesTest, EndTheOldFrrWhenSomethingIsNew) {
   const FrrFiles files(folder_);
-  std::filesystem::create_directory(files.sockets());
-  const std::string control = files.sockets() + "/control";
+  const std::string control = folder_ / "control";
   ASSERT_EQ(mkfifo(control.c_str(), 0600), 0);
   const Fd reader(::open(control.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));  // both ends: does not wait for a writer
   const auto line = [&reader] {
@@ -114,7 +112,7 @@ TEST_F(FrrFilesTest, EndTheOldFrrWhenSomethingIsNew) {
   EXPECT_EQ(line(), "nothing") << "the same settings";
   ASSERT_TRUE(files.want(bgp, *IpAddr::parse("192.0.2.2")));
   EXPECT_EQ(line(), "again\n");
-  files.stop();
+  EXPECT_TRUE(files.stop());
   EXPECT_EQ(line(), "again\n");
 }
 
